@@ -1,0 +1,1 @@
+"""MQTT messages in, rows in the database out: acknowledged only after COMMIT."""

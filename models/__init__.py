@@ -1,0 +1,1 @@
+"""The pure middle: events, features, risk and its evaluation. Arrays in, arrays out."""

@@ -1,0 +1,79 @@
+"""Every deliberate error. The docstring of a class is its default message."""
+
+
+class RoadtwinError(Exception):
+    """Something that Roadtwin checks for went wrong."""
+
+    def __init__(self, message: str | None = None) -> None:
+        super().__init__(message or type(self).__doc__)
+
+
+class SettingsError(RoadtwinError):
+    """A setting is missing or wrong."""
+
+
+class InputFileError(RoadtwinError):
+    """A file given as input cannot be used."""
+
+
+class UnsupportedCrsError(InputFileError):
+    """The coordinate reference system of the input is not known or not supported."""
+
+
+class DatabaseUnavailableError(RoadtwinError):
+    """The database cannot be reached."""
+
+
+class BrokerUnavailableError(RoadtwinError):
+    """The MQTT broker cannot be reached."""
+
+
+class BrokerRefusedError(RoadtwinError):
+    """The MQTT broker refused the connection or granted less than QoS 1."""
+
+
+class MigrationError(RoadtwinError):
+    """The database schema does not fit this version of Roadtwin."""
+
+
+class MessageRejectedError(RoadtwinError):
+    """A message cannot be decoded; it is kept with its reason.
+
+    `code` is a short stable word for metrics and for grouping, the message says what was got and expected.
+    """
+
+    def __init__(self, code: str, message: str) -> None:
+        super().__init__(message)
+        self.code = code
+
+
+class RecordRejectedError(RoadtwinError):
+    """A record (repair, inspection, report, weather, …) is not valid."""
+
+
+class SegmentNotFoundError(RoadtwinError):
+    """There is no road segment with this id."""
+
+
+class ModelNotTrainedError(RoadtwinError):
+    """No trained model is stored yet; run `roadtwin train`."""
+
+
+class ModelVersionError(RoadtwinError):
+    """The stored model was made by other library versions or for another feature set."""
+
+
+class NotEnoughHistoryError(RoadtwinError):
+    """There is too little recorded history to train or to evaluate on."""
+
+
+class NotAuthorisedError(RoadtwinError):
+    """The API key is missing, unknown or lacks the role."""
+
+
+class VerificationError(RoadtwinError):
+    """The accounts do not balance: a message was lost, stored twice or altered."""
+
+
+class DemoError(RoadtwinError):
+    """The demonstration could not be brought up."""

@@ -1,0 +1,77 @@
+"""What a road register gives: sections with a line, and the attributes that matter for wear."""
+
+from dataclasses import dataclass, field
+from datetime import date
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+ROAD_CLASSES: tuple[str, ...] = ("main", "collector", "residential", "other")
+
+
+class Attributes(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Attributes of a section or segment; None is *unknown*, never "no". Kept as JSON under these names.
+
+    Classes and terms: RStO 12 (pavement class Bk0.3 … Bk100), domain of pavement engineering.
+    """
+
+    construction_year: int | None = None
+    wearing_course_year: int | None = None
+    pavement_class: str | None = None
+    surface: str | None = None
+    heavy_vehicles_per_day: float | None = None
+    bus_route: bool | None = None
+    trench_area_pct: float | None = None
+    frost_deficit_cm: float | None = None
+    """Frost-safe thickness required less thickness built (RStO 12); positive: too thin. [cm]"""
+    drainage: str | None = None  # good, fair, poor
+    tree_cover_pct: float | None = None
+    width_m: float | None = None
+    lanes: int | None = None
+    speed_limit_kmh: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RoadSection:
+    """One stretch of road as its register has it.
+
+    `line` has shape (n ≥ 2, 2): longitude and latitude, WGS 84 [°], in the direction of stationing.
+    """
+
+    source: str
+    source_section_id: str
+    line: NDArray[np.float64]
+    name: str | None = None
+    district: str | None = None
+    road_class: str = "other"
+    owner: str | None = None
+    maintenance_district: str | None = None
+    warranty_until: date | None = None
+    inspection_interval_days: int | None = None
+    attributes: Attributes = field(default_factory=Attributes)
+
+
+@dataclass(frozen=True, slots=True)
+class Segment:
+    """An equal piece of a section's centreline.
+
+    `public_id` is `source:section:from-to` with stations rounded to whole metres: stable as long as the
+    section's length is. `line` as in `RoadSection`.
+    """
+
+    public_id: str
+    section_index: int
+    nominal_length_m: int
+    from_station_m: float
+    to_station_m: float
+    name: str
+    district: str
+    road_class: str
+    line: NDArray[np.float64]
+    attributes: Attributes
+
+    @property
+    def length_m(self) -> float:
+        """Length along the centreline [m]."""
+        return self.to_station_m - self.from_station_m

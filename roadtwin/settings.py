@@ -1,0 +1,151 @@
+"""Every setting, in one class. Built once by the command line and passed down; nothing else reads the environment."""
+
+import os
+from functools import cached_property
+from pathlib import Path
+from typing import Annotated, Literal
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from pydantic import Field, SecretStr, ValidationError, field_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from roadtwin.errors import SettingsError
+
+
+def default_data_dir() -> Path:
+    """Where embedded parts keep their data: the user's data directory, /var/lib/roadtwin for root."""
+    if os.name == "posix" and os.geteuid() == 0:
+        return Path("/var/lib/roadtwin")  # a server process must be able to enter it; /root is closed to it
+    if os.uname().sysname == "Darwin":
+        return Path.home() / "Library" / "Application Support" / "roadtwin"
+    return Path(os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share") / "roadtwin"
+
+
+class Settings(BaseSettings):
+    """Settings of all parts. Each is read from the environment variable `ROADTWIN_<NAME>` or from a file
+    `roadtwin_<name>` in the directory that `ROADTWIN_SECRETS_DIR` names. Checking them opens nothing."""
+
+    model_config = SettingsConfigDict(env_prefix="ROADTWIN_", extra="ignore", frozen=True)
+
+    database_url: SecretStr | None = Field(
+        None,
+        description="PostgreSQL or TimescaleDB address (postgresql://…). Unset: the embedded PostgreSQL.",
+    )
+    mqtt_url: SecretStr | None = Field(
+        None,
+        description="MQTT broker address (mqtt://user:password@host:1883 or mqtts://…). Unset: the embedded broker.",
+    )
+    mqtt_ca_file: Path | None = Field(None, description="CA certificates for mqtts://; unset: the system's.")
+    mqtt_client_id: str = Field(
+        "roadtwin-ingest",
+        min_length=1,
+        description="Client id of the persistent session; stable, one per ingester.",
+    )
+    mqtt_session_expiry_s: int = Field(
+        14 * 86400, ge=60, description="How long the broker keeps our session while we are away [s]."
+    )
+    mqtt_receive_maximum: int = Field(
+        2000,
+        ge=1,
+        le=65535,
+        description="Most messages in flight without acknowledgement; the ingest queue has this size.",
+    )
+    mqtt_keepalive_s: int = Field(30, ge=5, le=1200, description="MQTT keep-alive [s].")
+    mqtt_topics: Annotated[tuple[str, ...], NoDecode] = Field(
+        ("application/+/device/+/event/+", "v3/+/devices/+/#", "roadtwin/v1/#"),
+        description="Topic filters to subscribe to, separated by commas.",
+    )
+    max_payload_bytes: int = Field(
+        1_048_576,
+        ge=1024,
+        description="Largest message that is decoded; a larger one is rejected with its first bytes [B].",
+    )
+    batch_max_messages: int = Field(500, ge=1, le=10000, description="Messages per transaction, at most.")
+    batch_max_wait_ms: int = Field(200, ge=1, le=60000, description="Longest wait for a batch to fill [ms].")
+    device_profiles_dir: Path | None = Field(
+        None, description="Folder of additional sensor profiles (TOML); they win over the built-in ones."
+    )
+    pseudonym_key: SecretStr | None = Field(
+        None,
+        description="Key of the vehicle pseudonyms. Unset: made once and kept in the data directory, readable by its owner only.",
+    )
+    data_dir: Path = Field(
+        default_factory=default_data_dir, description="Where embedded database, keys and logs are kept."
+    )
+    city_timezone: str = Field(
+        "Europe/Berlin",
+        description="Time zone of the city: every day (frost day, roll-up, deadline) is its local day.",
+    )
+    match_max_distance_m: float = Field(
+        25.0, gt=0, le=200, description="Farthest a position may lie from a section to be matched to it [m]."
+    )
+    http_host: str = Field("127.0.0.1", description="Address the service listens on.")
+    http_port: int = Field(8000, ge=0, le=65535, description="Port the service listens on; 0 takes a free one.")
+    open_read: bool = Field(
+        True,
+        description="Whether reading needs no key. Writing always needs one. Set to false on an open network.",
+    )
+    crew_capacity: int = Field(
+        120, ge=1, description="Potholes the crews can treat a day: default length of the worklist."
+    )
+    score_interval_s: int = Field(
+        3600, ge=10, description="How often `roadtwin score --watch` refreshes state and scores [s]."
+    )
+    log_format: Literal["auto", "console", "json"] = Field(
+        "auto", description="Log lines for people or machines; auto: console on a terminal."
+    )
+    log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="Least severe log line shown.")
+    metrics_port: int | None = Field(
+        None, ge=0, le=65535, description="Port of the ingester's /metrics on 127.0.0.1; unset: none."
+    )
+
+    @field_validator("mqtt_topics", mode="before")
+    @classmethod
+    def _split_topics(cls, value: object) -> object:
+        return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
+
+    @field_validator("city_timezone")
+    @classmethod
+    def _known_zone(cls, value: str) -> str:
+        try:
+            ZoneInfo(value)
+        except (ZoneInfoNotFoundError, ValueError) as exc:
+            raise ValueError(f"got {value!r}, expected a name of the IANA time zone database") from exc
+        return value
+
+    @field_validator("database_url")
+    @classmethod
+    def _postgresql_scheme(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is not None and not value.get_secret_value().startswith(("postgresql://", "postgres://")):
+            raise ValueError("expected an address that begins with postgresql://")
+        return value
+
+    @field_validator("mqtt_url")
+    @classmethod
+    def _mqtt_scheme(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is not None and not value.get_secret_value().startswith(("mqtt://", "mqtts://")):
+            raise ValueError("expected an address that begins with mqtt:// or mqtts://")
+        return value
+
+    @cached_property
+    def timezone(self) -> ZoneInfo:
+        """The city's time zone."""
+        return ZoneInfo(self.city_timezone)
+
+
+def load_settings(**overrides: object) -> Settings:
+    """Settings from environment, secret files and `overrides` (options of a command; None means not given).
+
+    Raises SettingsError with one sentence per wrong setting; secrets are never part of it.
+    """
+    given = {name: value for name, value in overrides.items() if value is not None}
+    secrets_dir = os.environ.get("ROADTWIN_SECRETS_DIR")
+    if secrets_dir is not None and not Path(secrets_dir).is_dir():
+        raise SettingsError(f"ROADTWIN_SECRETS_DIR: got {secrets_dir!r}, expected a directory.")
+    try:
+        return Settings(_secrets_dir=secrets_dir, **given)  # type: ignore[arg-type, call-arg]
+    except ValidationError as exc:
+        sentences = [
+            f"ROADTWIN_{str(e['loc'][0]).upper()}: {e['msg'].removeprefix('Value error, ')}." for e in exc.errors()
+        ]
+        raise SettingsError(" ".join(sentences)) from None

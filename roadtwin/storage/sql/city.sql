@@ -1,0 +1,6 @@
+-- name: write_city
+INSERT INTO city (name, timezone, simulated) VALUES (%(name)s, %(timezone)s, %(simulated)s)
+ON CONFLICT (only_row) DO UPDATE SET name = excluded.name, timezone = excluded.timezone, simulated = excluded.simulated;
+
+-- name: read_city
+SELECT name, timezone, simulated FROM city;

@@ -1,0 +1,176 @@
+"""Domain types that cross folders. Frozen, without behaviour beyond their own meaning; they import nothing of ours."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import IntFlag, StrEnum
+from uuid import UUID
+
+HORIZONS_DAYS: tuple[int, ...] = (7, 28, 90)
+"""The horizons of a risk score [d]."""
+
+
+class Flag(IntFlag):
+    """Why an observation is doubtful. Flagged rows stay; features decide what they use."""
+
+    NONE = 0
+    RANGE = 1  # outside the plausible range of its quantity (`roadtwin.units`)
+    RATE = 2  # changes faster than its quantity can
+    STUCK = 4  # has not changed for longer than its quantity allows
+    LATE = 8  # recorded long after it was observed
+    FUTURE = 16  # observed_at lies after recorded_at by more than the clock tolerance
+    CLOCK = 32  # the message had no usable time: observed_at is the arrival time
+    SENTINEL = 64  # the sensor's own "no value" mark
+    OUTSIDE_NETWORK = 128  # position farther from every section than the matcher accepts
+
+
+class Clock(StrEnum):
+    """Whose clock gave the time of a message, best first."""
+
+    GPS = "gps"
+    GATEWAY = "gateway"
+    NETWORK_SERVER = "network_server"
+    APPLICATION_SERVER = "application_server"
+    DEVICE = "device"
+    ARRIVAL = "arrival"
+
+
+class Origin(StrEnum):
+    """How a fact came in."""
+
+    MQTT = "mqtt"  # through the broker
+    REPLAYED = "replayed"  # through decoder and writer without the broker (history of the demo)
+    LOADED = "loaded"  # made in bulk at event or day level; no raw message exists
+    IMPORTED = "imported"  # from a record file
+    API = "api"  # posted by a person or a system
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceKey:
+    """Identity of a device: network source (format of its network server), application and device id there."""
+
+    network_source: str
+    application: str
+    device: str
+
+
+@dataclass(frozen=True, slots=True)
+class Position:
+    """WGS 84 longitude and latitude [°], horizontal accuracy (1 σ) [m]; NaN-free."""
+
+    lon: float
+    lat: float
+    accuracy_m: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Observation:
+    """What one channel of a device measured at one instant; `value` in the unit that ends `quantity`."""
+
+    channel: str
+    quantity: str
+    depth_cm: int | None
+    observed_at: datetime
+    value: float
+    flags: Flag = Flag.NONE
+
+
+@dataclass(frozen=True, slots=True)
+class Detection:
+    """One distress that a camera reported in one vehicle reading (class codes: domain table in records.classes)."""
+
+    detection_no: int
+    class_code: str
+    confidence: float
+    bbox_px: tuple[float, float, float, float]
+    image_width_px: int
+    image_height_px: int
+    width_m: float | None = None
+    length_m: float | None = None
+    depth_m: float | None = None
+    area_m2: float | None = None
+    track_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class VehicleReading:
+    """One pass over about 10 m or one second. No detection at all is the *nothing seen* heartbeat: exposure."""
+
+    event_id: UUID
+    observed_at: datetime
+    vehicle_pseudonym: str
+    calibration_id: str
+    position: Position
+    heading_deg: float | None
+    speed_mps: float
+    pass_id: str
+    camera_model: str
+    camera_version: str
+    blur: float
+    wet: float
+    light: float
+    detections: tuple[Detection, ...] = ()
+    accel_rms_mps2: float | None = None
+    accel_peak_mps2: float | None = None
+    sample_rate_hz: float | None = None
+    lane: int | None = None
+    image_ref: str | None = None
+    flags: Flag = Flag.NONE
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """The canonical envelope: one accepted message, decoded as far as we can, with its raw bytes.
+
+    `event_at` is None when the message holds no usable time; it is then stored under its arrival time and
+    keyed by `message_id` alone. `topic` and `payload` are what is kept; a vehicle's id is already replaced in them.
+    """
+
+    message_id: UUID
+    format: str
+    event_kind: str
+    topic: str
+    payload: bytes
+    recorded_at: datetime
+    event_at: datetime | None
+    clock: Clock
+    device: DeviceKey | None = None
+    dev_eui: str | None = None
+    device_name: str | None = None
+    profile_name: str | None = None
+    profile_version: int = 0
+    f_cnt: int | None = None
+    f_port: int | None = None
+    gateway_count: int | None = None
+    best_rssi_dbm: float | None = None
+    best_snr_db: float | None = None
+    retained: bool = False
+    flags: Flag = Flag.NONE
+    observations: tuple[Observation, ...] = ()
+    vehicle_reading: VehicleReading | None = None
+    details: Mapping[str, object] = field(default_factory=dict)
+    """What else an event of another kind says (join, status, log, …), JSON-ready."""
+
+
+@dataclass(frozen=True, slots=True)
+class RejectedMessage:
+    """A message that cannot be decoded or stored: raw bytes, a stable code and a sentence with the reason."""
+
+    topic: str
+    payload: bytes
+    recorded_at: datetime
+    code: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class BatchCounts:
+    """Accounts of one batch, committed with its rows: received = stored + duplicate + rejected."""
+
+    received: int
+    stored: int
+    duplicate: int
+    rejected: int
+    observations_stored: int = 0
+    observations_duplicate: int = 0
+    observation_conflicts: int = 0

@@ -1,0 +1,1 @@
+"""HTTP API and map over the database. Reads what jobs wrote; writes records and decisions."""

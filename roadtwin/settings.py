@@ -67,7 +67,7 @@ class Settings(BaseSettings):
     )
     pseudonym_key: SecretStr | None = Field(
         None,
-        description="Key of the vehicle pseudonyms. Unset: made once and kept in the data directory, readable by its owner only.",
+        description="Key of the vehicle pseudonyms. Unset: made once, kept in the data directory for its owner only.",
     )
     data_dir: Path = Field(
         default_factory=default_data_dir, description="Where embedded database, keys and logs are kept."

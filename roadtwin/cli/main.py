@@ -1,0 +1,75 @@
+"""The `roadtwin` command: one module a sub-command, loaded only when it is used."""
+
+import importlib
+import sys
+from typing import Any
+
+import click
+import typer
+from typer.core import TyperGroup
+
+from roadtwin import __version__
+from roadtwin.errors import RoadtwinError
+
+# Name on the command line → module with a Typer `app`. The order is the one of `--help`.
+COMMANDS: dict[str, str] = {
+    "demo": "roadtwin.cli.demo",
+    "migrate": "roadtwin.cli.migrate",
+    "ingest": "roadtwin.cli.ingest",
+    "simulate": "roadtwin.cli.simulate",
+    "replay": "roadtwin.cli.replay",
+    "import": "roadtwin.cli.importing",
+    "state": "roadtwin.cli.state",
+    "train": "roadtwin.cli.train",
+    "evaluate": "roadtwin.cli.evaluate",
+    "score": "roadtwin.cli.score",
+    "serve": "roadtwin.cli.serve",
+    "verify": "roadtwin.cli.verify",
+    "status": "roadtwin.cli.status",
+    "key": "roadtwin.cli.key",
+}
+
+
+class LazyGroup(TyperGroup):
+    """Imports a sub-command's module when it is called: `roadtwin migrate` must not load scikit-learn."""
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        if cmd_name not in COMMANDS:
+            return None
+        app: typer.Typer = importlib.import_module(COMMANDS[cmd_name]).app
+        command = typer.main.get_command(app)
+        command.name = cmd_name
+        return command
+
+
+app = typer.Typer(
+    cls=LazyGroup,
+    help="Live, honest road-condition intelligence: sensors and cameras in, calibrated pothole risk out.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+)
+
+
+@app.callback(invoke_without_command=True)
+def root(version: bool = typer.Option(False, "--version", help="Print the version and exit.")) -> None:
+    """Live, honest road-condition intelligence: sensors and cameras in, calibrated pothole risk out."""
+    if version:
+        typer.echo(f"roadtwin {__version__}")
+        raise typer.Exit
+
+
+def main() -> None:
+    """Run the command; a deliberate error is one sentence on stderr and exit code 1."""
+    try:
+        app()
+    except RoadtwinError as exc:
+        click.echo(f"roadtwin: {exc}", err=True)
+        sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,28 @@
+"""What vehicle passes saw of a segment on one local day, in columns: the form in which history is loaded."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+@dataclass(frozen=True, slots=True)
+class SegmentDays:
+    """n rows; a segment-day without a row means that nobody passed.
+
+    `segment_ids` are public ids; `segment_index` (n,) points into them. `day` (n,) is a local day of the city
+    (datetime64[D]); `recorded_at` (n,) UTC (datetime64[us]). The counts (n,) are detections of all passes of the day;
+    `roughness_mps2` (n,) is NaN where no pass measured it [m/s²].
+    """
+
+    segment_ids: tuple[str, ...]
+    segment_index: NDArray[np.int32]
+    day: NDArray[np.datetime64]
+    recorded_at: NDArray[np.datetime64]
+    passes: NDArray[np.int16]
+    good_passes: NDArray[np.int16]
+    longitudinal_cracks: NDArray[np.int16]
+    transverse_cracks: NDArray[np.int16]
+    alligator_cracks: NDArray[np.int16]
+    potholes_seen: NDArray[np.int16]
+    roughness_mps2: NDArray[np.float32]

@@ -33,10 +33,10 @@ COMMANDS: dict[str, str] = {
 class LazyGroup(TyperGroup):
     """Imports a sub-command's module when it is called: `roadtwin migrate` must not load scikit-learn."""
 
-    def list_commands(self, ctx: Any) -> list[str]:
+    def list_commands(self, ctx: Any) -> list[str]:  # noqa: ARG002
         return list(COMMANDS)
 
-    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:  # noqa: ARG002
         if cmd_name not in COMMANDS:
             return None
         app: typer.Typer = importlib.import_module(COMMANDS[cmd_name]).app

@@ -3,7 +3,8 @@ CREATE TABLE city (
     only_row boolean PRIMARY KEY DEFAULT TRUE CHECK (only_row),  -- one city = one database
     name text NOT NULL,
     timezone text NOT NULL,  -- IANA name: every day is a local day of this zone
-    simulated boolean NOT NULL DEFAULT FALSE  -- a simulated city says so on every screen
+    simulated boolean NOT NULL DEFAULT FALSE,  -- a simulated city says so on every screen
+    scenario jsonb  -- how a simulated city was made: seed, length, period; NULL for a real one
 );
 
 CREATE TABLE road_section (

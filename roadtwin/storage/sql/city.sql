@@ -3,4 +3,7 @@ INSERT INTO city (name, timezone, simulated) VALUES (%(name)s, %(timezone)s, %(s
 ON CONFLICT (only_row) DO UPDATE SET name = excluded.name, timezone = excluded.timezone, simulated = excluded.simulated;
 
 -- name: read_city
-SELECT name, timezone, simulated FROM city;
+SELECT name, timezone, simulated, scenario FROM city;
+
+-- name: write_scenario
+UPDATE city SET scenario = %(scenario)s WHERE simulated;

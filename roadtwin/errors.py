@@ -16,6 +16,10 @@ class InputFileError(RoadtwinError):
     """A file given as input cannot be used."""
 
 
+class DegenerateLineError(InputFileError):
+    """A line has no length, fewer than two points or a coordinate that is not a number."""
+
+
 class UnsupportedCrsError(InputFileError):
     """The coordinate reference system of the input is not known or not supported."""
 

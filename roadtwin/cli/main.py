@@ -1,7 +1,11 @@
 """The `roadtwin` command: one module a sub-command, loaded only when it is used."""
 
 import importlib
+import os
+import signal
 import sys
+import threading
+import time
 from typing import Any
 
 import click
@@ -54,9 +58,21 @@ app = typer.Typer(
 )
 
 
+def _end_with(parent_pid: int) -> None:
+    """Ask ourselves to end, as SIGTERM would, when our parent is gone: a killed demo leaves nothing running."""
+    while os.getppid() == parent_pid:
+        time.sleep(1)
+    os.kill(os.getpid(), signal.SIGTERM)
+
+
 @app.callback(invoke_without_command=True)
-def root(version: bool = typer.Option(False, "--version", help="Print the version and exit.")) -> None:
+def root(
+    version: bool = typer.Option(False, "--version", help="Print the version and exit."),
+    with_parent: int | None = typer.Option(None, "--with-parent", hidden=True),
+) -> None:
     """Live, honest road-condition intelligence: sensors and cameras in, calibrated pothole risk out."""
+    if with_parent is not None:
+        threading.Thread(target=_end_with, args=(with_parent,), name="parent watch", daemon=True).start()
     if version:
         typer.echo(f"roadtwin {__version__}")
         raise typer.Exit

@@ -81,3 +81,43 @@ class VerificationError(RoadtwinError):
 
 class DemoError(RoadtwinError):
     """The demonstration could not be brought up."""
+
+
+class ApiKeyRequiredError(NotAuthorisedError):
+    """An API key is needed (header `Authorization: Bearer …` or `X-API-Key`), and the one given is missing or unknown."""
+
+
+class RoleRequiredError(NotAuthorisedError):
+    """The API key is known, but its role may not do this."""
+
+
+class RequestInvalidError(RoadtwinError):
+    """The request is not valid."""
+
+
+class PageTokenError(RequestInvalidError):
+    """The page token is not one of ours or belongs to another query; ask again without it."""
+
+
+class UnsupportedMediaTypeError(RoadtwinError):
+    """The body must be JSON (Content-Type: application/json)."""
+
+
+class RequestTooLargeError(RoadtwinError):
+    """The request is larger than this service accepts."""
+
+
+class RecordConflictError(RoadtwinError):
+    """There is another record with this id and other content; corrections need an id of their own."""
+
+
+class CityNotLoadedError(RoadtwinError):
+    """No city is stored yet; run `roadtwin demo` or `roadtwin import network`."""
+
+
+class DeviceNotFoundError(RoadtwinError):
+    """There is no device with this id."""
+
+
+class ServeError(RoadtwinError):
+    """The service cannot be started as asked."""

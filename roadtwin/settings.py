@@ -85,6 +85,9 @@ class Settings(BaseSettings):
         True,
         description="Whether reading needs no key. Writing always needs one. Set to false on an open network.",
     )
+    max_request_bytes: int = Field(
+        262_144, ge=1024, description="Largest body of an HTTP request; a larger one is answered with 413 [B]."
+    )
     crew_capacity: int = Field(
         120, ge=1, description="Potholes the crews can treat a day: default length of the worklist."
     )

@@ -1,0 +1,182 @@
+"""Fixtures with real parts: a database of its own for each test, and a running broker.
+
+Tests of storage, ingest and acceptance run on the embedded PostgreSQL and on a real TimescaleDB, on the embedded broker
+and on Mosquitto; all others on the embedded parts only, unless they are marked `every_part`. Real services come from
+`make services` (or ROADTWIN_TEST_DATABASE_URL, ROADTWIN_TEST_MQTT_URL); without them their tests are skipped by name,
+and with ROADTWIN_REQUIRE_SERVICES=1 they fail.
+"""
+
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import psycopg
+import pytest
+
+from roadtwin.storage.database import connect
+from roadtwin.storage.embedded import EmbeddedPostgres
+from roadtwin.storage.migrate import migrate
+
+REPOSITORY = Path(__file__).resolve().parents[1]
+EVERY_PART_FOLDERS = ("tests/integration/storage/", "tests/integration/ingest/", "tests/acceptance/")
+
+
+def _services_state() -> dict[str, str]:
+    """Addresses of the services that are up: those of the environment win over those of `make services`."""
+    cache = Path(os.environ.get("ROADTWIN_CACHE_DIR") or REPOSITORY / ".cache")
+    state_file = cache / "services" / "state.env"
+    lines = state_file.read_text().splitlines() if state_file.exists() else []
+    state = dict(line.split("=", 1) for line in lines if line.startswith("ROADTWIN_TEST_"))
+    return state | {name: value for name, value in os.environ.items() if name.startswith("ROADTWIN_TEST_") and value}
+
+
+SERVICES = _services_state()
+TIMESCALE_URL = SERVICES.get("ROADTWIN_TEST_DATABASE_URL")
+MQTT_URL = SERVICES.get("ROADTWIN_TEST_MQTT_URL")
+SERVICES_REQUIRED = os.environ.get("ROADTWIN_REQUIRE_SERVICES") == "1"
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "every_part: runs on every database and every broker that is there")
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Choose the parts a test runs on: pairs, not every combination, where it needs both."""
+    path = metafunc.definition.path.relative_to(REPOSITORY).as_posix()
+    services_only = metafunc.definition.get_closest_marker("services") is not None
+    every = path.startswith(EVERY_PART_FOLDERS) or metafunc.definition.get_closest_marker("every_part") is not None
+    pairs = [("embedded", "iotcore"), ("timescale", "mosquitto")]
+    if services_only:
+        pairs = pairs[1:]
+    elif not every:
+        pairs = pairs[:1]
+    elif TIMESCALE_URL is None:
+        pairs.insert(1, ("embedded", "mosquitto"))
+    database, broker = ("database_server" in metafunc.fixturenames), ("mqtt_broker" in metafunc.fixturenames)
+    if database and broker:
+        metafunc.parametrize(("database_server", "mqtt_broker"), pairs, indirect=True, scope="session")
+    elif database:
+        metafunc.parametrize("database_server", list(dict(pairs)), indirect=True, scope="session")
+    elif broker:
+        names = list(dict.fromkeys(broker for _, broker in pairs))
+        metafunc.parametrize("mqtt_broker", names, indirect=True, scope="session")
+
+
+def _not_up(what: str) -> None:
+    """Skip a test whose service is not up, or fail it where services are required."""
+    reason = f"{what} is not up: run `make services`"
+    if SERVICES_REQUIRED:
+        pytest.fail(reason)
+    pytest.skip(reason)
+
+
+@pytest.fixture(scope="session")
+def session_data_dir() -> Iterator[Path]:
+    """A data directory that PostgreSQL's own user may enter also when we are root (pytest's tmp_path is closed)."""
+    directory = Path(tempfile.mkdtemp(prefix="roadtwin-test-"))
+    directory.chmod(0o755)
+    yield directory
+    shutil.rmtree(directory, ignore_errors=True)
+
+
+@pytest.fixture
+def data_dir() -> Iterator[Path]:
+    """Like `session_data_dir`, for one test."""
+    directory = Path(tempfile.mkdtemp(prefix="roadtwin-test-"))
+    directory.chmod(0o755)
+    yield directory
+    shutil.rmtree(directory, ignore_errors=True)
+
+
+class DatabaseServer:
+    """A server that gives out migrated databases, cloned from a template that is migrated once."""
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+        self._template: str | None = None
+        self._template_url = ""
+
+    def create(self) -> tuple[str, str]:
+        """Name and address of a new, empty database."""
+        name = f"roadtwin_test_{uuid4().hex[:12]}"
+        self._execute(f"CREATE DATABASE {name}")
+        return name, make_conninfo_url(self.url, name)
+
+    def clone(self) -> tuple[str, str]:
+        """Name and address of a new database that has the schema."""
+        if self._template is None:
+            self._template, self._template_url = self.create()
+            migrate(self._template_url)
+            # TimescaleDB's background workers connect to every database that lets them, and a template in use cannot
+            # be copied.
+            self._execute(f"ALTER DATABASE {self._template} WITH ALLOW_CONNECTIONS false")
+            self._execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s", [self._template])
+        name = f"roadtwin_test_{uuid4().hex[:12]}"
+        self._execute(f"CREATE DATABASE {name} TEMPLATE {self._template}")
+        return name, make_conninfo_url(self.url, name)
+
+    def drop(self, name: str) -> None:
+        self._execute(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
+
+    def close(self) -> None:
+        if self._template is not None:
+            self.drop(self._template)
+
+    def _execute(self, statement: str, parameters: list[Any] | None = None) -> None:
+        with connect(self.url, autocommit=True, application_name="roadtwin tests") as conn:
+            conn.execute(statement, parameters)
+
+
+def make_conninfo_url(url: str, database: str) -> str:
+    """The same address with another database."""
+    base, question, query = url.partition("?")
+    return f"{base.rsplit('/', 1)[0]}/{database}{question}{query}"
+
+
+@pytest.fixture(scope="session")
+def embedded_server(session_data_dir: Path) -> Iterator[DatabaseServer]:
+    # Without fsync: what a crash of the machine does is PostgreSQL's test, not ours.
+    with EmbeddedPostgres(session_data_dir, fsync=False) as postgres:
+        yield DatabaseServer(postgres.url)
+
+
+@pytest.fixture(scope="session")
+def timescale_server() -> Iterator[DatabaseServer]:
+    if TIMESCALE_URL is None:
+        _not_up("TimescaleDB")
+    server = DatabaseServer(str(TIMESCALE_URL))
+    yield server
+    server.close()
+
+
+@pytest.fixture(scope="session")
+def database_server(request: pytest.FixtureRequest) -> DatabaseServer:
+    server: DatabaseServer = request.getfixturevalue(f"{request.param}_server")
+    return server
+
+
+@pytest.fixture
+def empty_database_url(database_server: DatabaseServer) -> Iterator[str]:
+    """Address of a new database without any schema."""
+    name, url = database_server.create()
+    yield url
+    database_server.drop(name)
+
+
+@pytest.fixture
+def database_url(database_server: DatabaseServer) -> Iterator[str]:
+    """Address of a new, migrated database of this test's own."""
+    name, url = database_server.clone()
+    yield url
+    database_server.drop(name)
+
+
+@pytest.fixture
+def db(database_url: str) -> Iterator[psycopg.Connection[Any]]:
+    """An open connection on `database_url`."""
+    with connect(database_url) as conn:
+        yield conn

@@ -8,7 +8,6 @@ import threading
 import time
 from typing import Any
 
-import click
 import typer
 from typer.core import TyperGroup
 
@@ -31,6 +30,7 @@ COMMANDS: dict[str, str] = {
     "verify": "roadtwin.cli.verify",
     "status": "roadtwin.cli.status",
     "key": "roadtwin.cli.key",
+    "reference": "roadtwin.cli.reference",
 }
 
 
@@ -83,7 +83,7 @@ def main() -> None:
     try:
         app()
     except RoadtwinError as exc:
-        click.echo(f"roadtwin: {exc}", err=True)
+        typer.echo(f"roadtwin: {exc}", err=True)
         sys.exit(1)
 
 

@@ -10,6 +10,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -17,6 +18,8 @@ from uuid import uuid4
 import psycopg
 import pytest
 
+from roadtwin.errors import BrokerUnavailableError
+from roadtwin.jobs.broker import Broker, start_broker
 from roadtwin.storage.database import connect
 from roadtwin.storage.embedded import EmbeddedPostgres
 from roadtwin.storage.migrate import migrate
@@ -38,6 +41,19 @@ SERVICES = _services_state()
 TIMESCALE_URL = SERVICES.get("ROADTWIN_TEST_DATABASE_URL")
 MQTT_URL = SERVICES.get("ROADTWIN_TEST_MQTT_URL")
 SERVICES_REQUIRED = os.environ.get("ROADTWIN_REQUIRE_SERVICES") == "1"
+
+
+@dataclass(frozen=True)
+class ServiceBroker:
+    """A broker that somebody else runs."""
+
+    url: str
+    kind: str = "mosquitto"
+    durable: bool = True
+
+    @property
+    def url_v311(self) -> str:
+        return self.url
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -180,3 +196,43 @@ def db(database_url: str) -> Iterator[psycopg.Connection[Any]]:
     """An open connection on `database_url`."""
     with connect(database_url) as conn:
         yield conn
+
+
+@pytest.fixture(scope="session")
+def iotcore_broker(session_data_dir: Path) -> Iterator[Broker]:
+    with start_broker(session_data_dir / "iotcore", kind="iotcore") as broker:
+        yield broker
+
+
+@pytest.fixture(scope="session")
+def mosquitto_broker(session_data_dir: Path) -> Iterator[Broker | ServiceBroker]:
+    """The broker of the services, else the machine's own Mosquitto."""
+    if MQTT_URL is not None:
+        yield ServiceBroker(MQTT_URL)
+    elif SERVICES_REQUIRED:
+        _not_up("Mosquitto")
+    else:
+        try:
+            broker = start_broker(session_data_dir / "mosquitto", kind="mosquitto")
+        except BrokerUnavailableError as exc:
+            pytest.skip(f"Mosquitto is not up: run `make services` ({exc})")
+        with broker:
+            yield broker
+
+
+@pytest.fixture(scope="session")
+def mqtt_broker(request: pytest.FixtureRequest) -> Broker | ServiceBroker:
+    broker: Broker | ServiceBroker = request.getfixturevalue(f"{request.param}_broker")
+    return broker
+
+
+@pytest.fixture
+def mqtt_url(mqtt_broker: Broker | ServiceBroker) -> str:
+    """Address of a running broker for MQTT 5 clients. It is shared: use client ids and topics of your own."""
+    return mqtt_broker.url
+
+
+@pytest.fixture
+def mqtt_v311_url(mqtt_broker: Broker | ServiceBroker) -> str:
+    """Address of the same broker for MQTT 3.1.1 clients."""
+    return mqtt_broker.url_v311

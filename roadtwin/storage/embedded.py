@@ -39,6 +39,7 @@ _PORT = 5432  # part of the socket's name only: nothing listens on TCP
 _MAX_SOCKET_PATH = 100  # bytes; the kernel's own limit is 104 to 108
 _MAX_LOG_BYTES = 10_000_000
 _POSTGRES_MAJOR = 18
+_LEAVE_TIMEOUT_S = 15
 
 _CONFIG = {
     "listen_addresses": "",
@@ -157,25 +158,27 @@ class EmbeddedPostgres:
             f"-c {shlex.quote(f'{name}={value}')}"
             for name, value in (self._config | {"unix_socket_directories": _quoted(self._socket_dir)}).items()
         )
-        deadline = time.monotonic() + START_TIMEOUT_S
+        began = time.monotonic()
         while not self._answers():
-            if time.monotonic() > deadline:
+            waited_s = time.monotonic() - began
+            if waited_s > START_TIMEOUT_S:
                 raise DatabaseUnavailableError(f"The embedded PostgreSQL did not start: {_last_words(log)}")
             if self._starting_or_stopping:
                 time.sleep(0.1)
                 continue
+            _remove_stale_locks(self.directory, self._socket_dir)
             try:
                 self._run(
                     *("pg_ctl", "start", "-D", str(self.directory), "-l", str(log), "-o", options),
                     *("-w", "-t", str(START_TIMEOUT_S)),
                 )
             except DatabaseUnavailableError:
+                said = _last_words(log)
                 # After a kill -9 of the server its children need a moment to leave the shared memory.
-                if "shared memory block" not in _last_words(log) or time.monotonic() > deadline - START_TIMEOUT_S + 15:
-                    raise DatabaseUnavailableError(
-                        f"The embedded PostgreSQL did not start: {_last_words(log)}"
-                    ) from None
-                time.sleep(0.5)
+                leaving = "shared memory block" in said or "already exists" in said
+                if not leaving or waited_s > _LEAVE_TIMEOUT_S:
+                    raise DatabaseUnavailableError(f"The embedded PostgreSQL did not start: {said}") from None
+                time.sleep(0.2)
 
     def _answers(self) -> bool:
         """Whether a server accepts connections; a process id in a file would not prove that it is ours."""
@@ -330,10 +333,32 @@ def _quoted(path: Path) -> str:
     return '"' + str(path).replace('"', '""') + '"'
 
 
+def _remove_stale_locks(directory: Path, socket_dir: Path) -> None:
+    """Remove the lock files of data and socket if their server is a zombie and no child of it is left (Linux).
+
+    In a container whose first process does not collect orphans, a killed server keeps its process id for ever, and
+    PostgreSQL, which only asks whether that id exists, would never start again.
+    """
+    lock = directory / "postmaster.pid"
+    try:
+        status = Path(f"/proc/{int(lock.read_text().split()[0])}/stat").read_text()
+    except (OSError, ValueError, IndexError):
+        return  # no lock, no such process, or no /proc: PostgreSQL itself knows what to do
+    if status.rpartition(")")[2].split()[0] != "Z":
+        return
+    for process in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            if (process / "cwd").readlink() == directory:
+                return  # a backend still works in there
+    lock.unlink(missing_ok=True)
+    (socket_dir / f".s.PGSQL.{_PORT}.lock").unlink(missing_ok=True)
+
+
 def _last_words(log: Path) -> str:
     try:
-        lines = log.read_text(errors="replace").splitlines()
+        lines = [line.strip() for line in log.read_text(errors="replace").splitlines() if line.strip()]
     except OSError:
         return "it left no log."
-    telling = [line for line in lines[-30:] if any(word in line for word in ("FATAL", "PANIC", "ERROR", "could not"))]
-    return f"{(telling or lines or ['its log is empty'])[-1].strip()} (log: {log})"
+    fatal = [number for number, line in enumerate(lines) if "FATAL" in line or "PANIC" in line]
+    last = fatal[-1] if fatal else len(lines) - 1
+    return f"{' / '.join(lines[max(last - 1, 0) : last + 1]) or 'its log is empty'} (log: {log})"

@@ -1,0 +1,72 @@
+"""What commands share: settings, the database they work on, and progress on a terminal."""
+
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from typing import Any
+
+import psycopg
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+from roadtwin.settings import Settings, load_settings
+from roadtwin.storage.database import connect
+from roadtwin.storage.embedded import EmbeddedPostgres
+from roadtwin.storage.migrate import check_schema
+from roadtwin.storage.migrate import migrate as migrate_database
+from roadtwin.telemetry import configure_logging
+
+
+def settings_for_command(**overrides: object) -> Settings:
+    """Settings of this process, with the options given on the command line on top; sets logging up.
+
+    Raises SettingsError before anything is opened.
+    """
+    settings = load_settings(**overrides)
+    configure_logging(settings)
+    return settings
+
+
+@contextmanager
+def open_database(settings: Settings, *, migrate: bool = False, check: bool = True) -> Iterator[str]:
+    """Give the address of the database that the settings name, or of the embedded one, which runs meanwhile.
+
+    `migrate` brings its schema up to date first; otherwise `check` demands that it is. Fails at once:
+    DatabaseUnavailableError names the database (never its password), MigrationError says what to do.
+    """
+    with ExitStack() as stack:
+        if settings.database_url is not None:
+            url = settings.database_url.get_secret_value()
+        else:
+            url = stack.enter_context(EmbeddedPostgres(settings.data_dir)).url
+        if migrate:
+            migrate_database(url)
+        elif check:
+            with connect(url) as conn:
+                check_schema(conn)
+        yield url
+
+
+@contextmanager
+def open_connection(
+    settings: Settings, *, migrate: bool = False, check: bool = True
+) -> Iterator[psycopg.Connection[tuple[Any, ...]]]:
+    """`open_database` with a connection on it; leaving commits, an exception rolls back."""
+    with open_database(settings, migrate=migrate, check=check) as url, connect(url) as conn:
+        yield conn
+
+
+@contextmanager
+def progress(description: str) -> Iterator[Callable[[float], None]]:
+    """Show a progress bar on stderr, on a terminal only; call what it gives with the share done, 0 to 1."""
+    console = Console(stderr=True)
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TaskProgressColumn(),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=console, disable=not sys.stderr.isatty()) as bar:
+        task = bar.add_task(description, total=1.0)
+        yield lambda share: bar.update(task, completed=min(max(share, 0.0), 1.0))

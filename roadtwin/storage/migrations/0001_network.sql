@@ -31,7 +31,7 @@ CREATE UNIQUE INDEX road_section_current ON road_section (source, source_section
 
 CREATE TABLE segment (
     segment_id integer GENERATED ALWAYS AS IDENTITY PRIMARY KEY,  -- inside this database only
-    public_id text NOT NULL UNIQUE,  -- source:section:from-to, from section and station, never from geometry
+    public_id text NOT NULL,  -- source:section:from-to, from section and station, never from geometry
     section_id integer NOT NULL REFERENCES road_section,
     nominal_length_m smallint NOT NULL,  -- 100, or 20 nested in 100
     from_station_m double precision NOT NULL,
@@ -49,6 +49,8 @@ CREATE TABLE segment (
     attributes jsonb NOT NULL DEFAULT '{}'
 );
 COMMENT ON TABLE segment IS 'The road stretch we report on: an equal piece of a section''s centreline, undirected.';
+-- A section whose line moves keeps its length, and so its segments keep their public ids: the former ones are closed.
+CREATE UNIQUE INDEX segment_current ON segment (public_id) WHERE valid_to IS NULL;
 CREATE INDEX segment_bounds ON segment USING gist (bounds);
 CREATE INDEX segment_section ON segment (section_id, from_station_m);
 

@@ -1,0 +1,75 @@
+-- name: read_current_sections
+SELECT
+    section_id, source_section_id, name, district, road_class, owner, maintenance_district, warranty_until,
+    inspection_interval_days, length_m, geometry_wkb, attributes
+FROM road_section
+WHERE source = %(source)s AND valid_to IS NULL;
+
+-- name: reserve_section_ids
+SELECT nextval(pg_get_serial_sequence('road_section', 'section_id'))::integer FROM generate_series(1, %(count)s);
+
+-- name: reserve_segment_ids
+SELECT nextval(pg_get_serial_sequence('segment', 'segment_id'))::integer FROM generate_series(1, %(count)s);
+
+-- name: copy_sections
+COPY road_section (
+    section_id, source, source_version, valid_from, source_section_id, name, district, road_class, owner,
+    maintenance_district, warranty_until, inspection_interval_days, length_m, geometry_wkb, attributes
+) FROM STDIN;
+
+-- name: copy_segments
+COPY segment (
+    segment_id, valid_from, public_id, section_id, nominal_length_m, from_station_m, to_station_m, name, district,
+    road_class, length_m, geometry_wkb, bounds, mid_lon, mid_lat, attributes
+) FROM STDIN;
+
+-- name: copy_lineage
+COPY segment_lineage (old_segment_id, new_segment_id, share_of_old) FROM STDIN;
+
+-- name: close_sections
+UPDATE road_section SET valid_to = %(valid_to)s WHERE section_id = any(%(section_ids)s) AND valid_to IS NULL;
+
+-- name: close_segments
+UPDATE segment SET valid_to = %(valid_to)s
+WHERE section_id = any(%(section_ids)s) AND valid_to IS NULL
+RETURNING segment_id, section_id, from_station_m, to_station_m, geometry_wkb;
+
+-- name: update_section
+UPDATE road_section
+SET
+    name = %(name)s, district = %(district)s, road_class = %(road_class)s, owner = %(owner)s,
+    maintenance_district = %(maintenance_district)s, warranty_until = %(warranty_until)s,
+    inspection_interval_days = %(inspection_interval_days)s, attributes = %(attributes)s
+WHERE section_id = %(section_id)s;
+
+-- name: update_segments_of_section
+UPDATE segment
+SET
+    name = coalesce(%(name)s, ''), district = coalesce(%(district)s, ''), road_class = %(road_class)s,
+    attributes = %(attributes)s
+WHERE section_id = %(section_id)s AND valid_to IS NULL;
+
+-- name: read_nominal_length
+SELECT nominal_length_m FROM segment WHERE valid_to IS NULL LIMIT 1;
+
+-- name: read_current_segments
+SELECT
+    segment_id, public_id, section_id, nominal_length_m, from_station_m, to_station_m, name, district, road_class,
+    geometry_wkb, mid_lon, mid_lat
+FROM segment
+WHERE valid_to IS NULL
+ORDER BY segment_id;
+
+-- name: read_successors
+-- A closed public id, and the segment that holds the greatest part of it today.
+WITH RECURSIVE heir AS (
+    SELECT public_id, segment_id, 1.0::double precision AS share FROM segment WHERE valid_to IS NOT NULL
+    UNION ALL
+    SELECT h.public_id, l.new_segment_id, h.share * l.share_of_old
+    FROM heir AS h
+    INNER JOIN segment_lineage AS l ON h.segment_id = l.old_segment_id
+)
+SELECT DISTINCT ON (h.public_id) h.public_id, h.segment_id
+FROM heir AS h
+INNER JOIN segment AS s ON h.segment_id = s.segment_id AND s.valid_to IS NULL
+ORDER BY h.public_id, h.share DESC, h.segment_id;

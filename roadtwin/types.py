@@ -154,13 +154,21 @@ class Message:
 
 @dataclass(frozen=True, slots=True)
 class RejectedMessage:
-    """A message that cannot be decoded or stored: raw bytes, a stable code and a sentence with the reason."""
+    """A message that cannot be decoded or stored: raw bytes, a stable code and a sentence with the reason.
+
+    `payload` is what is kept: of an oversized message its first bytes, of a vehicle's one without the vehicle's id.
+    `payload_bytes` and `payload_sha256` are those of the payload as received; `digest` is sha256(topic, 0x00, payload
+    as received) and says when the same message comes again. Made by `ingest.rejected.reject`.
+    """
 
     topic: str
     payload: bytes
     recorded_at: datetime
     code: str
     reason: str
+    payload_bytes: int
+    payload_sha256: bytes
+    digest: bytes
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,141 @@
+"""What a crew should do today, in which order: open potholes by due time, then segments to inspect by risk."""
+
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, time, timedelta
+from enum import StrEnum
+from typing import Protocol, TypeVar
+from zoneinfo import ZoneInfo
+
+DUE_DAYS: dict[int, int] = {3: 0, 2: 7, 1: 28}
+"""Severity → whole local days between knowing of a pothole and having to treat it [d].
+
+"Considerable" potholes are treated the same day: service level that the City of Essen states in public. Seven and
+28 days for medium and low ones are ours: the monthly surface check that normally satisfies the duty of care in towns
+(OLG Saarbrücken 2017) bounds the longest, and a week is the shortest horizon of a risk score.
+"""
+
+DUE_DAYS_AFTER_SECURING = 7
+"""A secured pothole is safe for now; a barrier or cold mix must not become permanent [d]."""
+
+WORKS_AHEAD_DAYS = 90
+"""Planned works that begin within this time make patching and inspecting pointless [d]; the longest risk horizon."""
+
+SEVERE = 3
+
+
+class Hindrance(StrEnum):
+    """Why a place is not for the city's crews today."""
+
+    OTHER_OWNER = "other_owner"  # another body maintains the road: tell it
+    WARRANTY = "warranty"  # the contractor has to repair it: tell him
+    PLANNED_WORK = "planned_work"  # the surface goes anyway
+    INSPECTED = "inspected"  # somebody looked after the score was made
+    DECIDED = "decided"  # somebody decided to defer or to do nothing after the score was made
+
+
+class PotholeStatus(StrEnum):
+    """Where a pothole of the worklist stands."""
+
+    OPEN = "open"
+    SECURED = "secured"
+    REPAIRED = "repaired"
+
+
+@dataclass(frozen=True, slots=True)
+class Keeping:
+    """Who has to keep a stretch of road, and until when somebody else does. `owner` None: the city itself."""
+
+    owner: str | None
+    warranty_until: date | None
+    works_start_on: date | None
+
+
+def day_start(instant: datetime, zone: ZoneInfo) -> datetime:
+    """Begin of the local day that holds `instant`, UTC (days have 23 to 25 hours).
+
+    Examples
+    --------
+    >>> day_start(datetime(2026, 3, 29, 12, tzinfo=UTC), ZoneInfo("Europe/Berlin")).isoformat()
+    '2026-03-28T23:00:00+00:00'
+    """
+    return datetime.combine(instant.astimezone(zone).date(), time(), zone).astimezone(UTC)
+
+
+def due_at(first_recorded_at: datetime, severity: int, zone: ZoneInfo, secured_at: datetime | None = None) -> datetime:
+    """When a pothole has to be treated at the latest: end of a local day, UTC.
+
+    Parameters
+    ----------
+    first_recorded_at
+        When the city first knew of it; the duty begins with knowing.
+    severity
+        1 low, 2 medium, 3 high. Another value raises ValueError.
+    zone
+        The city's time zone.
+    secured_at
+        When it was made safe; from then on `DUE_DAYS_AFTER_SECURING` count, where that is later.
+
+    Examples
+    --------
+    >>> due_at(datetime(2026, 1, 10, 9, tzinfo=UTC), 3, ZoneInfo("Europe/Berlin")).isoformat()
+    '2026-01-10T23:00:00+00:00'
+    """
+    if severity not in DUE_DAYS:
+        raise ValueError(f"Got severity {severity}, expected 1, 2 or 3.")
+
+    def end_of_day(instant: datetime, days: int) -> datetime:
+        day = instant.astimezone(zone).date() + timedelta(days=days + 1)
+        return datetime.combine(day, time(), zone).astimezone(UTC)
+
+    due = end_of_day(first_recorded_at, DUE_DAYS[severity])
+    return due if secured_at is None else max(due, end_of_day(secured_at, DUE_DAYS_AFTER_SECURING))
+
+
+def hindrances(keeping: Keeping, today: date) -> list[Hindrance]:
+    """Why the city's crews should not work on this stretch on `today`; empty: they should."""
+    found = []
+    if keeping.owner is not None:
+        found.append(Hindrance.OTHER_OWNER)
+    if keeping.warranty_until is not None and keeping.warranty_until >= today:
+        found.append(Hindrance.WARRANTY)
+    if keeping.works_start_on is not None and keeping.works_start_on <= today + timedelta(days=WORKS_AHEAD_DAYS):
+        found.append(Hindrance.PLANNED_WORK)
+    return found
+
+
+def is_for_crews(found: Sequence[Hindrance], *, severe: bool, include: Collection[Hindrance] = ()) -> bool:
+    """Whether a place belongs on the crews' list.
+
+    A severe pothole stays on it under warranty and before planned works: making the road safe is its keeper's duty
+    today, whoever pays. On another body's road it does not.
+    """
+    left = [h for h in found if h not in include]
+    return not left or (severe and Hindrance.OTHER_OWNER not in left)
+
+
+class RankedPothole(Protocol):
+    """What the order of potholes depends on."""
+
+    @property
+    def pothole_id(self) -> object: ...
+    @property
+    def severity(self) -> int: ...
+    @property
+    def status(self) -> PotholeStatus: ...
+    @property
+    def due_at(self) -> datetime: ...
+
+
+P = TypeVar("P", bound=RankedPothole)
+
+
+def rank_potholes(potholes: Iterable[P]) -> list[P]:
+    """In the order of work: severe and open ones, then by due time, worse ones first; what was repaired today last."""
+
+    def order(pothole: P) -> tuple[bool, bool, datetime, int, str]:
+        urgent = pothole.severity == SEVERE and pothole.status is PotholeStatus.OPEN
+        done = pothole.status is PotholeStatus.REPAIRED
+        return (done, not urgent, pothole.due_at, -pothole.severity, str(pothole.pothole_id))
+
+    return sorted(potholes, key=order)

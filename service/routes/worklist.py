@@ -1,0 +1,112 @@
+"""What the crews should do today."""
+
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Query, Request, Response
+
+from models.worklist import Hindrance
+from roadtwin.errors import RequestInvalidError
+from service.parameters import DistrictParameter, Horizon
+from service.problems import responses
+from service.routes.segments import wants
+from service.schemas import WorklistAnswer
+from service.security import Reader
+from service.segments import read_versions
+from service.state import Db, Now, Running, Service
+from service.worklist import read_worklist, worklist_csv
+
+router = APIRouter(tags=["worklist"])
+
+CSV = "text/csv"
+Capacity = Annotated[
+    int | None, Query(ge=1, le=2000, description="Places that the crews can treat; by default the city's own number.")
+]
+Include = Annotated[
+    str | None,
+    Query(
+        description="What to show although it is left out by default, separated by commas: "
+        + ", ".join(Hindrance)
+        + ".",
+        max_length=200,
+    ),
+]
+
+
+def _included(include: str | None) -> list[Hindrance]:
+    try:
+        return [Hindrance(part.strip()) for part in (include or "").split(",") if part.strip()]
+    except ValueError:
+        raise RequestInvalidError(f"include: got {include!r}, expected some of {', '.join(Hindrance)}.") from None
+
+
+async def _read(
+    running: Service,
+    db: Db,
+    now: Now,
+    capacity: int | None,
+    horizon_days: int,
+    district: str | None,
+    include: str | None,
+) -> WorklistAnswer:
+    return await read_worklist(
+        db,
+        now=now,
+        zone=running.timezone,
+        capacity=capacity or running.settings.crew_capacity,
+        horizon_days=horizon_days,
+        as_of=(await read_versions(db)).score_as_of,
+        district=district,
+        include=_included(include),
+    )
+
+
+def _csv_response(answer: WorklistAnswer) -> Response:
+    name = f"roadtwin-worklist-{answer.today.isoformat()}.csv"
+    headers = {"Content-Disposition": f'attachment; filename="{name}"'}
+    return Response(worklist_csv(answer), headers=headers, media_type=f"{CSV}; charset=utf-8")
+
+
+@router.get(
+    "/worklist",
+    response_model=WorklistAnswer,
+    responses=responses(401) | {200: {"content": {CSV: {"schema": {"type": "string"}}}}},
+)
+async def list_work(
+    request: Request,
+    running: Running,
+    db: Db,
+    now: Now,
+    _reader: Reader,
+    horizon_days: Horizon,
+    capacity: Capacity = None,
+    district: DistrictParameter = None,
+    include: Include = None,
+) -> Any:
+    """Open potholes by due time with their state, then segments to inspect by risk.
+
+    Roads of other owners, under warranty or due for planned works, and what was inspected or decided since the scores
+    were made, is left out and counted by reason; `include` shows it, marked. A severe pothole stays on the list unless
+    the road is another owner's: making it safe cannot wait. With `Accept: text/csv` the answer is that of
+    `/v1/worklist.csv`.
+    """
+    answer = await _read(running, db, now, capacity, horizon_days, district, include)
+    return _csv_response(answer) if wants(request, CSV) else answer
+
+
+@router.get(
+    "/worklist.csv",
+    responses=responses(401) | {200: {"content": {CSV: {"schema": {"type": "string"}}}}},
+    response_class=Response,
+)
+async def list_work_csv(
+    running: Running,
+    db: Db,
+    now: Now,
+    _reader: Reader,
+    horizon_days: Horizon,
+    capacity: Capacity = None,
+    district: DistrictParameter = None,
+    include: Include = None,
+) -> Response:
+    """The worklist as one table for spreadsheets."""
+    return _csv_response(await _read(running, db, now, capacity, horizon_days, district, include))

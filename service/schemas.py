@@ -1,0 +1,464 @@
+"""What the API answers with. Quantities' names end in their unit; instants are UTC, days are the city's local days."""
+
+from datetime import date, datetime
+from typing import Any, Literal
+from uuid import UUID
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from models.worklist import Hindrance, PotholeStatus
+
+
+class Answer(BaseModel):
+    """Base of all answers."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+
+class Point(Answer):
+    """Longitude and latitude, WGS 84 [°]."""
+
+    lon: float
+    lat: float
+
+
+class District(Answer):
+    """A district with the mean position of its segments."""
+
+    name: str
+    segment_count: int
+    length_km: float
+    lon: float
+    lat: float
+
+
+class ScoreRun(Answer):
+    """The newest complete set of scores."""
+
+    as_of: datetime = Field(description="Nothing recorded later was used.")
+    recorded_at: datetime
+    age_s: float = Field(description="Age of `as_of` [s].")
+    segment_count: int
+    model_run_id: int
+    trained_at: datetime
+
+
+class CityAnswer(Answer):
+    """The city of this database."""
+
+    name: str
+    timezone: str
+    simulated: bool = Field(description="A simulated city says so on every screen.")
+    segment_count: int
+    length_km: float
+    bbox: list[float] | None = Field(description="West, south, east, north [°].")
+    districts: list[District]
+    horizons_days: list[int]
+    score_run: ScoreRun | None
+    crew_capacity: int = Field(description="Places that the crews can treat a day: default length of the worklist.")
+    writing_needs_key: Literal[True] = True
+    reading_needs_key: bool
+
+
+class Score(Answer):
+    """P(at least one new pothole on this segment within the horizon)."""
+
+    horizon_days: int
+    probability: float = Field(ge=0, le=1)
+    probability_low: float | None = Field(description="Lower end of the 90 % interval; null: this model gives none.")
+    probability_high: float | None
+    expected_count: float
+    expected_per_100_m: float
+    rank: int = Field(description="1 = highest probability of all segments for this horizon.")
+    as_of: datetime
+    model_run_id: int
+
+
+class SegmentItem(Answer):
+    """One segment in a list."""
+
+    segment_id: str = Field(description="Stable public id: source:section:from-to.")
+    name: str
+    district: str
+    road_class: str
+    length_m: float
+    mid: Point
+    condition_grade: float | None = Field(description="1 best … 5 worst; null: unknown, which is not good.")
+    evidence_count: int
+    newest_evidence_at: datetime | None
+    evidence_age_days: float | None = Field(description="Age of the newest evidence [d].")
+    open_potholes: int
+    worst_severity: int | None
+    scores: list[Score]
+
+
+class SegmentPage(Answer):
+    """Segments, worst first by the asked horizon."""
+
+    score_as_of: datetime | None
+    horizon_days: int
+    segments: list[SegmentItem]
+    next_page: str | None = Field(description="Opaque token of the next page; null: this was the last one.")
+
+
+class Reason(Answer):
+    """Why a score is as it is: one signed contribution, strongest first."""
+
+    feature: str
+    value: float | None
+    contribution_log_odds: float
+    factor: float = Field(description="How the odds change by it: 2 doubles them, 0.5 halves them.")
+    text_de: str
+    text_en: str
+
+
+class ScoreWithReasons(Score):
+    """A score and its reasons."""
+
+    reasons: list[Reason] | None
+    reasons_available: bool = Field(description="false: neither stored nor computable for this score.")
+
+
+class StateQuantity(Answer):
+    """What the twin holds of one quantity."""
+
+    quantity: str = Field(description="Name that ends in its unit.")
+    value: float | None
+    sd: float | None = Field(description="Standard deviation, same unit.")
+    count: int
+    newest_at: datetime | None
+    age_s: float | None
+    source: str | None
+    unit: str | None
+    label_de: str | None
+    label_en: str | None
+
+
+class Pothole(Answer):
+    """One pothole, derived from evidence."""
+
+    pothole_id: UUID
+    status: PotholeStatus
+    severity: int
+    lon: float
+    lat: float
+    station_m: float
+    first_recorded_at: datetime
+    confirmed_at: datetime | None
+    secured_at: datetime | None
+    closed_at: datetime | None
+    last_evidence_at: datetime
+    evidence_count: int
+    reopened: bool
+
+
+class Evidence(Answer):
+    """Something that was seen, done or planned on the segment, newest first."""
+
+    kind: Literal["pothole", "passes", "repair", "inspection", "report", "decision", "planned_work"]
+    id: str
+    at: datetime
+    recorded_at: datetime | None
+    age_s: float
+    pending: bool = Field(False, description="Recorded, and not yet taken in by the next run of matching and scoring.")
+    details: dict[str, Any]
+
+
+class Weather(Answer):
+    """Weather of the city's station, as far as it is known."""
+
+    station: str
+    observed_at: datetime
+    age_s: float
+    air_temp_c: float | None
+    snow_depth_cm: float | None
+    rain_24h_mm: float | None
+    rain_7d_mm: float | None
+    minimum_7d_c: float | None
+    frost_hours_7d: int
+
+
+class HistoryPoint(Answer):
+    """The last score of one local day."""
+
+    day: date
+    horizon_days: int
+    probability: float
+    model_run_id: int
+
+
+class SegmentAnswer(Answer):
+    """One segment: state, scores with reasons, evidence with its age."""
+
+    segment_id: str
+    name: str
+    district: str
+    road_class: str
+    length_m: float
+    from_station_m: float
+    to_station_m: float
+    section: str
+    mid: Point
+    geometry: dict[str, Any] = Field(description="GeoJSON LineString.")
+    attributes: dict[str, Any]
+    owner: str | None = Field(description="Who maintains the road; null: the city itself.")
+    maintenance_district: str | None
+    warranty_until: date | None
+    inspection_interval_days: int | None
+    hindrances: list[Hindrance]
+    valid: bool = Field(description="false: a re-import replaced this segment.")
+    neighbours: list[str] = Field(description="Segments before and after it on the same section.")
+    condition_grade: float | None
+    evidence_count: int
+    newest_evidence_at: datetime | None
+    evidence_age_days: float | None
+    state_as_of: datetime | None
+    state: list[StateQuantity]
+    scores: list[ScoreWithReasons]
+    history: list[HistoryPoint]
+    potholes: list[Pothole]
+    evidence: list[Evidence]
+    weather: Weather | None
+
+
+class DecisionNote(Answer):
+    """The newest decision about a place."""
+
+    action: str
+    decided_at: datetime
+    reason: str | None
+
+
+class PotholeTask(Answer):
+    """An open pothole (or one repaired today) with its due time."""
+
+    position: int = Field(description="Place in the order of work, from 1.")
+    pothole_id: UUID
+    segment_id: str
+    name: str
+    district: str
+    road_class: str
+    lon: float
+    lat: float
+    severity: int
+    status: PotholeStatus
+    pending: bool = Field(description="A repair is recorded, and the twin takes it in with its next run.")
+    due_at: datetime
+    overdue: bool
+    first_recorded_at: datetime
+    age_s: float
+    last_evidence_at: datetime
+    evidence_count: int
+    reopened: bool
+    owner: str | None
+    maintenance_district: str | None
+    hindrances: list[Hindrance]
+    decision: DecisionNote | None
+
+
+class InspectionTask(Answer):
+    """A segment to look at, by risk."""
+
+    position: int
+    segment_id: str
+    name: str
+    district: str
+    road_class: str
+    length_m: float
+    mid: Point
+    probability: float
+    expected_per_100_m: float
+    rank: int
+    condition_grade: float | None
+    newest_evidence_at: datetime | None
+    evidence_age_days: float | None
+    last_inspected_at: datetime | None
+    main_reason_de: str | None
+    main_reason_en: str | None
+    owner: str | None
+    maintenance_district: str | None
+    hindrances: list[Hindrance]
+    decision: DecisionNote | None
+
+
+class WorklistAnswer(Answer):
+    """What the crews should do: open potholes by due time, then segments to inspect by risk."""
+
+    now: datetime
+    today: date
+    capacity: int
+    horizon_days: int
+    district: str | None
+    score_as_of: datetime | None
+    open_pothole_count: int = Field(description="Of the crews' potholes that are open; the list may be shorter.")
+    overdue_count: int
+    secured_count: int
+    repaired_today_count: int
+    potholes: list[PotholeTask]
+    inspections: list[InspectionTask]
+    left_out: dict[str, int] = Field(
+        description="How many places each reason kept off the lists; `include` shows them."
+    )
+
+
+class OriginTotals(Answer):
+    """Accounts of one way in: received = stored + duplicate + rejected."""
+
+    origin: str
+    batches: int
+    received: int
+    stored: int
+    duplicate: int
+    rejected: int
+    observations_stored: int
+    observation_conflicts: int
+    newest_at: datetime | None
+
+
+class Batch(Answer):
+    """Accounts of one transaction of the ingester."""
+
+    batch_id: int
+    worker: str
+    origin: str
+    recorded_at: datetime
+    received: int
+    stored: int
+    duplicate: int
+    rejected: int
+    observations_stored: int
+    observations_duplicate: int
+    observation_conflicts: int
+
+
+class IngestStatus(Answer):
+    """How the flow of messages is doing."""
+
+    now: datetime
+    messages_per_min_1: float = Field(description="Received over the last minute [1/min].")
+    messages_per_min_5: float = Field(description="Mean over five minutes [1/min].")
+    messages_per_min_60: float
+    rejected_60_min: int
+    newest_message_at: datetime | None
+    newest_message_age_s: float | None
+    received: int
+    stored: int
+    duplicate: int
+    rejected: int
+    by_origin: list[OriginTotals]
+    rejected_kinds: int = Field(description="Distinct rejected messages that are kept.")
+    devices: dict[str, int] = Field(description="Number of devices by status.")
+    devices_unconfirmed: int
+    batches: list[Batch]
+
+
+class RejectedItem(Answer):
+    """A message that could not be decoded: kept with its reason."""
+
+    digest: str
+    topic: str
+    code: str
+    reason: str
+    payload_bytes: int
+    payload_head: str = Field(description="First 256 bytes; what is not UTF-8 is escaped.")
+    first_seen_at: datetime
+    last_seen_at: datetime
+    count: int
+
+
+class RejectedPage(Answer):
+    """Rejected messages, newest first."""
+
+    rejected: list[RejectedItem]
+    next_page: str | None
+
+
+class DeviceValue(Answer):
+    """The newest value of one series."""
+
+    quantity: str
+    channel: str
+    depth_cm: int | None
+    observed_at: datetime
+    value: float
+    flags: list[str]
+
+
+class DeviceItem(Answer):
+    """A device and how it is doing."""
+
+    device_id: int
+    network_source: str
+    application: str
+    device: str
+    dev_eui: str | None
+    name: str | None
+    profile_name: str | None
+    status: str
+    first_seen_at: datetime | None
+    last_seen_at: datetime | None
+    silent_s: float | None = Field(description="Time since its last message [s].")
+    lon: float | None
+    lat: float | None
+    messages_24h: int
+    best_rssi_dbm: float | None
+    best_snr_db: float | None
+    values: list[DeviceValue]
+
+
+class DevicePage(Answer):
+    """Devices by id."""
+
+    devices: list[DeviceItem]
+    next_page: str | None
+
+
+class DeviceConfirmed(Answer):
+    """A device after confirmation."""
+
+    device_id: int
+    network_source: str
+    application: str
+    device: str
+    status: str
+    changed: bool
+
+
+class ModelAnswer(Answer):
+    """The model that scores, with its card."""
+
+    model_run_id: int
+    trained_at: datetime
+    data_until: datetime
+    feature_set_version: int
+    rule_version: int
+    library_versions: dict[str, Any]
+    recipe: dict[str, Any]
+    card: dict[str, Any] = Field(description="Data window, hold-outs, skill beside baselines, calibration, limits.")
+    artefact_sha256: str
+    artefact_bytes: int
+
+
+class Stored(Answer):
+    """A record or decision is kept."""
+
+    kind: str
+    id: UUID
+    recorded_at: datetime = Field(description="When this service knew; set by its clock.")
+    created: bool = Field(description="false: it was already there, unchanged.")
+    segment_id: str | None = Field(description="The segment it belongs to, as given or nearest; null: none is near.")
+
+
+class Health(Answer):
+    """The process answers."""
+
+    status: Literal["ok"] = "ok"
+    version: str
+
+
+class Readiness(Answer):
+    """Whether the service can answer questions."""
+
+    status: Literal["ready"] = "ready"
+    segments: int
+    score_as_of: datetime | None

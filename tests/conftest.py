@@ -8,11 +8,13 @@ and with ROADTWIN_REQUIRE_SERVICES=1 they fail.
 
 import os
 import shutil
+import socket
 import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 from uuid import uuid4
 
 import psycopg
@@ -37,9 +39,22 @@ def _services_state() -> dict[str, str]:
     return state | {name: value for name, value in os.environ.items() if name.startswith("ROADTWIN_TEST_") and value}
 
 
+def _address_if_up(name: str) -> str | None:
+    """The address, unless nobody answers there: the state file outlives a restart of the machine."""
+    url = SERVICES.get(name)
+    if url is None:
+        return None
+    address = urlsplit(url)
+    try:
+        socket.create_connection((address.hostname or "127.0.0.1", address.port or 0), timeout=5).close()
+    except OSError:
+        return None
+    return url
+
+
 SERVICES = _services_state()
-TIMESCALE_URL = SERVICES.get("ROADTWIN_TEST_DATABASE_URL")
-MQTT_URL = SERVICES.get("ROADTWIN_TEST_MQTT_URL")
+TIMESCALE_URL = _address_if_up("ROADTWIN_TEST_DATABASE_URL")
+MQTT_URL = _address_if_up("ROADTWIN_TEST_MQTT_URL")
 SERVICES_REQUIRED = os.environ.get("ROADTWIN_REQUIRE_SERVICES") == "1"
 
 

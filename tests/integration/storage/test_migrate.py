@@ -114,6 +114,23 @@ def test_time_series_are_hypertables_where_timescaledb_is(db):
     }
 
 
+def test_rows_of_a_cloned_test_database_go_to_their_chunks(db):
+    """The fixture copies a migrated database; TimescaleDB's catalogue must have survived that."""
+    db.execute(
+        """
+        INSERT INTO vehicle_reading (
+            event_id, observed_at, recorded_at, origin, vehicle_pseudonym, calibration_id, lon, lat, speed_mps,
+            pass_id, camera_model, camera_version, blur, wet, light, flags
+        )
+        SELECT gen_random_uuid(), at, at, 'mqtt', 'v', 'c', 7.0, 51.4, 8, 'p', 'm', '1', 0, 0, 1, 0
+        FROM generate_series(timestamptz '2026-01-01', '2026-01-31', '1 day') AS at
+        """
+    )
+    assert db.execute("SELECT count(*) FROM vehicle_reading").fetchone() == (31,)
+    if detect_mode(db) is not DatabaseMode.PLAIN:
+        assert db.execute("SELECT count(*) > 3 FROM show_chunks('vehicle_reading')").fetchone() == (True,)
+
+
 def test_sessions_run_in_utc_and_commit_synchronously_also_after_a_rollback(db):
     db.rollback()
 

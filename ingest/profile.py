@@ -30,9 +30,9 @@ _FIELD_KEYS = {
 class ProfileField:
     """One field of a decoded payload.
 
-    `factor` and `offset` lead from the field's `unit` to that of `quantity`; `sentinels` are the sensor's own "no value"
-    marks, `minimum` and `maximum` the range that this sensor can measure (both in the field's unit); `words` are
-    texts that stand for numbers.
+    `factor` and `offset` lead from the field's `unit` to that of `quantity`; `sentinels` are the sensor's own
+    "no value" marks, `minimum` and `maximum` the range that this sensor can measure (both in the field's unit);
+    `words` are texts that stand for numbers.
     """
 
     path: tuple[str, ...]
@@ -124,14 +124,12 @@ def _number(raw: object, field: ProfileField) -> tuple[float | None, str]:
 
 
 def _value(number: float, field: ProfileField) -> tuple[float, Flag]:
-    flags = Flag.NONE
-    if number in field.sentinels:
-        flags |= Flag.SENTINEL
     value = number * field.factor + field.offset
+    if number in field.sentinels:
+        return value, Flag.SENTINEL
     known = QUANTITIES[field.quantity]
-    if not (field.minimum <= number <= field.maximum and known.minimum <= value <= known.maximum):
-        flags |= Flag.RANGE
-    return value, flags
+    in_range = field.minimum <= number <= field.maximum and known.minimum <= value <= known.maximum
+    return value, Flag.NONE if in_range else Flag.RANGE
 
 
 class ProfileLibrary:
@@ -198,7 +196,11 @@ def _read_field(source: str, table: dict[str, Any]) -> ProfileField:
     if scale is None:
         raise InputFileError(f"{source}: got unit {unit!r}, expected one of {QUANTITIES[str(quantity)].unit}.")
     depth_cm = table.get("depth_cm")
-    _check(source, depth_cm is None or (isinstance(depth_cm, int) and 0 <= depth_cm <= 10_000), "expected depth_cm 0 to 10000")
+    _check(
+        source,
+        depth_cm is None or (isinstance(depth_cm, int) and 0 <= depth_cm <= 10_000),
+        "expected depth_cm 0 to 10000",
+    )
     words = table.get("values")
     _check(source, words is None or isinstance(words, dict), "expected values as a table of numbers")
     return ProfileField(

@@ -27,7 +27,7 @@ class Pseudonyms:
     def __init__(self, key: bytes, timezone: ZoneInfo) -> None:
         if len(key) < MIN_KEY_BYTES:
             raise SettingsError(
-                f"ROADTWIN_PSEUDONYM_KEY: got {len(key)} bytes, expected at least {MIN_KEY_BYTES} that nobody can guess."
+                f"ROADTWIN_PSEUDONYM_KEY: got {len(key)} bytes, expected at least {MIN_KEY_BYTES} random ones."
             )
         self._key = key
         self._timezone = timezone

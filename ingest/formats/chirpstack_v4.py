@@ -1,8 +1,8 @@
 """ChirpStack v4 events as JSON: `application/{application id}/device/{devEui}/event/{kind}`.
 
 Source: chirpstack-docs, integrations/events (9d9b5bb, 2026-07-17) and chirpstack api/proto/integration (d77207c).
-The JSON is protobuf JSON: a field that is left out has its zero value; newer servers write the zeros of the event itself,
-but never those of nested messages. Both topic parts are configurable, so identity is taken from the payload.
+The JSON is protobuf JSON: a field that is left out has its zero value; newer servers write the zeros of the event
+itself, but never those of nested messages. Both topic parts are configurable, so identity is taken from the payload.
 """
 
 from collections.abc import Mapping
@@ -68,7 +68,7 @@ class _Up(_Event, frozen=True):
     f_cnt: Counter = 0
     f_port: Annotated[int, Meta(ge=0, le=255)] = 0
     data: bytes = b""
-    object: Any = None
+    decoded: Any = msgspec.field(default=None, name="object")
     rx_info: tuple[_RxInfo, ...] = ()
     confirmed: bool = False
     dr: Annotated[int, Meta(ge=0, le=255)] = 0
@@ -262,8 +262,8 @@ def _to_parsed(event: _Event, topic: str, payload: bytes, recorded_at: datetime)
     decoded = None
     if up is not None and up.f_port == 0:
         details["not_measured"] = "fPort 0 carries MAC commands only"
-    elif up is not None and isinstance(up.object, dict) and up.object:
-        decoded = up.object
+    elif up is not None and isinstance(up.decoded, dict) and up.decoded:
+        decoded = up.decoded
     message = Message(
         message_id=_message_id(event, dev_eui),
         format=FORMAT,

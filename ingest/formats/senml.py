@@ -74,19 +74,19 @@ def _refuse_unknown_labels(payload: bytes) -> None:
     for record in strictjson.decode(payload, _LABELS) if b'_"' in payload else ():
         label = next((label for label in record if label.endswith("_")), None)
         if label is not None:
-            raise MessageRejectedError("senml_label", f"Got the label {label[:50]!r}, which must be understood and is not.")
+            raise MessageRejectedError("senml_label", f"Got the label {label[:50]!r}, which we do not understand.")
 
 
 def _resolve(pack: list[SenmlRecord], device_id: str, recorded_at: datetime) -> list[Observation]:
     base_name, base_time, base_unit, base_value = "", 0.0, None, 0.0
     observations = []
     for number, record in enumerate(pack):
-        if record.bver > VERSION:
+        if record.bver is not None and record.bver > VERSION:
             raise MessageRejectedError("senml_version", f"Got SenML version {record.bver}, expected at most {VERSION}.")
-        base_name = record.bn or base_name
-        base_time = record.bt or base_time
+        base_name = record.bn if record.bn is not None else base_name
+        base_time = record.bt if record.bt is not None else base_time
         base_unit = record.bu if record.bu is not None else base_unit
-        base_value = record.bv or base_value
+        base_value = record.bv if record.bv is not None else base_value
         if _is_base_only(record):
             continue
         channel, quantity, depth_cm = _read_name(base_name + record.n, device_id)
@@ -107,7 +107,7 @@ def _resolve(pack: list[SenmlRecord], device_id: str, recorded_at: datetime) -> 
             flags |= Flag.RANGE
         observations.append(Observation(channel, quantity, depth_cm, observed_at, value, flags))
     if not observations:
-        raise MessageRejectedError("senml_value", "Got a pack of base values only, expected at least one record with a value.")
+        raise MessageRejectedError("senml_value", "Got base values only, expected at least one record with a value.")
     return observations
 
 

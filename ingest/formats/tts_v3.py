@@ -139,7 +139,13 @@ def _application(topic: str, up: _ApplicationUp) -> str:
 
 
 def _envelope(
-    kind: str, up: _ApplicationUp, device: DeviceKey, topic: str, payload: bytes, recorded_at: datetime, uplink_time: object
+    kind: str,
+    up: _ApplicationUp,
+    device: DeviceKey,
+    topic: str,
+    payload: bytes,
+    recorded_at: datetime,
+    uplink_time: object,
 ) -> dict[str, Any]:
     """What messages of all kinds have. The network server's time comes first: it is in live and in stored messages."""
     network, application = parse_time(uplink_time), parse_time(up.received_at)

@@ -59,7 +59,8 @@ def parse(topic: str, payload: bytes, recorded_at: datetime, pseudonyms: Pseudon
         )
     if payload and payload.lstrip()[:1] != b"{":
         raise MessageRejectedError(
-            "binary_payload", f"Got first byte 0x{payload[0]:02x}, expected a JSON object: no frames or other binary data."
+            "binary_payload",
+            f"Got first byte 0x{payload[0]:02x}, expected a JSON object and no binary data.",
         )
     vehicle_id = topic.split("/")[3]
     wire = strictjson.decode(payload, _DECODER)

@@ -1,0 +1,277 @@
+"""Devices and their series: found or made when a message names them, registered from a CSV file."""
+
+import csv
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import psycopg
+
+from roadtwin.errors import InputFileError
+from roadtwin.storage.queries import load
+from roadtwin.types import DeviceKey, Message, Observation
+
+Connection = psycopg.Connection[Any]
+SeriesKey = tuple[int, str, str, int | None]
+
+TOUCH_AFTER = timedelta(minutes=1)
+"""How far `last_seen_at` may lag behind: a row that changes with every message would be rewritten all the time."""
+
+NETWORK_SOURCES = ("chirpstack-v4", "tts-v3", "senml")
+STATUSES = ("unconfirmed", "confirmed", "retired")
+CSV_COLUMNS = (
+    "network_source", "application", "device", "dev_eui", "name", "profile_name", "status", "channel", "lon", "lat",
+    "section_source", "source_section_id", "station_m", "valid_from",
+)  # fmt: skip
+_NEEDED = ("network_source", "application", "device")
+
+
+def resolve_devices(conn: Connection, messages: Iterable[Message]) -> dict[DeviceKey, int]:
+    """Ids of the devices of these messages. A device that is new becomes one, `unconfirmed`."""
+    seen: dict[DeviceKey, dict[str, Any]] = {}
+    for message in messages:
+        if message.device is None:
+            continue
+        at = min(message.event_at or message.recorded_at, message.recorded_at)  # a clock ahead does not count
+        row = seen.setdefault(
+            message.device,
+            {
+                "network_source": message.device.network_source,
+                "application": message.device.application,
+                "device": message.device.device,
+                "dev_eui": message.dev_eui,
+                "name": None,
+                "profile_name": None,
+                "first_seen_at": at,
+                "last_seen_at": at,
+            },
+        )
+        row["first_seen_at"] = min(row["first_seen_at"], at)
+        if at >= row["last_seen_at"]:  # names change: the newest message has the name of now
+            row["last_seen_at"] = at
+            row["name"] = message.device_name or row["name"]
+            row["profile_name"] = message.profile_name or row["profile_name"]
+    if not seen:
+        return {}
+    sql = load("devices")
+    found = _find_devices(conn, seen)
+    missing = [seen[key] for key in sorted(seen, key=_order) if key not in found]
+    if missing:
+        with conn.cursor() as cursor:
+            cursor.executemany(sql["insert_device_first_seen"], missing)
+        found |= _find_devices(conn, {key: row for key, row in seen.items() if key not in found})
+    stale = [seen[key] | {"device_id": found[key][0]} for key in seen if _is_stale(found[key], seen[key])]
+    if stale:
+        with conn.cursor() as cursor:
+            cursor.executemany(sql["touch_device"], sorted(stale, key=_by_device_id))
+    return {key: row[0] for key, row in found.items()}
+
+
+def _order(key: DeviceKey) -> tuple[str, str, str]:
+    return (key.network_source, key.application, key.device)
+
+
+def _by_device_id(row: Mapping[str, Any]) -> int:
+    return int(row["device_id"])
+
+
+def _find_devices(conn: Connection, keys: Iterable[DeviceKey]) -> dict[DeviceKey, tuple[Any, ...]]:
+    """Key → (device_id, dev_eui, name, profile_name, last_seen_at)."""
+    wanted = list(keys)
+    rows = conn.execute(
+        load("devices")["find_devices"],
+        {
+            "network_sources": [key.network_source for key in wanted],
+            "applications": [key.application for key in wanted],
+            "devices": [key.device for key in wanted],
+        },
+    )
+    return {DeviceKey(row[0], row[1], row[2]): tuple(row[3:]) for row in rows}
+
+
+def _is_stale(known: tuple[Any, ...], seen: Mapping[str, Any]) -> bool:
+    _, dev_eui, name, profile_name, last_seen_at = known
+    if last_seen_at is None or seen["last_seen_at"] > last_seen_at + TOUCH_AFTER:
+        return True
+    if (seen["dev_eui"] and not dev_eui) or (seen["profile_name"] and not profile_name):
+        return True
+    return bool(seen["name"]) and seen["name"] != name and seen["last_seen_at"] >= last_seen_at
+
+
+def resolve_series(conn: Connection, observations: Sequence[tuple[int, Observation]]) -> dict[SeriesKey, int]:
+    """Ids of the series of (device id, observation), made where they are new."""
+    wanted = {(device_id, o.channel, o.quantity, o.depth_cm) for device_id, o in observations}
+    sql = load("devices")
+    parameters = {"device_ids": sorted({key[0] for key in wanted})}
+
+    def find() -> dict[SeriesKey, int]:
+        rows = conn.execute(sql["find_series"], parameters)
+        return {(row[0], row[1], row[2], row[3]): row[4] for row in rows}
+
+    found = find()
+    missing = wanted - found.keys()
+    if missing:
+        with conn.cursor() as cursor:
+            cursor.executemany(sql["insert_series"], sorted(missing, key=_by_series_key))
+        found = find()
+    return found
+
+
+def _by_series_key(key: SeriesKey) -> tuple[int, str, str, int]:
+    return (*key[:3], -1 if key[3] is None else key[3])
+
+
+def read_registered_profiles(conn: Connection) -> dict[DeviceKey, str]:
+    """Device → name of the sensor profile that an operator confirmed for it."""
+    rows = conn.execute(load("devices")["read_registered_profiles"])
+    return {DeviceKey(row[0], row[1], row[2]): row[3] for row in rows}
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceRow:
+    """One checked row of a device file: a device, and where it (or one channel of it) is installed."""
+
+    key: DeviceKey
+    dev_eui: str | None
+    name: str | None
+    profile_name: str | None
+    status: str
+    channel: str
+    lon: float | None
+    lat: float | None
+    section_source: str | None
+    source_section_id: str | None
+    station_m: float | None
+    valid_from: datetime | None
+
+
+def read_device_rows(rows: Iterable[Mapping[str, str | None]], *, source: str = "devices") -> list[DeviceRow]:
+    """Check rows of the device CSV (`CSV_COLUMNS`; empty means not given).
+
+    Raises InputFileError with the number of the row and what was got and expected.
+    """
+    return [_check_row(dict(row), f"{source}, row {number}") for number, row in enumerate(rows, start=2)]
+
+
+def read_device_file(path: Path) -> list[DeviceRow]:
+    """Read a device CSV (UTF-8, header with `CSV_COLUMNS` in any order).
+
+    Raises InputFileError.
+    """
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            reader = csv.DictReader(file)
+            missing = [c for c in _NEEDED if c not in (reader.fieldnames or [])]
+            if missing:
+                raise InputFileError(f"{path}: got no column {', '.join(missing)}, expected {', '.join(CSV_COLUMNS)}.")
+            unknown = [c for c in reader.fieldnames or [] if c not in CSV_COLUMNS]
+            if unknown:
+                raise InputFileError(f"{path}: got unknown columns {', '.join(unknown)}.")
+            return read_device_rows(reader, source=str(path))
+    except (OSError, UnicodeDecodeError, csv.Error) as exc:
+        raise InputFileError(f"{path}: cannot be read: {exc}.") from None
+
+
+def _check_row(row: dict[str, str | None], where: str) -> DeviceRow:
+    if None in row:
+        raise InputFileError(f"{where}: got more values than columns.")
+    text = {column: (row.get(column) or "").strip() or None for column in CSV_COLUMNS}
+    source, device = text["network_source"], text["device"]
+    if source not in NETWORK_SOURCES:
+        raise InputFileError(f"{where}: got network_source {source!r}, expected one of {', '.join(NETWORK_SOURCES)}.")
+    if device is None:
+        raise InputFileError(f"{where}: got no device.")
+    status = text["status"] or "confirmed"
+    if status not in STATUSES:
+        raise InputFileError(f"{where}: got status {status!r}, expected one of {', '.join(STATUSES)}.")
+    lon, lat = _number(where, "lon", text["lon"], 180), _number(where, "lat", text["lat"], 90)
+    valid_from = _instant(where, text["valid_from"])
+    if (lon is None) != (lat is None) or (lon is not None and valid_from is None):
+        raise InputFileError(f"{where}: expected lon, lat and valid_from together, or none of them.")
+    return DeviceRow(
+        key=DeviceKey(source, text["application"] or "", device.lower() if source == "chirpstack-v4" else device),
+        dev_eui=text["dev_eui"].lower() if text["dev_eui"] else None,
+        name=text["name"],
+        profile_name=text["profile_name"],
+        status=status,
+        channel=text["channel"] or "",
+        lon=lon,
+        lat=lat,
+        section_source=text["section_source"],
+        source_section_id=text["source_section_id"],
+        station_m=_number(where, "station_m", text["station_m"], 1e6),
+        valid_from=valid_from,
+    )
+
+
+def _number(where: str, column: str, text: str | None, limit: float) -> float | None:
+    if text is None:
+        return None
+    try:
+        number = float(text)
+    except ValueError:
+        number = float("nan")
+    if not -limit <= number <= limit:
+        raise InputFileError(f"{where}: got {column} {text!r}, expected a number from {-limit:g} to {limit:g}.")
+    return number
+
+
+def _instant(where: str, text: str | None) -> datetime | None:
+    if text is None:
+        return None
+    try:
+        at = datetime.fromisoformat(text)
+    except ValueError:
+        at = None
+    if at is None or at.tzinfo is None:
+        raise InputFileError(f"{where}: got valid_from {text!r}, expected RFC 3339 with offset.")
+    return at
+
+
+def register_devices(conn: Connection, rows: Iterable[DeviceRow]) -> int:
+    """Register devices and their installations; registered again, nothing changes. Gives the number of rows.
+
+    A row with a later `valid_from` moves the device: the earlier installation ends there. Does not commit.
+    Raises InputFileError when a row names a section that is not there.
+    """
+    sql = load("devices")
+    count = 0
+    for row in rows:
+        key = {
+            "network_source": row.key.network_source,
+            "application": row.key.application,
+            "device": row.key.device,
+        }
+        given = {"dev_eui": row.dev_eui, "name": row.name, "profile_name": row.profile_name, "status": row.status}
+        (device_id,) = conn.execute(sql["register_device"], key | given).fetchone() or (None,)
+        if row.lon is not None:
+            place = {
+                "device_id": device_id,
+                "channel": row.channel,
+                "valid_from": row.valid_from,
+                "section_id": _section_id(conn, row),
+                "station_m": row.station_m,
+                "lon": row.lon,
+                "lat": row.lat,
+            }
+            conn.execute(sql["close_installations"], place)
+            conn.execute(sql["insert_installation"], place)
+        count += 1
+    return count
+
+
+def _section_id(conn: Connection, row: DeviceRow) -> int | None:
+    if row.source_section_id is None:
+        return None
+    found = conn.execute(
+        load("devices")["find_current_section"],
+        {"source": row.section_source, "source_section_id": row.source_section_id},
+    ).fetchone()
+    if found is None:
+        raise InputFileError(
+            f"Device {row.key.device}: got section {row.source_section_id!r} of {row.section_source!r}, "
+            "expected one that was imported."
+        )
+    return int(found[0])

@@ -121,3 +121,11 @@ class DeviceNotFoundError(RoadtwinError):
 
 class ServeError(RoadtwinError):
     """The service cannot be started as asked."""
+
+
+class SimulationError(RoadtwinError):
+    """The simulation cannot be made or published as asked."""
+
+
+class ApiKeyError(RoadtwinError):
+    """The API key cannot be made or revoked."""

@@ -1,0 +1,250 @@
+"""What weather does to a road: temperatures by a heat balance and conduction, base moisture by a bucket, and frost.
+
+Heat: one column of pavement with seven nodes. At its surface short-wave radiation is absorbed, long-wave radiation and
+wind take heat away; below, heat is conducted, down to ground of nearly constant temperature. Latent heat of freezing
+and of evaporation is left out, which makes the surface dry and quick. Backward Euler in steps of one hour with one
+mean surface coefficient, so that the step matrix is constant; the wind of the hour scales the radiative forcing.
+
+References
+----------
+.. [1] M. I. Gui, P. E. Phelan, K. E. Kaloush, and J. S. Golden, "Impact of pavement thermophysical properties on surface
+   temperatures," J. Mater. Civ. Eng., vol. 19, no. 8, pp. 683-690, 2007, doi:10.1061/(ASCE)0899-1561(2007)19:8(683).
+.. [2] FHWA-HRT-08-057, "Long-Term Pavement Performance: freeze-thaw," chapter 4: depression and the 0 °C isotherm.
+.. [3] CRREL 96-14: critical weakness after a thawing index of about 16 °C·d.
+"""
+
+from dataclasses import dataclass
+from datetime import date
+from functools import lru_cache
+
+import numpy as np
+from numpy.typing import NDArray
+
+from simulators.randomness import Streams
+from simulators.weather import HourlyWeather, weather_year
+
+DRAINAGE = ("good", "fair", "poor")
+EXPOSURES = ("open", "half", "shaded")
+_SUNLIT = np.array([1.0, 0.75, 0.45])  # share of global radiation that reaches the surface, by exposure
+_SKY = np.array([1.0, 0.8, 0.55])  # share of the sky that the surface sees
+DEPTHS_M = np.array([0.0, 0.05, 0.12, 0.20, 0.40, 0.80, 1.60])
+_ABSORPTIVITY, _CONDUCTIVITY_W_PER_MK, _HEAT_J_PER_M3K = 0.90, 1.4, 2.0e6
+_SURFACE_W_PER_M2K, _CLEAR_SKY_LOSS_W_PER_M2 = 24.0, 92.0
+_GROUND_TEMP_C = 10.4
+
+FREEZE_C, THAW_C = -1.0, 1.0  # hysteresis of a freeze-thaw cycle [2]
+CRITICAL_THAW_C_D = 16.0  # [3]
+RECOVERY_DAYS = 40.0  # e-folding of base strength: all but recovered after four months
+
+CAPACITY_MM = 15.0
+RESIDUAL = 0.25  # degree of saturation that never drains
+_INFILTRATION = np.array([0.12, 0.18, 0.24])  # share of rain that enters the base, by drainage
+_DRAIN_DAYS = np.array([6.0, 10.0, 16.0])
+WET_SATURATION = 0.55
+
+
+@dataclass(frozen=True, slots=True)
+class PavementYear:
+    """Hourly and daily states of one weather year; exposure and drainage are the last axis."""
+
+    surface_temp_c: NDArray[np.float32]  # (hours, exposures)
+    ground_temp_c: NDArray[np.float32]  # (hours, depths), exposure "half"
+    freeze_thaw_cycles: NDArray[np.int8]  # (days, exposures): cycles completed on that day
+    freezing_index_c_d: NDArray[np.float64]  # (days,): of the present frost period
+    thaw_weakness: NDArray[np.float64]  # (days,): 0 none … 1 base and subgrade at their weakest
+    saturation: NDArray[np.float64]  # (days, drainage): degree of saturation at the end of the day
+    inflow_mm: NDArray[np.float64]  # (days, drainage)
+    outflow_mm: NDArray[np.float64]  # (days, drainage)
+
+
+@lru_cache(maxsize=24)
+def pavement_year(streams: Streams, year: int) -> PavementYear:
+    """States of the weather year that begins on 1 July of `year`; spun up over the spring before it."""
+    before, weather = weather_year(streams, year - 1), weather_year(streams, year)
+    spin_hours = 24 * 92
+    spin = before.window(len(before.ends_at) - spin_hours, len(before.ends_at))
+    temp = _column(_joined(spin, weather))[spin_hours:]
+    daily_temp = weather.air_temp_c.reshape(-1, 24).mean(axis=1)
+    freezing, weakness = thaw_weakness(daily_temp)
+    liquid = np.concatenate([spin.melt_mm, weather.melt_mm]).reshape(-1, 24).sum(axis=1)
+    radiation = np.concatenate([spin.radiation_w_per_m2, weather.radiation_w_per_m2]).reshape(-1, 24).mean(axis=1)
+    saturation, inflow, outflow = base_moisture(liquid, radiation)
+    days = spin_hours // 24
+    surface = temp[:, 0, :].astype(np.float32)
+    return PavementYear(
+        surface_temp_c=surface,
+        ground_temp_c=temp[:, :, 1].astype(np.float32),
+        freeze_thaw_cycles=daily_cycles(surface),
+        freezing_index_c_d=freezing,
+        thaw_weakness=weakness,
+        saturation=saturation[days:],
+        inflow_mm=inflow[days:],
+        outflow_mm=outflow[days:],
+    )
+
+
+def _joined(a: HourlyWeather, b: HourlyWeather) -> HourlyWeather:
+    return HourlyWeather(*(np.concatenate([getattr(a, n), getattr(b, n)]) for n in HourlyWeather.__slots__))
+
+
+def _column(weather: HourlyWeather) -> NDArray[np.float64]:
+    """Temperatures of the column, shape (hours, depths, exposures)."""
+    return column_temperatures(
+        weather.air_temp_c, weather.radiation_w_per_m2, weather.cloud_cover, weather.wind_speed_mps
+    )
+
+
+def column_temperatures(
+    air_temp_c: NDArray[np.float64],
+    radiation_w_per_m2: NDArray[np.float64],
+    cloud_cover: NDArray[np.float64],
+    wind_speed_mps: NDArray[np.float64],
+) -> NDArray[np.float64]:
+    """Temperatures in a pavement, hour by hour, from a start at the first air temperature.
+
+    Parameters
+    ----------
+    air_temp_c, radiation_w_per_m2, cloud_cover, wind_speed_mps : numpy.ndarray, shape (n,)
+        Air temperature [°C], global radiation [W/m²], cloud cover [0-1] and wind speed [m/s] of each hour.
+
+    Returns
+    -------
+    numpy.ndarray, shape (n, 7, 3)
+        Temperature at `DEPTHS_M` for each of `EXPOSURES`. [°C]
+    """
+    exchange = 11.0 + 4.2 * wind_speed_mps  # radiation and convection together [W/(m²·K)]
+    absorbed = _ABSORPTIVITY * radiation_w_per_m2[:, None] * _SUNLIT
+    lost = _CLEAR_SKY_LOSS_W_PER_M2 * (1 - 0.85 * cloud_cover[:, None] ** 2) * _SKY
+    equivalent = air_temp_c[:, None] + np.clip((absorbed - lost) / exchange[:, None], -9.0, 38.0)
+    step = np.linalg.inv(_system(3600.0))
+    forcing = np.zeros(len(DEPTHS_M))
+    forcing[0] = 3600.0 * _SURFACE_W_PER_M2K / _node_heat()[0]
+    ground = np.zeros(len(DEPTHS_M))
+    ground[-1] = 3600.0 * _CONDUCTIVITY_W_PER_MK / 2.0 / _node_heat()[-1] * _GROUND_TEMP_C
+    by_surface, by_ground = step @ forcing, (step @ ground)[:, None]
+    start = np.linspace(float(air_temp_c[:24].mean()), _GROUND_TEMP_C, len(DEPTHS_M))
+    state = np.repeat(start[:, None], len(EXPOSURES), axis=1)
+    out = np.empty((len(air_temp_c), len(DEPTHS_M), len(EXPOSURES)))
+    driven = by_surface[None, :, None] * equivalent[:, None, :] + by_ground[None]
+    for hour in range(len(air_temp_c)):
+        state = step @ state + driven[hour]
+        out[hour] = state
+    return out
+
+
+def _node_heat() -> NDArray[np.float64]:
+    """Heat capacity of each node's slab per area [J/(m²·K)]."""
+    edges = np.concatenate([[0.0], (DEPTHS_M[1:] + DEPTHS_M[:-1]) / 2, [2.4]])
+    result: NDArray[np.float64] = np.diff(edges) * _HEAT_J_PER_M3K
+    return result
+
+
+def _system(seconds: float) -> NDArray[np.float64]:
+    """Matrix of the backward Euler step: surface exchange, conduction between nodes, ground below."""
+    count = len(DEPTHS_M)
+    matrix, heat = np.eye(count), _node_heat()
+    for i, gap in enumerate(np.diff(DEPTHS_M)):
+        flow = seconds * _CONDUCTIVITY_W_PER_MK / gap
+        for a, b in ((i, i + 1), (i + 1, i)):
+            matrix[a, a] += flow / heat[a]
+            matrix[a, b] -= flow / heat[a]
+    matrix[0, 0] += seconds * _SURFACE_W_PER_M2K / heat[0]
+    matrix[-1, -1] += seconds * _CONDUCTIVITY_W_PER_MK / 2.0 / heat[-1]
+    return matrix
+
+
+def daily_cycles(surface_temp_c: NDArray[np.float32]) -> NDArray[np.int8]:
+    """Freeze-thaw cycles completed on each day: above +1 °C after below -1 °C after above +1 °C, each for an hour.
+
+    Parameters
+    ----------
+    surface_temp_c : numpy.ndarray, shape (24·days, k)
+        Hourly temperatures. [°C]
+
+    Returns
+    -------
+    numpy.ndarray, shape (days, k)
+
+    Examples
+    --------
+    >>> day = np.array([[2.0]] * 6 + [[0.5]] * 6 + [[-2.0]] * 6 + [[1.5]] * 6, np.float32)
+    >>> daily_cycles(day).tolist(), daily_cycles(np.abs(day)).tolist()
+    ([[1]], [[0]])
+    """
+    side = np.where(surface_temp_c > THAW_C, 1, np.where(surface_temp_c < FREEZE_C, -1, 0)).astype(np.int8)
+    # Carry the last decided side over the undecided band between.
+    decided = np.where(side != 0, np.arange(len(side))[:, None], -1)
+    last = np.maximum.accumulate(decided, axis=0)
+    carried = np.where(last >= 0, np.take_along_axis(side, np.maximum(last, 0), axis=0), 1)
+    thawed = (carried[1:] == 1) & (carried[:-1] == -1)
+    hours = np.concatenate([np.zeros((1, side.shape[1]), bool), thawed])
+    result: NDArray[np.int8] = hours.reshape(-1, 24, side.shape[1]).sum(axis=1).astype(np.int8)
+    return result
+
+
+def thaw_weakness(daily_temp_c: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Freezing index of the present frost period, and how weak the base is while and after it thaws.
+
+    Parameters
+    ----------
+    daily_temp_c : numpy.ndarray, shape (days,)
+        Daily mean air temperature, from a day without frost in the ground on. [°C]
+
+    Returns
+    -------
+    freezing_index, weakness : numpy.ndarray, shape (days,)
+        Σ of degrees below zero of the frost period [°C·d]; 0 (strong) to 1: reached when frost of 40 °C·d or more has
+        thawed by 16 °C·d, recovering with a time constant of 40 days afterwards.
+    """
+    freezing_index, weakness = np.zeros_like(daily_temp_c), np.zeros_like(daily_temp_c)
+    frost = thawing = weak = 0.0
+    for day, temp in enumerate(daily_temp_c.tolist()):
+        weak *= float(np.exp(-1 / RECOVERY_DAYS))
+        if temp < 0:
+            frost, thawing = frost - temp, 0.0
+        elif frost > 0:
+            thawing += temp
+            reached = min(thawing / CRITICAL_THAW_C_D, 1.0)
+            weak = max(weak, min(frost / 40.0, 1.0) ** 0.7 * reached)
+            if reached >= 1.0:
+                frost = 0.0
+        freezing_index[day], weakness[day] = frost, weak
+    return freezing_index, weakness
+
+
+def base_moisture(
+    liquid_mm: NDArray[np.float64], radiation_w_per_m2: NDArray[np.float64]
+) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
+    """Water in the base by a bucket for each drainage class: what comes in goes out or stays.
+
+    Parameters
+    ----------
+    liquid_mm, radiation_w_per_m2 : numpy.ndarray, shape (days,)
+        Rain and melt water that reaches the road [mm/d]; mean global radiation [W/m²].
+
+    Returns
+    -------
+    saturation, inflow_mm, outflow_mm : numpy.ndarray, shape (days, 3)
+        Degree of saturation at the end of the day (0.25 to 1); water that entered and left the base that day [mm].
+    """
+    shape = (len(liquid_mm), len(DRAINAGE))
+    saturation, inflow, outflow = np.zeros(shape), np.zeros(shape), np.zeros(shape)
+    # Vapour leaves through cracks and shoulders: 4 % of what the sun could evaporate (2.45 MJ/kg).
+    vapour = 0.04 * radiation_w_per_m2 * 86_400 / 2.45e6
+    full, residual = CAPACITY_MM, RESIDUAL * CAPACITY_MM
+    for column in range(len(DRAINAGE)):
+        stored = 0.45 * full
+        share, drain = float(_INFILTRATION[column]), float(np.exp(-1 / _DRAIN_DAYS[column]))
+        for day, (water, dry) in enumerate(zip(liquid_mm.tolist(), vapour.tolist(), strict=True)):
+            entering = min(share * water, full - stored)
+            free = stored + entering - residual
+            left = max(free * drain - dry, 0.0)
+            inflow[day, column], outflow[day, column] = entering, free - left
+            stored = residual + left
+            saturation[day, column] = stored / full
+    return saturation, inflow, outflow
+
+
+def year_offset_days(year: int, day: date) -> int:
+    """Row of a (UTC) day in the daily arrays of its weather year."""
+    return (day - date(year, 7, 1)).days

@@ -1,0 +1,130 @@
+"""The simulated city: what its registers know. What they do not know is in `simulators.truth`."""
+
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime, timedelta
+from functools import cached_property
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+import numpy as np
+from numpy.typing import NDArray
+
+from roadtwin.errors import SimulationError
+from roadtwin.network.sections import RoadSection, Segment
+from roadtwin.network.split import split_network
+from simulators.devices import Device, Gateway, device_rows, place_devices, place_gateways
+from simulators.geometry import RoadGeometry
+from simulators.network import build_plan
+from simulators.randomness import Streams
+
+EPOCH = date(2021, 7, 1)
+"""Day on which every world begins unless told otherwise; nothing can be simulated before it."""
+CITY_NAME = "Simulierte Stadt"
+
+
+@dataclass(frozen=True)
+class World:
+    """A city at its epoch. Two worlds of the same seed, length, zone and epoch are the same in every number."""
+
+    seed: int
+    length_km: float
+    timezone: str
+    epoch: date
+    sections: tuple[RoadSection, ...]
+    segments: tuple[Segment, ...]
+    bus_routes: tuple[NDArray[np.int32], ...]
+    """Per route: section indexes in driving order."""
+    gateways: tuple[Gateway, ...]
+    devices: tuple[Device, ...]
+    streams: Streams = field(repr=False)
+
+    @cached_property
+    def zone(self) -> ZoneInfo:
+        """The city's time zone."""
+        return ZoneInfo(self.timezone)
+
+    @cached_property
+    def segment_ids(self) -> tuple[str, ...]:
+        """Public ids of the segments, in their order."""
+        return tuple(segment.public_id for segment in self.segments)
+
+    @cached_property
+    def segment_middles(self) -> NDArray[np.float64]:
+        """Longitude and latitude of the middle of each segment, shape (n, 2) [°]."""
+        return _middles(self.segments)
+
+    @cached_property
+    def geometry(self) -> RoadGeometry:
+        """Where stations of sections lie, and which segment they belong to."""
+        return RoadGeometry(self.sections, self.segments)
+
+    def day_start(self, day: date) -> datetime:
+        """Begin of a local day, UTC."""
+        return datetime(day.year, day.month, day.day, tzinfo=self.zone).astimezone(UTC)
+
+    def day_bounds_us(self, day: date) -> tuple[int, int]:
+        """Begin and end of a local day [µs since 1970, UTC]; 23 to 25 hours apart."""
+        begin, end = self.day_start(day), self.day_start(day + timedelta(days=1))
+        return round(begin.timestamp() * 1e6), round(end.timestamp() * 1e6)
+
+    def device_rows(self) -> list[dict[str, str]]:
+        """The device register in the columns of `roadtwin import devices`."""
+        return device_rows(self.devices, self.sections, self.epoch)
+
+
+def build_world(
+    *, seed: int, length_km: float, timezone: str = "Europe/Berlin", start: datetime | None = None
+) -> World:
+    """Make a city.
+
+    Parameters
+    ----------
+    seed : int
+        Decides everything; 0 to 2⁶³ - 1.
+    length_km : float
+        Length of the street network, 5 to 20,000; met within 5 %. [km]
+    timezone : str
+        IANA name of the city's time zone: its days and schedules follow it.
+    start : datetime, optional
+        Aware; the local day in which it lies is the first day of the world, `EPOCH` if left out. Every later day is
+        simulated from it on, so that it does not depend on where a run begins.
+
+    Raises
+    ------
+    SimulationError
+        If an argument is outside its range; says what was got and expected.
+    """
+    if isinstance(seed, bool) or not isinstance(seed, int) or not 0 <= seed < 2**63:
+        raise SimulationError(f"Seed: got {seed!r}, expected a whole number from 0 to 2⁶³ - 1.")
+    try:
+        zone = ZoneInfo(timezone)
+    except (ZoneInfoNotFoundError, ValueError):
+        raise SimulationError(f"Time zone: got {timezone!r}, expected a name of the IANA data base.") from None
+    if start is not None and start.tzinfo is None:
+        raise SimulationError("Start of the world: got a time without zone, expected one with an offset.")
+    epoch = EPOCH if start is None else start.astimezone(zone).date()
+    streams = Streams(seed)
+    plan = build_plan(streams, length_km, epoch)
+    segments = tuple(split_network(plan.sections))
+    middles = _middles(segments)
+    return World(
+        seed=seed,
+        length_km=length_km,
+        timezone=timezone,
+        epoch=epoch,
+        sections=plan.sections,
+        segments=segments,
+        bus_routes=plan.bus_routes,
+        gateways=place_gateways(middles, streams),
+        devices=place_devices(segments, middles, length_km, streams),
+        streams=streams,
+    )
+
+
+def _middles(segments: tuple[Segment, ...]) -> NDArray[np.float64]:
+    """Middle of each segment's line; by vertices, which is near enough for placing things."""
+    return np.array(
+        [
+            segment.line[[0, -1]].mean(axis=0) if len(segment.line) < 3 else segment.line[len(segment.line) // 2]
+            for segment in segments
+        ]
+    )

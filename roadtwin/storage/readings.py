@@ -1,0 +1,140 @@
+"""Vehicle readings loaded in bulk, matches of readings and records, and segment-days."""
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from typing import Any, NamedTuple
+from uuid import UUID
+
+import psycopg
+
+from roadtwin.storage import queries
+from roadtwin.types import Detection, Flag, Origin, VehicleReading
+
+_SQL = queries.load("readings")
+
+
+class ReadingPlace(NamedTuple):
+    """Where a vehicle reading was made, not yet matched."""
+
+    event_id: UUID
+    observed_at: datetime
+    lon: float
+    lat: float
+    heading_deg: float | None
+    accuracy_m: float | None
+
+
+class RecordPlace(NamedTuple):
+    """Where a repair, a report or a finding says it was, not yet matched."""
+
+    record_kind: str
+    record_id: UUID
+    part_no: int
+    public_segment_id: str | None
+    lon: float | None
+    lat: float | None
+    accuracy_m: float | None
+
+
+class FrameLimits(NamedTuple):
+    """What makes a frame fit for detection, and the speeds of the roughness [m/s]; see `records.segment_days`."""
+
+    blur_max: float
+    wet_max: float
+    light_min: float
+    reference_speed_mps: float
+    speed_min_mps: float
+
+
+def load_vehicle_readings(
+    conn: psycopg.Connection[Any], readings: Iterable[tuple[VehicleReading, datetime]], *, origin: Origin
+) -> int:
+    """Write readings, each with its recorded_at, and their detections; returns how many readings are new.
+
+    A reading that is there already is left as it is. Part of the caller's transaction.
+    """
+    rows = list(readings)
+    with conn.cursor() as cur:
+        cur.execute(_SQL["stage_vehicle_reading"])
+        with cur.copy(_SQL["copy_vehicle_reading"]) as copy:
+            for reading, recorded_at in rows:
+                copy.write_row(_reading_row(reading, recorded_at, origin))
+        with cur.copy(_SQL["copy_detection"]) as copy:
+            for reading, recorded_at in rows:
+                for detection in reading.detections:
+                    copy.write_row(_detection_row(reading, detection, recorded_at))
+        cur.execute(_SQL["merge_vehicle_reading"])
+        stored = cur.rowcount
+        cur.execute(_SQL["merge_detection"])
+    return stored
+
+
+def _reading_row(r: VehicleReading, recorded_at: datetime, origin: Origin) -> tuple[object, ...]:
+    position, imu = r.position, (r.accel_rms_mps2, r.accel_peak_mps2, r.sample_rate_hz)
+    who = (r.event_id, r.observed_at, recorded_at, origin.value, r.vehicle_pseudonym, r.calibration_id)
+    where = (position.lon, position.lat, position.accuracy_m, r.heading_deg, r.speed_mps, r.pass_id, r.lane)
+    frame = (r.camera_model, r.camera_version, r.blur, r.wet, r.light)
+    return *who, *where, *frame, *imu, r.image_ref, int(r.flags)
+
+
+def _detection_row(r: VehicleReading, d: Detection, recorded_at: datetime) -> tuple[object, ...]:
+    seen = (d.detection_no, d.class_code, d.confidence, list(d.bbox_px), d.image_width_px, d.image_height_px)
+    return r.event_id, r.observed_at, recorded_at, *seen, d.width_m, d.length_m, d.depth_m, d.area_m2, d.track_id
+
+
+def load_segment_days(conn: psycopg.Connection[Any], rows: Iterable[Sequence[object]]) -> int:
+    """Write segment-days in the column order of `copy_segment_day`; returns how many are new."""
+    with conn.cursor() as cur:
+        cur.execute(_SQL["stage_segment_day"])
+        with cur.copy(_SQL["copy_segment_day"]) as copy:
+            for row in rows:
+                copy.write_row(row)
+        cur.execute(_SQL["merge_segment_day"])
+        return cur.rowcount
+
+
+def read_unmatched_readings(conn: psycopg.Connection[Any], *, matcher_version: int) -> list[ReadingPlace]:
+    """Vehicle readings without a match of this version."""
+    with conn.cursor(binary=True) as cur:
+        cur.execute(_SQL["read_unmatched_readings"], {"matcher_version": matcher_version})
+        return [ReadingPlace(*row) for row in cur.fetchall()]
+
+
+def read_unmatched_records(conn: psycopg.Connection[Any], *, matcher_version: int) -> list[RecordPlace]:
+    """Repairs, reports and findings without a match of this version."""
+    rows = conn.execute(_SQL["read_unmatched_records"], {"matcher_version": matcher_version}).fetchall()
+    return [RecordPlace(*row) for row in rows]
+
+
+def write_reading_matches(
+    conn: psycopg.Connection[Any], rows: Iterable[Sequence[object]], *, matcher_version: int, limits: FrameLimits
+) -> int:
+    """Write matches in the column order of `copy_reading_match`, flag readings outside the network, and make the
+    segment-days again that they fall on; returns the number of segment-days written. Part of the caller's transaction.
+    """
+    outside = {"outside": int(Flag.OUTSIDE_NETWORK)}
+    with conn.cursor() as cur:
+        cur.execute(_SQL["stage_reading_match"])
+        with cur.copy(_SQL["copy_reading_match"]) as copy:
+            for row in rows:
+                copy.write_row(row)
+        cur.execute(_SQL["merge_reading_match"])
+        cur.execute(_SQL["flag_outside_network"], outside)
+        cur.execute(_SQL["unflag_inside_network"], outside)
+        # The planner knows nothing of a table filled a moment ago.
+        cur.execute("ANALYZE staged_reading_match")
+        cur.execute(_SQL["roll_up_segment_days"], {"matcher_version": matcher_version, **limits._asdict()})
+        return cur.rowcount
+
+
+def write_record_matches(conn: psycopg.Connection[Any], rows: Iterable[Sequence[object]]) -> None:
+    """Write matches of records in the column order of `copy_record_match`."""
+    with conn.cursor() as cur, cur.copy(_SQL["copy_record_match"]) as copy:
+        for row in rows:
+            copy.write_row(row)
+
+
+def forget_stale_matches(conn: psycopg.Connection[Any]) -> None:
+    """Drop matches that a change of the network made wrong or possible; `match_new` makes them again."""
+    conn.execute(_SQL["forget_reading_matches"])
+    conn.execute(_SQL["forget_record_matches"])

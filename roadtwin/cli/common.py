@@ -9,6 +9,7 @@ import psycopg
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
+from roadtwin.errors import DatabaseUnavailableError
 from roadtwin.settings import Settings, load_settings
 from roadtwin.storage.database import connect
 from roadtwin.storage.embedded import EmbeddedPostgres
@@ -31,13 +32,19 @@ def settings_for_command(**overrides: object) -> Settings:
 def open_database(settings: Settings, *, migrate: bool = False, check: bool = True) -> Iterator[str]:
     """Give the address of the database that the settings name, or of the embedded one, which runs meanwhile.
 
-    `migrate` brings its schema up to date first; otherwise `check` demands that it is. Fails at once:
-    DatabaseUnavailableError names the database (never its password), MigrationError says what to do.
+    `migrate` brings its schema up to date first; otherwise `check` demands that it is (and an embedded database that
+    does not exist is not made). Fails at once: DatabaseUnavailableError names the database (never its password),
+    MigrationError says what to do.
     """
     with ExitStack() as stack:
         if settings.database_url is not None:
             url = settings.database_url.get_secret_value()
         else:
+            if check and not migrate and not EmbeddedPostgres.exists(settings.data_dir):
+                raise DatabaseUnavailableError(
+                    f"There is no database in {settings.data_dir} yet: run `roadtwin migrate` or `roadtwin demo`, "
+                    "or set ROADTWIN_DATABASE_URL."
+                )
             url = stack.enter_context(EmbeddedPostgres(settings.data_dir)).url
         if migrate:
             migrate_database(url)

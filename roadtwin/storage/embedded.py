@@ -85,6 +85,11 @@ class EmbeddedPostgres:
             os.close(self._users)
             raise
 
+    @staticmethod
+    def exists(data_dir: Path) -> bool:
+        """Whether a cluster was made in this data directory before."""
+        return (data_dir.expanduser() / "postgres" / "PG_VERSION").exists()
+
     @property
     def url(self) -> str:
         """Address of the database `roadtwin`, over a Unix socket that only its owner can reach."""

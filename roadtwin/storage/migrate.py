@@ -21,6 +21,8 @@ from roadtwin.storage.database import DatabaseMode, connect, describe_database, 
 
 _FILE = re.compile(r"(?P<version>\d{4})_(?P<name>\w+?)(?P<community>\.community)?\.sql")
 _LOCK_KEY = int.from_bytes(b"roadtwin")  # bigint key of the session advisory lock
+# A migration that waited long for a table in use would make everybody behind it wait, too.
+_LOCK_TIMEOUT = "SET LOCAL lock_timeout = '10s'"
 _CREATE_LEDGER = """
 CREATE TABLE IF NOT EXISTS schema_migration (
     version integer PRIMARY KEY,
@@ -221,6 +223,7 @@ def _apply(conn: psycopg.Connection[Any], migration: Migration, mode: DatabaseMo
     file = migration.file_for(mode)
     try:
         with conn.transaction():
+            conn.execute(_LOCK_TIMEOUT)
             conn.execute(file.sql)  # our own file; without parameters it may hold many statements
             conn.execute(
                 "INSERT INTO schema_migration (version, name, checksum, mode, applied_at) VALUES (%s, %s, %s, %s, %s)",

@@ -1,0 +1,62 @@
+# Everything runs in .venv/. `make demo` and `make test` need nothing but Python 3.11 or newer.
+PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3; do command -v $$p > /dev/null 2>&1 && $$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2> /dev/null && echo $$p && break; done)
+BIN := .venv/bin
+STAMP := .venv/.installed
+
+.PHONY: help install demo test check format bench services services-stop services-status screenshot reference clean
+
+help:
+	@echo 'make demo           the whole system on this machine: embedded database and broker, simulated city, map'
+	@echo 'make test           every test that can run here; names what it skipped and why'
+	@echo 'make check          static checks: style, types, layers, SQL, compose file, documents'
+	@echo 'make bench          benchmarks'
+	@echo 'make services       real TimescaleDB and Mosquitto for the tests (Debian, root); make services-stop ends them'
+	@echo 'make install        only the environment, .venv/'
+
+install: $(STAMP)
+
+# Editable: sources take effect at once, so only new dependencies need another install.
+$(STAMP): pyproject.toml constraints.txt deploy/install_ui_libraries.py
+	@test -n "$(PYTHON)" || { echo 'make: Python 3.11 or newer is needed (set PYTHON=...).' >&2; exit 1; }
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[demo,dev]'
+	command -v npm > /dev/null 2>&1 || $(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[ui]'
+	$(BIN)/python deploy/install_ui_libraries.py
+	@touch $(STAMP)
+
+demo: install
+	$(BIN)/roadtwin demo
+
+test: install
+	$(BIN)/pytest -q -ra
+
+check: install
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/squawk --config .squawk.toml roadtwin/storage/migrations/*.sql
+	$(BIN)/python deploy/check_compose.py
+	$(BIN)/python deploy/check_documents.py
+
+format: install
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+bench: install
+	@for benchmark in benchmarks/*.py; do echo "== $$benchmark"; $(BIN)/python "$$benchmark" || exit 1; done
+
+services: install
+	$(BIN)/python deploy/debian_services.py start
+
+services-stop:
+	$(BIN)/python deploy/debian_services.py stop
+
+services-status:
+	$(BIN)/python deploy/debian_services.py status
+
+screenshot: install
+	$(BIN)/python deploy/screenshot.py
+
+clean:
+	rm -rf build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

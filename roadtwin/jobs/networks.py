@@ -2,7 +2,7 @@
 
 A section is recognised by its id in its register. Unchanged, nothing is written; with other attributes, they are
 updated; with another line, the section and its segments are closed and new ones written, and the lineage says which
-part of a former segment went to which new one.
+part of a former segment went to which new one. Facts that were matched to a closed segment are matched again.
 """
 
 import hashlib
@@ -34,6 +34,7 @@ from roadtwin.storage.network import (
     write_sections,
     write_segments,
 )
+from roadtwin.storage.readings import forget_stale_matches
 
 _LINEAGE_SAMPLES = 20  # places looked at along a former segment: shares are known to 5 %
 _LINEAGE_DISTANCE_M = 25.0  # how far a street may have moved and still be the same one
@@ -102,6 +103,8 @@ def import_network(
             _import_register(conn, source, members, lengths[index], edition, close_missing=close_missing)
             for source, index, members in _registers(sections)
         ]
+        if any(part.segments_added or part.segments_closed for part in counts):
+            forget_stale_matches(conn)
     return NetworkCounts(*(sum(getattr(part, name) for part in counts) for name in NetworkCounts.__slots__))
 
 

@@ -121,8 +121,7 @@ def write_reading_matches(
         cur.execute(_SQL["merge_reading_match"])
         cur.execute(_SQL["flag_outside_network"], outside)
         cur.execute(_SQL["unflag_inside_network"], outside)
-        # The planner knows nothing of a table filled a moment ago.
-        cur.execute("ANALYZE staged_reading_match")
+        cur.execute(_SQL["analyze_reading_match"])
         cur.execute(_SQL["roll_up_segment_days"], {"matcher_version": matcher_version, **limits._asdict()})
         return cur.rowcount
 

@@ -87,6 +87,10 @@ SELECT event_id, observed_at, matcher_version, section_id, segment_id, station_m
 FROM staged_reading_match
 ON CONFLICT DO NOTHING;
 
+-- name: analyze_reading_match
+-- The planner knows nothing of a table that was filled a moment ago.
+ANALYZE staged_reading_match;
+
 -- name: flag_outside_network
 UPDATE vehicle_reading AS r
 SET flags = r.flags | %(outside)s

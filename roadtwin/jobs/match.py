@@ -1,0 +1,198 @@
+"""Placing new facts on the network, and rolling raw vehicle readings up to segment-days."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, NamedTuple
+
+import numpy as np
+import psycopg
+import shapely
+from numpy.typing import NDArray
+
+from roadtwin.network.matching import MATCHER_VERSION, Match, SegmentMatcher
+from roadtwin.network.sections import Attributes, Segment
+from roadtwin.records.segment_days import (
+    FIT_FRAME_BLUR_MAX,
+    FIT_FRAME_LIGHT_MIN,
+    FIT_FRAME_WET_MAX,
+    ROUGHNESS_REFERENCE_SPEED_MPS,
+    ROUGHNESS_SPEED_MIN_MPS,
+)
+from roadtwin.settings import Settings
+from roadtwin.storage.network import StoredSegment, read_current_segments, read_successors
+from roadtwin.storage.readings import (
+    FrameLimits,
+    ReadingPlace,
+    RecordPlace,
+    read_unmatched_readings,
+    read_unmatched_records,
+    write_reading_matches,
+    write_record_matches,
+)
+
+_LIMITS = FrameLimits(
+    blur_max=FIT_FRAME_BLUR_MAX,
+    wet_max=FIT_FRAME_WET_MAX,
+    light_min=FIT_FRAME_LIGHT_MIN,
+    reference_speed_mps=ROUGHNESS_REFERENCE_SPEED_MPS,
+    speed_min_mps=ROUGHNESS_SPEED_MIN_MPS,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class MatchCounts:
+    """What was placed; `…_outside` of those lie on no segment. `segment_days` were made or made again."""
+
+    readings: int
+    readings_outside: int
+    records: int
+    records_outside: int
+    segment_days: int
+
+
+class Place(NamedTuple):
+    """Where a fact was put; all None when nowhere."""
+
+    section_id: int | None
+    segment_id: int | None
+    station_m: float | None
+    offset_m: float | None
+
+
+class Network:
+    """The present network with its matcher: the ids of the database beside the rows of the matcher."""
+
+    def __init__(self, segments: Sequence[StoredSegment], successors: Mapping[str, int]) -> None:
+        self.segments = segments
+        section_ids = [segment.section_id for segment in segments]
+        self._section_ids, section_index = np.unique(np.array(section_ids, dtype=np.int64), return_inverse=True)
+        lines = shapely.from_wkb([bytes(segment.geometry_wkb) for segment in segments])
+        self.matcher = SegmentMatcher(
+            [
+                Segment(
+                    public_id=stored.public_id,
+                    section_index=int(index),
+                    nominal_length_m=stored.nominal_length_m,
+                    from_station_m=stored.from_station_m,
+                    to_station_m=stored.to_station_m,
+                    name=stored.name,
+                    district=stored.district,
+                    road_class=stored.road_class,
+                    line=shapely.get_coordinates(line),
+                    attributes=Attributes(),
+                )
+                for stored, index, line in zip(segments, section_index.tolist(), lines, strict=True)
+            ]
+        )
+        self.section_index: NDArray[np.int64] = section_index
+        index_of_id = {segment.segment_id: i for i, segment in enumerate(segments)}
+        self._by_public_id = {public_id: index_of_id[heir] for public_id, heir in successors.items()}
+        self._by_public_id |= {segment.public_id: i for i, segment in enumerate(segments)}
+
+    def find(self, public_id: str | None) -> int | None:
+        """Row of a segment, or of the heir of a former one; None if there is none of this id."""
+        return None if public_id is None else self._by_public_id.get(public_id)
+
+    def places(self, match: Match) -> Iterator[Place]:
+        """The ids and metres of a match."""
+        columns = (match.segment_index.tolist(), match.station_m.tolist(), match.offset_m.tolist())
+        for index, station_m, offset_m in zip(*columns, strict=True):
+            if index < 0:
+                yield Place(None, None, None, None)
+            else:
+                segment = self.segments[index]
+                yield Place(segment.section_id, segment.segment_id, station_m, offset_m)
+
+    def middle(self, index: int) -> Place:
+        """The middle station of a segment; its offset is not known."""
+        segment = self.segments[index]
+        middle_m = (segment.from_station_m + segment.to_station_m) / 2
+        return Place(segment.section_id, segment.segment_id, middle_m, None)
+
+
+def read_network(conn: psycopg.Connection[Any]) -> Network:
+    """The present network of the database."""
+    return Network(read_current_segments(conn), read_successors(conn))
+
+
+def match_new(conn: psycopg.Connection[Any], settings: Settings, *, now: datetime) -> MatchCounts:
+    """Match what this version of the matcher has not matched yet, and roll readings up; one transaction.
+
+    Vehicle readings outside the network are flagged. A record that names a segment and no position is put to the
+    middle of that segment; one that names both to the nearest place on that segment's section, or to the middle if
+    its position is farther than `match_max_distance_m` from it; one with a position only is matched like a reading.
+    Local days of the city on which new raw readings fall are summed up again in `segment_day`.
+
+    Interrupted, nothing is written; run again, it takes up what is missing.
+    """
+    network = read_network(conn)
+    with conn.transaction():
+        readings = read_unmatched_readings(conn, matcher_version=MATCHER_VERSION)
+        placed = _match_readings(network, readings, settings.match_max_distance_m)
+        segment_days = 0
+        if readings:
+            rows = (
+                (reading.event_id, reading.observed_at, MATCHER_VERSION, *place, now)
+                for reading, place in zip(readings, placed, strict=True)
+            )
+            segment_days = write_reading_matches(conn, rows, matcher_version=MATCHER_VERSION, limits=_LIMITS)
+        records = read_unmatched_records(conn, matcher_version=MATCHER_VERSION)
+        record_places = _match_records(network, records, settings.match_max_distance_m)
+        write_record_matches(
+            conn,
+            (
+                (record.record_kind, record.record_id, record.part_no, MATCHER_VERSION, *place, now)
+                for record, place in zip(records, record_places, strict=True)
+            ),
+        )
+    return MatchCounts(
+        readings=len(readings),
+        readings_outside=sum(place.segment_id is None for place in placed),
+        records=len(records),
+        records_outside=sum(place.segment_id is None for place in record_places),
+        segment_days=segment_days,
+    )
+
+
+def _match_readings(network: Network, readings: Sequence[ReadingPlace], max_distance_m: float) -> list[Place]:
+    if not readings:
+        return []
+    _, _, lon, lat, heading_deg, accuracy_m = zip(*readings, strict=True)
+    match = network.matcher.match(
+        np.array(lon, dtype=np.float64),
+        np.array(lat, dtype=np.float64),
+        heading_deg=np.array(heading_deg, dtype=np.float64),  # None becomes NaN
+        accuracy_m=np.array(accuracy_m, dtype=np.float64),
+        max_distance_m=max_distance_m,
+    )
+    return list(network.places(match))
+
+
+def _match_records(network: Network, records: Sequence[RecordPlace], max_distance_m: float) -> list[Place]:
+    places = [Place(None, None, None, None)] * len(records)
+    named = [(i, network.find(record.public_segment_id)) for i, record in enumerate(records)]
+    on_section = [(i, index) for i, index in named if index is not None and records[i].lon is not None]
+    anywhere = [i for i, index in named if index is None and records[i].lon is not None]
+    if on_section:
+        rows, indices = (np.array(column, dtype=np.int64) for column in zip(*on_section, strict=True))
+        lon, lat = _positions(records, rows.tolist())
+        match = network.matcher.match_on_section(lon, lat, network.section_index[indices], max_distance_m)
+        for row, place in zip(rows.tolist(), network.places(match), strict=True):
+            places[row] = place
+    if anywhere:
+        lon, lat = _positions(records, anywhere)
+        match = network.matcher.match(lon, lat, max_distance_m=max_distance_m)
+        for row, place in zip(anywhere, network.places(match), strict=True):
+            places[row] = place
+    for row, index in named:
+        if index is not None and places[row].segment_id is None:
+            places[row] = network.middle(index)
+    return places
+
+
+def _positions(records: Sequence[RecordPlace], rows: Sequence[int]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    return (
+        np.array([records[row].lon for row in rows], dtype=np.float64),
+        np.array([records[row].lat for row in rows], dtype=np.float64),
+    )

@@ -25,7 +25,7 @@ $(STAMP): pyproject.toml constraints.txt deploy/install_ui_libraries.py
 	@touch $(STAMP)
 
 demo: install
-	$(BIN)/roadtwin demo
+	$(BIN)/roadtwin demo $(ARGS)
 
 test: install
 	$(BIN)/pytest -q -ra

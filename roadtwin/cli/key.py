@@ -9,7 +9,12 @@ import typer
 from roadtwin.cli.common import open_connection, settings_for_command
 from roadtwin.storage.keys import KeyRole, create_key, list_keys, revoke_key
 
-app = typer.Typer(add_completion=False, no_args_is_help=True, help="Create, list and revoke API keys.")
+app = typer.Typer(
+    add_completion=False,
+    no_args_is_help=True,
+    help="Create, list and revoke API keys.",
+    epilog="Example: roadtwin key create crew-tablet --role editor",
+)
 
 ACTOR = "cli"
 NameArgument = Annotated[str, typer.Argument(help="Who or what uses the key; appears in the audit log.")]

@@ -182,3 +182,15 @@ class BatchCounts:
     observations_stored: int = 0
     observations_duplicate: int = 0
     observation_conflicts: int = 0
+
+    def __add__(self, other: "BatchCounts") -> "BatchCounts":
+        """Accounts of both."""
+        return BatchCounts(
+            self.received + other.received,
+            self.stored + other.stored,
+            self.duplicate + other.duplicate,
+            self.rejected + other.rejected,
+            self.observations_stored + other.observations_stored,
+            self.observations_duplicate + other.observations_duplicate,
+            self.observation_conflicts + other.observation_conflicts,
+        )

@@ -1,0 +1,186 @@
+"""Rows to learn from: every segment at every cut date, with features as of the cut and a label per horizon.
+
+The label of a row at cut t for horizon h is
+
+* 1 if a pothole that was confirmed later on was *first recorded* in (t, t + h];
+* 0 if nobody recorded one although somebody looked (a good camera pass or an inspection, recorded in the window);
+* NaN if nobody looked: unknown, left out. Never 0.
+
+Confirmation takes time: whether a candidate was a hole is settled `MATURITY_DAYS` after its first record. A window must
+end that long before the end of the data, and as long before the next slice of a split begins.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from models.features import FEATURE_SET, FeatureSet
+from models.features.build import FeatureBuilder
+from models.inputs import Bools, CityInputs, Floats, Instant, Instants, Ints
+from models.potholes import LAPSE_DAYS
+from roadtwin.types import HORIZONS_DAYS
+
+MATURITY_DAYS = LAPSE_DAYS
+"""Days after the end of a window from which on its label cannot change [d]."""
+WARM_UP_DAYS = 90
+"""Records needed before the first cut, so that memory and camera features have something to remember [d]."""
+
+
+COLUMNS = ("features", "labels", "segment_index", "cut", "district", "road_class")
+"""Names of the columns of a `Dataset`."""
+
+
+def days(number: float) -> np.timedelta64:
+    """A span of so many days."""
+    return np.timedelta64(round(number * 86_400_000_000), "us")
+
+
+@dataclass(frozen=True, slots=True)
+class Dataset:
+    """n rows; `features` (n, f) float32, `labels` (n, h) 1, 0 or NaN for `horizons_days` (h,).
+
+    `segment_index` and `cut` (n,) say which row it is; `district` and `road_class` (n,) are for breakdowns.
+    """
+
+    features: NDArray[np.float32]
+    labels: Floats
+    segment_index: Ints
+    cut: Instants
+    district: Ints
+    road_class: Ints
+    horizons_days: tuple[int, ...]
+    feature_set: FeatureSet
+
+    def __len__(self) -> int:
+        return int(self.features.shape[0])
+
+    def take(self, rows: NDArray[np.int64] | Bools) -> "Dataset":
+        """The rows of an index or mask."""
+        return replace(self, **{name: getattr(self, name)[rows] for name in COLUMNS})
+
+
+def make_labels(inputs: CityInputs, cut: Instant, *, horizons_days: Sequence[int] = HORIZONS_DAYS) -> Floats:
+    """Labels of every segment for windows that begin at `cut`, shape (n_segments, n_horizons); see the module."""
+    holes, count = inputs.potholes, len(inputs.segments)
+    labels = np.full((count, len(horizons_days)), np.nan)
+    confirmed = ~np.isnat(holes.confirmed_at) & (holes.first_recorded_at > cut)
+    looks = (
+        (inputs.segment_days.segment_index, inputs.segment_days.recorded_at, inputs.segment_days.good_passes > 0),
+        (inputs.inspections.segment_index, inputs.inspections.recorded_at, np.ones(len(inputs.inspections), bool)),
+    )
+    for column, horizon in enumerate(horizons_days):
+        end = cut + days(horizon)
+        for where, recorded_at, counts in looks:
+            labels[where[counts & (recorded_at > cut) & (recorded_at <= end)], column] = 0
+        labels[holes.segment_index[confirmed & (holes.first_recorded_at <= end)], column] = 1
+    return labels
+
+
+def make_cuts(first: Instant, last: Instant, *, step_days: int) -> Instants:
+    """Cut dates every `step_days` from `last` back to `first`, oldest first."""
+    count = max(0, int((last - first) / days(step_days)) + 1) if last >= first else 0
+    return (last - np.arange(count)[::-1] * days(step_days)).astype("datetime64[us]")
+
+
+def build_dataset(
+    inputs: CityInputs,
+    cuts: Instants,
+    *,
+    data_until: Instant,
+    horizons_days: Sequence[int] = HORIZONS_DAYS,
+    feature_set: FeatureSet = FEATURE_SET,
+    max_rows: int | None = None,
+    rng: np.random.Generator | None = None,
+) -> Dataset:
+    """Rows of all segments at all cuts.
+
+    Parameters
+    ----------
+    inputs : CityInputs
+        Everything known at the end of the data.
+    cuts : ndarray of datetime64[us], shape (n_cuts,)
+        When predictions are made.
+    data_until : datetime64[us]
+        End of the data: a label that is not settled by then is unknown.
+    horizons_days : sequence of int
+        Lengths of the label windows. [d]
+    max_rows : int, optional
+        About how many rows to keep: a random part of all. No rarer class is favoured, so no weights are needed
+        (boosting with weights bins features some fifty times slower), and 300,000 rows hold thousands of holes.
+    rng : numpy.random.Generator, optional
+        Needed with `max_rows`.
+
+    Returns
+    -------
+    Dataset
+        Rows whose labels are unknown for every horizon are left out.
+    """
+    builder, segments = FeatureBuilder(inputs, feature_set), inputs.segments
+    total = len(segments) * cuts.size
+    share = 1.0 if max_rows is None else min(1.0, max_rows / max(total, 1))
+    if share < 1 and rng is None:
+        raise ValueError("Got max_rows without rng: which rows are kept must be repeatable.")
+    parts: list[tuple[NDArray[np.float32], Floats, NDArray[np.int64], Instants]] = []
+    for cut in cuts:
+        labels = make_labels(inputs, cut, horizons_days=horizons_days)
+        labels[:, [cut + days(h + MATURITY_DAYS) > data_until for h in horizons_days]] = np.nan
+        drawn = np.ones(len(segments), bool) if rng is None else rng.random(len(segments)) < share
+        rows = np.flatnonzero(np.isfinite(labels).any(axis=1) & drawn)
+        parts.append((builder.at(cut)[rows], labels[rows], rows, np.full(rows.size, cut)))
+    if not parts:
+        empty = np.zeros((0, len(feature_set.features)), np.float32), np.zeros((0, len(horizons_days)))
+        parts.append((*empty, np.zeros(0, np.int64), np.zeros(0, "datetime64[us]")))
+    features, all_labels, index, cut_of = (np.concatenate(column) for column in zip(*parts, strict=True))
+    return Dataset(
+        features=features,
+        labels=all_labels,
+        segment_index=index.astype(np.int32),
+        cut=cut_of,
+        district=segments.district[index],
+        road_class=segments.road_class[index],
+        horizons_days=tuple(horizons_days),
+        feature_set=feature_set,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class TimeSplit:
+    """Three slices of time, one after the other: training up to `calibrate_from`, calibration up to `test_from`, test.
+
+    For every horizon h the label windows of a slice, and the time in which they mature, end before the next slice
+    begins: the gap between the last cut of a slice and the first of the next is at least h + `MATURITY_DAYS`.
+    """
+
+    calibrate_from: Instant
+    test_from: Instant
+    data_until: Instant
+
+    def masks(self, cut: Instants, horizon_days: int) -> tuple[Bools, Bools, Bools]:
+        """Which rows (cut, shape (n,)) serve a horizon for training, calibration and test."""
+        settled = cut + days(horizon_days + MATURITY_DAYS)
+        train = settled <= self.calibrate_from
+        calibrate = (cut >= self.calibrate_from) & (settled <= self.test_from)
+        test = (cut >= self.test_from) & (settled <= self.data_until)
+        return train, calibrate, test
+
+
+def mask_labels(dataset: Dataset, rows: NDArray[np.bool_]) -> Dataset:
+    """The dataset with labels only where `rows` (n, h) is true; rows without any label are left out."""
+    labels = np.where(rows, dataset.labels, np.nan)
+    masked = replace(dataset, labels=labels)
+    return masked.take(np.flatnonzero(np.isfinite(labels).any(axis=1)))
+
+
+def split_in_time(dataset: Dataset, split: TimeSplit) -> tuple[Dataset, Dataset, Dataset]:
+    """Training, calibration and test rows; a row may serve one horizon and not another."""
+    by_horizon = [split.masks(dataset.cut, horizon) for horizon in dataset.horizons_days]
+    train, calibrate, test = (mask_labels(dataset, np.column_stack(slices)) for slices in zip(*by_horizon, strict=True))
+    return train, calibrate, test
+
+
+def spatial_blocks(positions_m: Floats, *, size_m: float = 500.0) -> Ints:
+    """Number of the square block in which each midpoint (n, 2) lies, shape (n,), 0 … n_blocks − 1."""
+    cells = np.floor(positions_m / size_m).astype(np.int64)
+    return np.unique(cells, axis=0, return_inverse=True)[1].reshape(-1).astype(np.int32)

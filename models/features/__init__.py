@@ -1,0 +1,271 @@
+"""The feature set: what the risk model sees of a segment as of a time, in fixed order, with words for people."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Literal
+
+Group = Literal["weather", "wear", "memory", "camera"]
+GROUPS: tuple[Group, ...] = ("weather", "wear", "memory", "camera")
+
+
+@dataclass(frozen=True, slots=True)
+class Feature:
+    """One feature. NaN is *unknown*; `monotone` +1/−1: physics lets the risk only rise/fall with it, 0: either.
+
+    `text_de`, `text_en` say the value in a reason; `{value}` is filled with `decimals` decimals.
+    """
+
+    name: str
+    group: Group
+    unit: str
+    monotone: Literal[-1, 0, 1]
+    label_de: str
+    label_en: str
+    text_de: str
+    text_en: str
+    decimals: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class FeatureSet:
+    """A version of the features and their order. Another order, meaning or member needs another version."""
+
+    version: int
+    features: tuple[Feature, ...]
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Names in order."""
+        return tuple(feature.name for feature in self.features)
+
+    @property
+    def monotone(self) -> tuple[int, ...]:
+        """Directions in order."""
+        return tuple(feature.monotone for feature in self.features)
+
+    def index(self, name: str) -> int:
+        """Position of a feature."""
+        return self.names.index(name)
+
+    def columns(self, groups: Iterable[Group]) -> list[int]:
+        """Positions of the features of these groups, for ablations."""
+        wanted = frozenset(groups)
+        return [i for i, feature in enumerate(self.features) if feature.group in wanted]
+
+
+FEATURE_SET = FeatureSet(
+    version=1,
+    features=(
+        # weather: the same for every segment at one time
+        Feature(
+            "freeze_thaw_7d", "weather", "d", 1,
+            "Frost-Tau-Wechsel (7 Tage)", "Freeze–thaw cycles (7 days)",
+            "{value} Frost-Tau-Wechsel in 7 Tagen", "{value} freeze–thaw cycles in 7 days",
+        ),
+        Feature(
+            "freeze_thaw_30d", "weather", "d", 1,
+            "Frost-Tau-Wechsel (30 Tage)", "Freeze–thaw cycles (30 days)",
+            "{value} Frost-Tau-Wechsel in 30 Tagen", "{value} freeze–thaw cycles in 30 days",
+        ),
+        Feature(
+            "freeze_thaw_90d", "weather", "d", 1,
+            "Frost-Tau-Wechsel (90 Tage)", "Freeze–thaw cycles (90 days)",
+            "{value} Frost-Tau-Wechsel in 90 Tagen", "{value} freeze–thaw cycles in 90 days",
+        ),
+        Feature(
+            "frost_index_30d_cd", "weather", "°C·d", 1,
+            "Frostindex (30 Tage)", "Frost index (30 days)",
+            "Frostindex {value} °C·d in 30 Tagen", "frost index of {value} °C·d in 30 days",
+        ),
+        Feature(
+            "frost_index_180d_cd", "weather", "°C·d", 1,
+            "Frostindex (180 Tage)", "Frost index (180 days)",
+            "Frostindex {value} °C·d in 180 Tagen", "frost index of {value} °C·d in 180 days",
+        ),
+        Feature(
+            "thaw_index_cd", "weather", "°C·d", 0,
+            "Tauindex seit dem letzten Frosttag", "Thaw index since the last freezing day",
+            "Tauindex {value} °C·d seit dem letzten Frosttag", "thaw index of {value} °C·d since the last freezing day",
+        ),
+        Feature(
+            "days_since_thaw", "weather", "d", 0,
+            "Tage seit Beginn des Tauens", "Days since the thaw began",
+            "Tauen seit {value} Tagen", "thawing for {value} days",
+        ),
+        Feature(
+            "rain_3d_mm", "weather", "mm", 1,
+            "Niederschlag (3 Tage)", "Rain (3 days)",
+            "{value} mm Niederschlag in 3 Tagen", "{value} mm of rain in 3 days",
+        ),
+        Feature(
+            "rain_7d_mm", "weather", "mm", 1,
+            "Niederschlag (7 Tage)", "Rain (7 days)",
+            "{value} mm Niederschlag in 7 Tagen", "{value} mm of rain in 7 days",
+        ),
+        Feature(
+            "rain_30d_mm", "weather", "mm", 1,
+            "Niederschlag (30 Tage)", "Rain (30 days)",
+            "{value} mm Niederschlag in 30 Tagen", "{value} mm of rain in 30 days",
+        ),
+        Feature(
+            "antecedent_precipitation_mm", "weather", "mm", 1,
+            "Vorregenindex", "Antecedent precipitation index",
+            "Vorregenindex {value} mm", "antecedent precipitation index of {value} mm",
+        ),
+        Feature(
+            "rain_then_frost_30d", "weather", "d", 1,
+            "Frost auf nasser Straße (30 Tage)", "Frost on a wet road (30 days)",
+            "an {value} von 30 Tagen Frost auf nasser Straße", "frost on a wet road on {value} of 30 days",
+        ),
+        Feature(
+            "season_sin", "weather", "1", 0,
+            "Jahreszeit (Sinus)", "Season (sine)",
+            "Jahreszeit", "season", 2,
+        ),
+        Feature(
+            "season_cos", "weather", "1", 0,
+            "Jahreszeit (Kosinus)", "Season (cosine)",
+            "Jahreszeit", "season", 2,
+        ),
+        # wear: what the road brings along
+        Feature(
+            "wearing_course_age_years", "wear", "a", 1,
+            "Alter der Deckschicht", "Age of the wearing course",
+            "Deckschicht {value} Jahre alt", "wearing course {value} years old",
+        ),
+        Feature(
+            "pavement_class", "wear", "1", 0,
+            "Belastungsklasse (Rang, Bk0,3 = 0)", "Pavement class (rank, Bk0.3 = 0)",
+            "Belastungsklasse Rang {value}", "pavement class of rank {value}",
+        ),
+        Feature(
+            "heavy_vehicles_per_day", "wear", "1/d", 1,
+            "Schwerverkehr", "Heavy vehicles",
+            "{value} Schwerfahrzeuge am Tag", "{value} heavy vehicles a day",
+        ),
+        Feature(
+            "bus_route", "wear", "1", 1,
+            "Busverkehr", "Bus route",
+            "Buslinie: {value}", "bus route: {value}",
+        ),
+        Feature(
+            "trench_area_pct", "wear", "%", 1,
+            "Aufbrüche (Fläche)", "Trenches (area)",
+            "Aufbrüche auf {value} % der Fläche", "trenches over {value} % of the area",
+        ),
+        Feature(
+            "recent_trench_pct", "wear", "%", 1,
+            "Neue Aufbrüche (2 Jahre)", "Recent openings (2 years)",
+            "{value} % der Fläche in 2 Jahren aufgebrochen", "{value} % of the area opened within 2 years", 1,
+        ),
+        Feature(
+            "frost_deficit_cm", "wear", "cm", 1,
+            "Fehlende frostsichere Dicke", "Missing frost-safe thickness",
+            "frostsicherer Aufbau {value} cm zu dünn", "pavement {value} cm too thin for frost",
+        ),
+        Feature(
+            "drainage", "wear", "1", 1,
+            "Entwässerung (0 gut, 2 schlecht)", "Drainage (0 good, 2 poor)",
+            "Entwässerung {value}", "drainage {value}",
+        ),
+        Feature(
+            "tree_cover_pct", "wear", "%", 0,
+            "Baumüberdeckung", "Tree cover",
+            "Baumüberdeckung {value} %", "tree cover of {value} %",
+        ),
+        Feature(
+            "width_m", "wear", "m", 0,
+            "Fahrbahnbreite", "Width of the carriageway",
+            "Fahrbahn {value} m breit", "carriageway {value} m wide", 1,
+        ),
+        Feature(
+            "length_m", "wear", "m", 1,
+            "Länge des Abschnitts", "Length of the segment",
+            "Abschnitt {value} m lang", "segment {value} m long",
+        ),
+        # memory: what happened here before
+        Feature(
+            "potholes_30d", "memory", "1", 1,
+            "Schlaglöcher hier (30 Tage)", "Potholes here (30 days)",
+            "{value} Schlaglöcher hier in 30 Tagen", "{value} potholes here in 30 days",
+        ),
+        Feature(
+            "potholes_90d", "memory", "1", 1,
+            "Schlaglöcher hier (90 Tage)", "Potholes here (90 days)",
+            "{value} Schlaglöcher hier in 90 Tagen", "{value} potholes here in 90 days",
+        ),
+        Feature(
+            "potholes_365d_relative", "memory", "1", 1,
+            "Schlaglöcher hier gegen das Stadtmittel (365 Tage)", "Potholes here against the city's mean (365 days)",
+            "{value}-mal so viele Schlaglöcher wie im Stadtmittel in 365 Tagen",
+            "{value} times the city's mean of potholes in 365 days", 1,
+        ),
+        Feature(
+            "potholes_relative", "memory", "1", 1,
+            "Schlaglöcher hier gegen das Stadtmittel (je bekannt)",
+            "Potholes here against the city's mean (ever known)",
+            "{value}-mal so viele Schlaglöcher wie im Stadtmittel, soweit bekannt",
+            "{value} times the city's mean of potholes as far as known", 1,
+        ),
+        Feature(
+            "potholes_200m_relative", "memory", "1", 1,
+            "Schlaglöcher im Umkreis von 200 m gegen das Stadtmittel (365 Tage)",
+            "Potholes within 200 m against the city's mean (365 days)",
+            "im Umkreis von 200 m {value}-mal so viele Schlaglöcher wie im Stadtmittel",
+            "{value} times the city's mean of potholes within 200 m", 1,
+        ),
+        Feature(
+            "potholes_open", "memory", "1", 0,
+            "Offene Schlaglöcher hier", "Open potholes here",
+            "{value} offene Schlaglöcher hier", "{value} open potholes here",
+        ),
+        Feature(
+            "days_since_pothole", "memory", "d", -1,
+            "Tage seit dem letzten Schlagloch hier", "Days since the last pothole here",
+            "letztes Schlagloch hier vor {value} Tagen", "last pothole here {value} days ago",
+        ),
+        Feature(
+            "repairs_365d", "memory", "1", 0,
+            "Reparaturen hier (365 Tage)", "Repairs here (365 days)",
+            "{value} Reparaturen hier in 365 Tagen", "{value} repairs here in 365 days",
+        ),
+        Feature(
+            "days_since_repair", "memory", "d", 0,
+            "Tage seit der letzten Reparatur hier", "Days since the last repair here",
+            "letzte Reparatur hier vor {value} Tagen", "last repair here {value} days ago",
+        ),
+        # camera: what was seen, and how much was looked
+        Feature(
+            "linear_cracks_per_pass", "camera", "1", 1,
+            "Längs- und Querrisse je Befahrung", "Linear cracks per pass",
+            "{value} Längs- und Querrisse je Befahrung", "{value} linear cracks per pass", 2,
+        ),
+        Feature(
+            "alligator_cracks_per_pass", "camera", "1", 1,
+            "Netzrisse je Befahrung", "Alligator cracks per pass",
+            "{value} Netzrisse je Befahrung", "{value} alligator cracks per pass", 2,
+        ),
+        Feature(
+            "roughness_mps2", "camera", "m/s²", 1,
+            "Unebenheit (Beschleunigung)", "Roughness (acceleration)",
+            "Unebenheit {value} m/s²", "roughness of {value} m/s²", 2,
+        ),
+        Feature(
+            "good_passes_28d", "camera", "1", 0,
+            "Gute Befahrungen (28 Tage)", "Good passes (28 days)",
+            "{value} gute Befahrungen in 28 Tagen", "{value} good passes in 28 days",
+        ),
+        Feature(
+            "good_passes_90d", "camera", "1", 0,
+            "Gute Befahrungen (90 Tage)", "Good passes (90 days)",
+            "{value} gute Befahrungen in 90 Tagen", "{value} good passes in 90 days",
+        ),
+        Feature(
+            "last_seen_days", "camera", "d", 0,
+            "Tage seit der letzten Sichtung", "Days since last seen",
+            "zuletzt vor {value} Tagen gesehen", "last seen {value} days ago",
+        ),
+    ),
+)  # fmt: skip
+"""Version 1: register, weather records, potholes, repairs, openings and cameras. Observations of LoRaWAN devices are
+not in it yet; when they are, only those of confirmed devices may be."""

@@ -1,0 +1,252 @@
+"""All features of all segments as of a time. Reads only rows with `recorded_at` ≤ that time."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from models.days import local_day
+from models.features import FEATURE_SET, FeatureSet
+from models.features.camera import per_good_pass, recency_weight
+from models.features.memory import count_by_segment, days_since, neighbours, newest_by_segment, relative_rate
+from models.features.wear import recent_trench_pct, wearing_course_age_years
+from models.features.weather import (
+    antecedent_precipitation_mm,
+    freeze_thaw_days,
+    frost_index_cd,
+    rain_then_frost_days,
+    season,
+    thaw_state,
+    window_sum,
+)
+from models.inputs import CityInputs, Floats, Instant, Instants, WeatherHours
+
+_HISTORY_DAYS = 200  # of weather: the longest window (180 d) and what its first days need
+_CAMERA_DAYS = 180
+_TRENCH_DAYS = 730
+_NEVER = np.datetime64("9999-01-01", "us")
+
+
+def superseded_at(keys: tuple[NDArray[np.int64], ...], recorded_at: Instants) -> Instants:
+    """When a row was replaced by a later one of the same key; the end of time if never.
+
+    Parameters
+    ----------
+    keys : tuple of ndarray, each of shape (n,)
+        What makes two rows speak of the same thing.
+    recorded_at : ndarray of datetime64[us], shape (n,)
+
+    Returns
+    -------
+    ndarray of datetime64[us], shape (n,)
+        A row holds as of t when ``recorded_at <= t < superseded_at``.
+    """
+    order = np.lexsort((recorded_at, *keys))
+    replaced = np.full(recorded_at.size, _NEVER)
+    if order.size > 1:
+        same = np.logical_and.reduce([key[order][1:] == key[order][:-1] for key in keys])
+        replaced[order[:-1][same]] = recorded_at[order[1:][same]]
+    return replaced
+
+
+@dataclass(frozen=True, slots=True)
+class DailyWeather:
+    """Local days up to the one of the instant asked about, oldest first; hours not known leave a day incomplete."""
+
+    day: Instants
+    minimum_c: Floats
+    mean_c: Floats
+    maximum_c: Floats
+    rain_mm: Floats
+
+
+class FeatureBuilder:
+    """Prepares inputs once (sorting, local days, neighbours) and then computes features for any number of times.
+
+    Preparation uses all rows given, but only in ways that leave the answer for t untouched by rows recorded
+    after t: `CityInputs.recorded_by(t)` gives the same features, which the tests check.
+    """
+
+    def __init__(self, inputs: CityInputs, feature_set: FeatureSet = FEATURE_SET) -> None:
+        self.inputs = inputs
+        self.feature_set = feature_set
+        self._neighbours = neighbours(inputs.segments.positions_m())
+        self._length_share = inputs.segments.length_m / max(inputs.segments.length_m.sum(), 1.0)
+        days = inputs.segment_days
+        keys = (days.segment_index.astype(np.int64), days.day.astype(np.int64))
+        self._day_superseded_at = superseded_at(keys, days.recorded_at)
+        weather = inputs.weather
+        keys = (weather.station.astype(np.int64), weather.observed_at.astype(np.int64))
+        self._weather_superseded_at = superseded_at(keys, weather.recorded_at)
+
+    def at(self, as_of: Instant) -> NDArray[np.float32]:
+        """Features of every segment as of a time, shape (n_segments, n_features), in the order of the feature set."""
+        as_of = as_of.astype("datetime64[us]")
+        named: dict[str, Floats | float] = {
+            **self._weather(as_of),
+            **self._wear(as_of),
+            **self._memory(as_of),
+            **self._camera(as_of),
+        }
+        table = np.empty((len(self.inputs.segments), len(self.feature_set.features)), dtype=np.float32)
+        for column, name in enumerate(self.feature_set.names):
+            table[:, column] = named[name]
+        return table
+
+    def daily_weather(self, as_of: Instant) -> DailyWeather:
+        """Weather by local day, as known at `as_of`, mean of all stations."""
+        zone = self.inputs.timezone
+        last_hour = as_of.astype("datetime64[h]").astype(np.int64)
+        count = 24 * (_HISTORY_DAYS + 1)
+        hours = np.arange(last_hour - count + 1, last_hour + 1)
+        temp_c, rain_mm = hourly_means(self.inputs.weather, self._weather_superseded_at, as_of, hours)
+        # observed_at is the end of the hour: an hour belongs to the day in which it began.
+        day_of_hour = local_day((hours - 1).astype("datetime64[h]").astype("datetime64[us]"), zone)
+        day, start = np.unique(day_of_hour, return_index=True)
+        return DailyWeather(
+            day=day,
+            minimum_c=np.fmin.reduceat(temp_c, start),
+            mean_c=_nan_mean(temp_c, start),
+            maximum_c=np.fmax.reduceat(temp_c, start),
+            rain_mm=_nan_sum(rain_mm, start),
+        )
+
+    def _weather(self, as_of: Instant) -> dict[str, float]:
+        daily = self.daily_weather(as_of)
+        cycles = freeze_thaw_days(daily.minimum_c, daily.maximum_c)
+        thaw_index, thaw_days = thaw_state(daily.mean_c)
+        sine, cosine = season(local_day(np.array([as_of]), self.inputs.timezone)[0])
+        return {
+            "freeze_thaw_7d": window_sum(cycles, 7),
+            "freeze_thaw_30d": window_sum(cycles, 30),
+            "freeze_thaw_90d": window_sum(cycles, 90),
+            "frost_index_30d_cd": frost_index_cd(daily.mean_c, 30),
+            "frost_index_180d_cd": frost_index_cd(daily.mean_c, 180),
+            "thaw_index_cd": thaw_index,
+            "days_since_thaw": thaw_days,
+            "rain_3d_mm": window_sum(daily.rain_mm, 3),
+            "rain_7d_mm": window_sum(daily.rain_mm, 7),
+            "rain_30d_mm": window_sum(daily.rain_mm, 30),
+            "antecedent_precipitation_mm": antecedent_precipitation_mm(daily.rain_mm),
+            "rain_then_frost_30d": window_sum(rain_then_frost_days(daily.rain_mm, daily.minimum_c), 30),
+            "season_sin": sine,
+            "season_cos": cosine,
+        }
+
+    def _wear(self, as_of: Instant) -> dict[str, Floats]:
+        segments, repairs, permits = self.inputs.segments, self.inputs.repairs, self.inputs.trench_permits
+        count = len(segments)
+        renewed = newest_by_segment(
+            repairs.segment_index, repairs.observed_at, (repairs.recorded_at <= as_of) & repairs.renewal, count
+        )
+        recent = (permits.recorded_at <= as_of) & (permits.recorded_at > as_of - np.timedelta64(_TRENCH_DAYS, "D"))
+        weights = permits.area_m2[recent]
+        # bincount gives integers when there is no row at all
+        opened = np.bincount(permits.segment_index[recent], weights=weights, minlength=count).astype(np.float64)
+        return {
+            "wearing_course_age_years": wearing_course_age_years(segments.wearing_course_year, renewed, as_of),
+            "pavement_class": segments.pavement_class,
+            "heavy_vehicles_per_day": segments.heavy_vehicles_per_day,
+            "bus_route": segments.bus_route,
+            "trench_area_pct": segments.trench_area_pct,
+            "recent_trench_pct": recent_trench_pct(opened, segments.length_m, segments.width_m),
+            "frost_deficit_cm": segments.frost_deficit_cm,
+            "drainage": segments.drainage,
+            "tree_cover_pct": segments.tree_cover_pct,
+            "width_m": segments.width_m,
+            "length_m": segments.length_m,
+        }
+
+    def _memory(self, as_of: Instant) -> dict[str, Floats]:
+        holes, repairs, count = self.inputs.potholes, self.inputs.repairs, len(self.inputs.segments)
+        known = holes.confirmed_at <= as_of  # NaT compares false: candidates are not counted
+        where, first = holes.segment_index, holes.first_recorded_at
+        mended = repairs.recorded_at <= as_of
+
+        def counted(days: int) -> Floats:
+            return count_by_segment(where, known & (first > as_of - np.timedelta64(days, "D")), count)
+
+        ever, year = count_by_segment(where, known, count), counted(365)
+        usual = self._length_share  # of a city's potholes, if all of its roads were equal
+        patched = mended & ~repairs.renewal
+        return {
+            "potholes_30d": counted(30),
+            "potholes_90d": counted(90),
+            "potholes_365d_relative": relative_rate(year, year.sum() * usual),
+            "potholes_relative": relative_rate(ever, ever.sum() * usual),
+            "potholes_200m_relative": relative_rate(
+                self._neighbours @ year, year.sum() * (self._neighbours @ usual), shape=2.0
+            ),
+            "potholes_open": count_by_segment(where, known & ~(holes.closed_at <= as_of), count),
+            "days_since_pothole": days_since(newest_by_segment(where, first, known, count), as_of),
+            "repairs_365d": count_by_segment(
+                repairs.segment_index, patched & (repairs.recorded_at > as_of - np.timedelta64(365, "D")), count
+            ),
+            "days_since_repair": days_since(
+                newest_by_segment(repairs.segment_index, repairs.observed_at, patched, count), as_of
+            ),
+        }
+
+    def _camera(self, as_of: Instant) -> dict[str, Floats]:
+        count, inspections = len(self.inputs.segments), self.inputs.inspections
+        today = local_day(np.array([as_of]), self.inputs.timezone)[0]
+        known = (self.inputs.segment_days.recorded_at <= as_of) & (as_of < self._day_superseded_at)
+        seen = newest_by_segment(
+            self.inputs.segment_days.segment_index,
+            self.inputs.segment_days.day,
+            known & (self.inputs.segment_days.good_passes > 0),
+            count,
+        )
+        inspected = newest_by_segment(
+            inspections.segment_index, inspections.observed_at, inspections.recorded_at <= as_of, count
+        )
+        rows = self.inputs.segment_days.take(known & (self.inputs.segment_days.day > today - _CAMERA_DAYS))
+        age = (today - rows.day).astype(float)
+        weight = recency_weight(age)
+        where, passes = rows.segment_index, rows.good_passes
+        measured = np.isfinite(rows.roughness_mps2)
+        rough = per_good_pass(
+            where[measured], rows.roughness_mps2[measured], np.ones(measured.sum()), weight[measured], count
+        )
+        return {
+            "linear_cracks_per_pass": per_good_pass(where, rows.linear_cracks, passes, weight, count),
+            "alligator_cracks_per_pass": per_good_pass(where, rows.alligator_cracks, passes, weight, count),
+            "roughness_mps2": rough,
+            "good_passes_28d": np.bincount(where[age < 28], weights=passes[age < 28], minlength=count),
+            "good_passes_90d": np.bincount(where[age < 90], weights=passes[age < 90], minlength=count),
+            "last_seen_days": np.fmin(days_since(seen, as_of), days_since(inspected, as_of)),
+        }
+
+
+def hourly_means(
+    weather: WeatherHours, replaced_at: Instants, as_of: Instant, hours: NDArray[np.int64]
+) -> tuple[Floats, Floats]:
+    """Mean over stations of what was known at `as_of`, for the hours (since 1970, contiguous) that end then.
+
+    Returns temperature [°C] and rain [mm], each of shape (n_hours,), NaN where no station is known. Several reports
+    of a station within one hour are averaged for temperature and summed for rain by its hourly records alone: records
+    must be hourly (`records.schema.Weather`), the hour is that of `observed_at`.
+    """
+    known = (weather.recorded_at <= as_of) & (as_of < replaced_at)
+    at = weather.observed_at.astype("datetime64[h]").astype(np.int64) - hours[0]
+    rows = known & (at >= 0) & (at < hours.size)
+
+    def mean(values: Floats) -> Floats:
+        used = rows & np.isfinite(values)
+        total = np.bincount(at[used], weights=values[used], minlength=hours.size)
+        number = np.bincount(at[used], minlength=hours.size)
+        means: Floats = np.divide(total, number, out=np.full(hours.size, np.nan), where=number > 0)
+        return means
+
+    return mean(weather.air_temp_c), mean(weather.rain_mm)
+
+
+def _nan_sum(values: Floats, start: NDArray[np.int64]) -> Floats:
+    known = np.add.reduceat(np.isfinite(values).astype(float), start)
+    return np.where(known > 0, np.add.reduceat(np.nan_to_num(values), start), np.nan)
+
+
+def _nan_mean(values: Floats, start: NDArray[np.int64]) -> Floats:
+    known = np.add.reduceat(np.isfinite(values).astype(float), start)
+    means: Floats = np.divide(_nan_sum(values, start), known, out=np.full(start.size, np.nan), where=known > 0)
+    return means

@@ -1,0 +1,64 @@
+"""What a road brings along: age, structure, load, openings, water. Attributes of the register, NaN where it is silent.
+
+The register's attributes carry no recorded time: they count as known throughout. Renewals and openings do carry one.
+"""
+
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float64]
+
+
+def wearing_course_age_years(year_built: Floats, renewed_at: NDArray[np.datetime64], as_of: np.datetime64) -> Floats:
+    """Age of the wearing course.
+
+    Parameters
+    ----------
+    year_built : ndarray, shape (n,)
+        Year of the wearing course in the register, NaN unknown; its middle is taken.
+    renewed_at : ndarray of datetime64, shape (n,)
+        Newest renewal known at `as_of`, NaT where there is none.
+    as_of : datetime64
+        The instant asked about.
+
+    Returns
+    -------
+    ndarray, shape (n,)
+        Years, at least 0. NaN unknown.
+
+    Examples
+    --------
+    >>> nat = np.array(["NaT", "2026-01-01"], "datetime64[us]")
+    >>> wearing_course_age_years(np.array([2000.0, 2000.0]), nat, np.datetime64("2026-07-02")).round(1)
+    array([26. ,  0.5])
+    """
+    year = as_of.astype("datetime64[Y]")
+    within = (as_of - year.astype("datetime64[D]")) / np.timedelta64(1, "D") / 365.25
+    now = year.astype(int) + 1970 + float(within)
+    age = np.maximum(0.0, now - (year_built + 0.5))
+    renewed = ~np.isnat(renewed_at)
+    since = np.asarray((as_of - renewed_at) / np.timedelta64(365 * 24 + 6, "h"), dtype=np.float64)
+    return np.asarray(np.where(renewed, np.fmin(age, since), age), dtype=np.float64)
+
+
+def recent_trench_pct(area_m2: Floats, length_m: Floats, width_m: Floats) -> Floats:
+    """Share of a segment's surface that utilities opened lately. [%]
+
+    Parameters
+    ----------
+    area_m2 : ndarray, shape (n,)
+        Area of the openings recorded within the window. [m²]
+    length_m, width_m : ndarray, shape (n,)
+        Of the segment. [m] An unknown width gives NaN, unless nothing was opened.
+
+    Notes
+    -----
+    In a study of Pacifica (California), cuts over more than 10 % of the area went with a condition index 30 % lower.
+
+    Examples
+    --------
+    >>> recent_trench_pct(np.array([0.0, 30.0]), np.array([100.0, 100.0]), np.array([np.nan, 6.0]))
+    array([0., 5.])
+    """
+    share = 100 * area_m2 / (length_m * width_m)
+    return np.where(area_m2 == 0, 0.0, np.minimum(share, 100.0))

@@ -1,0 +1,261 @@
+"""Everything a model sees: columns of facts, each with the time it was true and the time we knew it.
+
+Shapes and types are checked when a table is made. Instants are UTC, `datetime64[us]`; NaT and NaN mean *unknown*.
+`segment_index` points into the rows of one `SegmentTable`.
+"""
+
+from dataclasses import dataclass, fields, replace
+from datetime import tzinfo
+from enum import IntEnum
+from typing import Any, ClassVar, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int32]
+Bools = NDArray[np.bool_]
+Instants = NDArray[np.datetime64]
+Instant = np.datetime64
+
+INSTANT = np.dtype("datetime64[us]")
+DAY = np.dtype("datetime64[D]")
+
+
+def instant(text: str) -> Instant:
+    """An instant in the precision that every table uses.
+
+    Examples
+    --------
+    >>> instant("2026-01-05T04:00")
+    np.datetime64('2026-01-05T04:00:00.000000')
+    """
+    return np.datetime64(text, "us")
+
+
+@dataclass(frozen=True, slots=True)
+class Columns:
+    """Equal-length one-dimensional columns. Subclasses name their columns of instants and of days."""
+
+    INSTANTS: ClassVar[frozenset[str]] = frozenset({"observed_at", "recorded_at"})
+    DAYS: ClassVar[frozenset[str]] = frozenset()
+
+    def __post_init__(self) -> None:
+        length: int | None = None
+        for name, column in self._columns().items():
+            if column.ndim != 1:
+                raise ValueError(f"{type(self).__name__}.{name}: got shape {column.shape}, expected one dimension.")
+            length = column.shape[0] if length is None else length
+            if column.shape[0] != length:
+                raise ValueError(f"{type(self).__name__}.{name}: got {column.shape[0]} rows, expected {length}.")
+            expected = INSTANT if name in self.INSTANTS else DAY if name in self.DAYS else None
+            if (expected is not None and column.dtype != expected) or (expected is None and column.dtype.kind == "M"):
+                raise ValueError(f"{type(self).__name__}.{name}: got {column.dtype}, expected {expected or 'numbers'}.")
+
+    def _columns(self) -> dict[str, NDArray[Any]]:
+        values = {field.name: getattr(self, field.name) for field in fields(self)}
+        return {name: value for name, value in values.items() if isinstance(value, np.ndarray)}
+
+    def __len__(self) -> int:
+        return int(next(iter(self._columns().values())).shape[0])
+
+    def take(self, rows: NDArray[Any]) -> Self:
+        """The same columns with these rows only (index or mask)."""
+        return replace(self, **{name: column[rows] for name, column in self._columns().items()})
+
+
+@dataclass(frozen=True, slots=True)
+class Facts(Columns):
+    """Columns of facts: each row has `recorded_at`, the time at which we knew it."""
+
+    recorded_at: Instants
+
+    def recorded_by(self, as_of: Instant) -> Self:
+        """What we knew at `as_of`."""
+        return self.take(self.recorded_at <= as_of)
+
+
+@dataclass(frozen=True, slots=True)
+class SegmentTable(Columns):
+    """The segments that are valid now, n rows; attributes as the road register gives them, NaN where it does not.
+
+    `district` (n,) points into `districts`; `road_class` (n,) into `roadtwin.network.sections.ROAD_CLASSES`.
+    `pavement_class` (n,) is the rank of the RStO class, Bk0.3 = 0 … Bk100 = 6; `drainage` (n,) 0 good, 1 fair, 2 poor;
+    `bus_route` (n,) 0 or 1. Lengths and stations [m], widths [m], trench and tree cover [%], frost deficit [cm].
+    """
+
+    segment_id: Ints
+    section_id: Ints
+    from_station_m: Floats
+    to_station_m: Floats
+    length_m: Floats
+    mid_lon: Floats
+    mid_lat: Floats
+    district: Ints
+    districts: tuple[str, ...]
+    road_class: Ints
+    wearing_course_year: Floats
+    pavement_class: Floats
+    heavy_vehicles_per_day: Floats
+    bus_route: Floats
+    trench_area_pct: Floats
+    frost_deficit_cm: Floats
+    drainage: Floats
+    tree_cover_pct: Floats
+    width_m: Floats
+
+    def positions_m(self) -> Floats:
+        """Midpoints on a local plane, shape (n, 2) [m].
+
+        Equirectangular about the mean latitude: within a city (30 km) distances are right to about 0.2 %,
+        which is enough to say what lies within 200 m.
+        """
+        if not len(self):
+            return np.zeros((0, 2))
+        lat0 = np.radians(self.mid_lat.mean())
+        earth_radius_m = 6_371_008.8
+        x = np.radians(self.mid_lon - self.mid_lon.mean()) * np.cos(lat0) * earth_radius_m
+        y = np.radians(self.mid_lat - self.mid_lat.mean()) * earth_radius_m
+        return np.column_stack([x, y])
+
+
+@dataclass(frozen=True, slots=True)
+class WeatherHours(Facts):
+    """Weather of the hour that ended at `observed_at`; `station` (n,) is any code. NaN: not measured."""
+
+    observed_at: Instants
+    station: Ints
+    air_temp_c: Floats
+    rain_mm: Floats
+
+
+class EvidenceKind(IntEnum):
+    """What says that there is, or no longer is, a pothole."""
+
+    DETECTION = 1  # a camera's D40
+    FINDING = 2  # an inspector's D40
+    REPORT = 3  # a report of the category pothole
+    REPAIR = 4  # a pothole was closed
+    SECURING = 5  # a pothole was made safe until its repair
+    RENEWAL = 6  # the surface of the segment was renewed: every hole in it is gone
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence(Facts):
+    """Evidence of potholes, n rows in any order.
+
+    `evidence_id` (n,) holds `uuid.UUID`, `part_no` (n,) the number of a detection or finding within it.
+    `station_m` (n,) along the section [m]; `accuracy_m` (n,) its 1 σ [m]. A record that names only a segment
+    stands in its middle with an accuracy of a quarter of its length: twice that is the segment.
+    `pass_no` (n,) is equal for detections of one pass, −1 for what is no detection.
+    `width_m`, `depth_m` (n,) [m]; `severity` (n,) 1–3 as a person graded it, 0 not graded.
+    """
+
+    observed_at: Instants
+    kind: NDArray[np.int8]
+    evidence_id: NDArray[np.object_]
+    part_no: Ints
+    section_id: Ints
+    segment_id: Ints
+    station_m: Floats
+    accuracy_m: Floats
+    lon: Floats
+    lat: Floats
+    pass_no: Ints
+    width_m: Floats
+    depth_m: Floats
+    severity: NDArray[np.int8]
+
+
+@dataclass(frozen=True, slots=True)
+class Potholes(Columns):
+    """Potholes as the rule derived them, n rows; candidates have no `confirmed_at` (NaT).
+
+    All four times are recorded times, so that each says from when on we knew it. `first_recorded_at` is the label
+    time. Severity, place and evidence may still grow with later rows and are therefore no features.
+    """
+
+    INSTANTS: ClassVar[frozenset[str]] = frozenset({"first_recorded_at", "confirmed_at", "secured_at", "closed_at"})
+
+    segment_index: Ints
+    first_recorded_at: Instants
+    confirmed_at: Instants
+    secured_at: Instants
+    closed_at: Instants
+
+    def recorded_by(self, as_of: Instant) -> Self:
+        """What we knew at `as_of`: later confirmations, securings and closures are taken back."""
+        known = self.take(self.first_recorded_at <= as_of)
+        nat = np.datetime64("NaT", "us")
+        later = {name: getattr(known, name) for name in ("confirmed_at", "secured_at", "closed_at")}
+        return replace(known, **{name: np.where(column <= as_of, column, nat) for name, column in later.items()})
+
+
+@dataclass(frozen=True, slots=True)
+class SegmentDayTable(Facts):
+    """What all vehicle passes of one local day saw of one segment; a correction is a row with a later `recorded_at`.
+
+    Counts (n,) are sums over the passes of the day; `good_passes` had frames fit for detection;
+    `linear_cracks` are D00 and D10, `alligator_cracks` D20; `roughness_mps2` (n,) is NaN where not measured [m/s²].
+    """
+
+    DAYS: ClassVar[frozenset[str]] = frozenset({"day"})
+
+    segment_index: Ints
+    day: Instants
+    good_passes: Floats
+    linear_cracks: Floats
+    alligator_cracks: Floats
+    roughness_mps2: Floats
+
+
+@dataclass(frozen=True, slots=True)
+class Inspections(Facts):
+    """One person looked at one segment, whatever was found."""
+
+    observed_at: Instants
+    segment_index: Ints
+
+
+@dataclass(frozen=True, slots=True)
+class Repairs(Facts):
+    """Repairs of potholes; `renewal` (n,) where the whole surface was renewed."""
+
+    observed_at: Instants
+    segment_index: Ints
+    renewal: Bools
+
+
+@dataclass(frozen=True, slots=True)
+class TrenchPermits(Facts):
+    """Openings of the road by utilities; `area_m2` (n,) [m²]."""
+
+    observed_at: Instants
+    segment_index: Ints
+    area_m2: Floats
+
+
+@dataclass(frozen=True, slots=True)
+class CityInputs:
+    """All that a model may see of one city; `timezone` makes its days."""
+
+    segments: SegmentTable
+    weather: WeatherHours
+    potholes: Potholes
+    segment_days: SegmentDayTable
+    inspections: Inspections
+    repairs: Repairs
+    trench_permits: TrenchPermits
+    timezone: tzinfo
+
+    def recorded_by(self, as_of: Instant) -> "CityInputs":
+        """The same city as we knew it at `as_of`."""
+        return replace(
+            self,
+            weather=self.weather.recorded_by(as_of),
+            potholes=self.potholes.recorded_by(as_of),
+            segment_days=self.segment_days.recorded_by(as_of),
+            inspections=self.inspections.recorded_by(as_of),
+            repairs=self.repairs.recorded_by(as_of),
+            trench_permits=self.trench_permits.recorded_by(as_of),
+        )

@@ -1,0 +1,160 @@
+"""Skill of probabilities against outcomes: discrimination, accuracy, calibration, and use at a crew's capacity."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import logit
+from sklearn.metrics import average_precision_score, roc_auc_score
+
+from models.calibration import LogisticCalibration
+from models.inputs import Floats
+
+
+@dataclass(frozen=True, slots=True)
+class AtCapacity:
+    """What a crew finds that can look at `share` of the stretches: precision, recall, lift over looking anywhere."""
+
+    share: float
+    precision: float
+    recall: float
+    lift: float
+
+
+@dataclass(frozen=True, slots=True)
+class Skill:
+    """Skill on one set of outcomes; NaN where it cannot be said (one class only, nothing to calibrate on).
+
+    `brier_skill` is against the constant rate of the test rows themselves: the hardest constant. `calibration_slope` is
+    1 and `predicted_over_observed` 1 for a calibrated model. `bin_error` is the mean |predicted − observed| over ten
+    equally full bins, relative to the prevalence.
+    """
+
+    rows: int
+    positives: int
+    prevalence: float
+    roc_auc: float
+    pr_auc: float
+    brier: float
+    brier_skill: float
+    predicted_over_observed: float
+    calibration_slope: float
+    bin_error: float
+    at_capacity: AtCapacity
+    at_10_pct: AtCapacity
+
+
+def brier_skill(labels: Floats, probability: Floats) -> float:
+    """Brier skill against the constant prevalence: 1 perfect, 0 none, negative worse than the constant.
+
+    Examples
+    --------
+    >>> brier_skill(np.array([0.0, 1.0]), np.array([0.25, 0.75]))
+    0.75
+    """
+    reference = float(np.mean((labels - labels.mean()) ** 2))
+    return 1 - float(np.mean((labels - probability) ** 2)) / reference if reference > 0 else float("nan")
+
+
+def calibration_slope(labels: Floats, probability: Floats) -> float:
+    """Slope b of ``logit(P(y)) = a + b * logit(p)``: below 1 the forecasts are too extreme, above 1 too timid."""
+    if not 0 < labels.mean() < 1 or np.ptp(probability) == 0:
+        return float("nan")
+    return LogisticCalibration().fit(logit(np.clip(probability, 1e-9, 1 - 1e-9)), labels).slope_
+
+
+def bin_error(labels: Floats, probability: Floats, *, bins: int = 10) -> float:
+    """Mean |predicted − observed| over equally full bins of the forecast, relative to the prevalence.
+
+    Examples
+    --------
+    >>> bin_error(np.array([0.0, 0.0, 1.0, 1.0]), np.array([0.1, 0.1, 0.9, 0.9]), bins=2).__round__(3)
+    0.2
+    """
+    if not labels.size or labels.mean() == 0:
+        return float("nan")
+    parts = np.array_split(np.argsort(probability, kind="stable"), min(bins, labels.size))
+    errors = [abs(probability[part].mean() - labels[part].mean()) * part.size for part in parts]
+    return float(np.sum(errors) / labels.size / labels.mean())
+
+
+def at_capacity(
+    labels: Floats, probability: Floats, group: NDArray[np.int64], *, count: int | None = None, share: float = 0.1
+) -> AtCapacity:
+    """Precision, recall and lift when the top of every group (cut date) is looked at.
+
+    Parameters
+    ----------
+    labels, probability : ndarray, shape (n,)
+        Outcomes and forecasts.
+    group : ndarray, shape (n,)
+        Forecasts of one day have one number: a crew ranks today's list, not those of a year together.
+    count : int, optional
+        Stretches a crew can look at each time.
+    share : float
+        Used when `count` is not given.
+
+    Examples
+    --------
+    >>> y, p = np.array([1.0, 0.0, 0.0, 1.0]), np.array([0.9, 0.5, 0.2, 0.1])
+    >>> at_capacity(y, p, np.zeros(4, int), count=1)
+    AtCapacity(share=0.25, precision=1.0, recall=0.5, lift=2.0)
+    """
+    found = looked = 0.0
+    for number in np.unique(group):
+        rows = np.flatnonzero(group == number)
+        top = min(rows.size, count if count is not None else max(1, round(share * rows.size)))
+        best = rows[np.argsort(-probability[rows], kind="stable")[:top]]
+        found, looked = found + float(labels[best].sum()), looked + top
+    total = float(labels.sum())
+    precision = found / looked if looked else float("nan")
+    prevalence = total / labels.size if labels.size else float("nan")
+    return AtCapacity(
+        share=looked / labels.size if labels.size else float("nan"),
+        precision=precision,
+        recall=found / total if total else float("nan"),
+        lift=precision / prevalence if total else float("nan"),
+    )
+
+
+def skill(labels: Floats, probability: Floats, group: NDArray[np.int64], *, capacity: int) -> Skill:
+    """All figures for outcomes 0/1 (n,), probabilities (n,) and the number of the cut date (n,)."""
+    two_classes = labels.size > 0 and 0 < labels.mean() < 1
+    nan = float("nan")
+    return Skill(
+        rows=int(labels.size),
+        positives=int(labels.sum()),
+        prevalence=float(labels.mean()) if labels.size else nan,
+        roc_auc=float(roc_auc_score(labels, probability)) if two_classes else nan,
+        pr_auc=float(average_precision_score(labels, probability)) if two_classes else nan,
+        brier=float(np.mean((labels - probability) ** 2)) if labels.size else nan,
+        brier_skill=brier_skill(labels, probability) if two_classes else nan,
+        predicted_over_observed=float(probability.sum() / labels.sum()) if labels.sum() else nan,
+        calibration_slope=calibration_slope(labels, probability) if two_classes else nan,
+        bin_error=bin_error(labels, probability) if two_classes else nan,
+        at_capacity=at_capacity(labels, probability, group, count=capacity),
+        at_10_pct=at_capacity(labels, probability, group, share=0.1),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Balance:
+    """Predicted against observed numbers of positives in one group of rows."""
+
+    rows: int
+    observed: int
+    predicted: float
+    ratio: float
+
+
+def balance_by(
+    labels: Floats, probability: Floats, group: NDArray[np.int64], names: tuple[str, ...]
+) -> dict[str, Balance]:
+    """Predicted and observed positives by group; `group` (n,) points into `names`. Empty groups are left out."""
+    result: dict[str, Balance] = {}
+    for number in np.unique(group):
+        rows = group == number
+        observed, predicted = int(labels[rows].sum()), float(probability[rows].sum())
+        ratio = predicted / observed if observed else float("nan")
+        result[names[number]] = Balance(int(rows.sum()), observed, predicted, ratio)
+    return result

@@ -11,6 +11,7 @@ References
 import hashlib
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import Any
 from uuid import UUID
 
 import numpy as np
@@ -18,8 +19,8 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.special import ndtri
 
 _ROUNDS = 10
-_MULTIPLIER_0, _MULTIPLIER_1 = np.uint64(0xD2511F53), np.uint64(0xCD9E8D57)  # table 2 of [1]
-_WEYL_0, _WEYL_1 = 0x9E3779B9, 0xBB67AE85
+_MULTIPLIERS = np.array([[0xD2511F53], [0xCD9E8D57]], np.uint64)  # table 2 of [1]
+_WEYL = (0x9E3779B9, 0xBB67AE85)
 _LOW, _SHIFT = np.uint64(0xFFFFFFFF), np.uint64(32)
 
 
@@ -43,18 +44,23 @@ def philox4x32(counter: NDArray[np.uint64], key: tuple[int, int]) -> NDArray[np.
     >>> [hex(word) for word in philox4x32(np.zeros((4, 1), np.uint64), (0, 0))[:, 0]]
     ['0x6627e8d5', '0xe169c58d', '0xbc57ac4c', '0x9b00dbd8']
     """
-    c0, c1, c2, c3 = counter
-    k0, k1 = key
-    for _ in range(_ROUNDS):
-        product_0, product_1 = c0 * _MULTIPLIER_0, c2 * _MULTIPLIER_1
-        c0, c1, c2, c3 = (
-            (product_1 >> _SHIFT) ^ c1 ^ np.uint64(k0),
-            product_1 & _LOW,
-            (product_0 >> _SHIFT) ^ c3 ^ np.uint64(k1),
-            product_0 & _LOW,
-        )
-        k0, k1 = (k0 + _WEYL_0) & 0xFFFFFFFF, (k1 + _WEYL_1) & 0xFFFFFFFF
-    return np.stack([c0, c1, c2, c3])
+    # The words 0 and 2 are multiplied, 1 and 3 are mixed in: two rows each, so that a round is five operations.
+    multiplied, mixed = counter[::2], counter[1::2]
+    for round_key in _round_keys(key):
+        product = multiplied * _MULTIPLIERS
+        multiplied = (product >> _SHIFT)[::-1] ^ mixed
+        multiplied ^= round_key
+        mixed = (product & _LOW)[::-1]
+    out = np.empty_like(counter)
+    out[::2], out[1::2] = multiplied, mixed
+    return out
+
+
+@lru_cache(maxsize=512)
+def _round_keys(key: tuple[int, int]) -> NDArray[np.uint64]:
+    """Key of each round, shape (10, 2, 1)."""
+    rounds = [[[(word + step * weyl) & 0xFFFFFFFF] for word, weyl in zip(key, _WEYL, strict=True)] for step in range(_ROUNDS)]
+    return np.array(rounds, np.uint64)
 
 
 @lru_cache(maxsize=512)
@@ -79,15 +85,32 @@ class Streams:
 
         `entity` is an integer of 64 bits, `time` of 32 bits (days, hours or pass numbers), `draw` tells draws apart.
         """
-        entities, times = np.broadcast_arrays(np.asarray(entity, np.int64), np.asarray(time, np.int64))
-        bits, key = entities.ravel().view(np.uint64), _key(self.seed, name)
-        counter = np.stack(
-            [bits & _LOW, bits >> _SHIFT, times.ravel().view(np.uint64) & _LOW, np.full(bits.size, draw, np.uint64)]
-        )
-        words = philox4x32(counter, (key & 0xFFFFFFFF, (key >> 32) & 0xFFFFFFFF))
+        entities, times = np.asarray(entity, np.int64), np.asarray(time, np.int64)
+        shape = np.broadcast_shapes(entities.shape, times.shape)
+        return self._numbers(name, entities, times, shape, np.int64(draw))
+
+    def uniforms(self, name: str, entity: ArrayLike, time: ArrayLike, draws: int) -> NDArray[np.float64]:
+        """The draws 0 to `draws` - 1 of `uniform` at once, along a new first axis."""
+        entities, times = np.asarray(entity, np.int64), np.asarray(time, np.int64)
+        shape = np.broadcast_shapes(entities.shape, times.shape)
+        numbers = np.arange(draws).reshape(-1, *(1,) * len(shape))
+        return self._numbers(name, entities, times, (draws, *shape), numbers)
+
+    def _numbers(
+        self, name: str, entity: NDArray[np.int64], time: NDArray[np.int64], shape: tuple[int, ...], draw: Any
+    ) -> NDArray[np.float64]:
+        counter = np.empty((4, *shape), np.uint64)
+        if not counter.size:
+            return np.zeros(shape)
+        bits = entity.view(np.uint64) if entity.ndim else np.uint64(int(entity) & (2**64 - 1))
+        counter[0], counter[1] = bits & _LOW, bits >> _SHIFT
+        counter[2], counter[3] = (time & 0xFFFFFFFF).astype(np.uint64), draw
+        key = _key(self.seed, name)
+        words = philox4x32(counter.reshape(4, -1), (key & 0xFFFFFFFF, (key >> 32) & 0xFFFFFFFF))
         # 52 bits and a half step: never 0, never 1, so that inverse distribution functions stay finite.
         mantissa = (words[0] << np.uint64(20)) | (words[1] >> np.uint64(12))
-        return ((mantissa.astype(np.float64) + 0.5) / 2.0**52).reshape(entities.shape)
+        result: NDArray[np.float64] = ((mantissa.astype(np.float64) + 0.5) / 2.0**52).reshape(shape)
+        return result
 
     def normal(self, name: str, entity: ArrayLike, time: ArrayLike = 0, draw: int = 0) -> NDArray[np.float64]:
         """Standard normal numbers, keyed as `uniform`."""

@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from functools import cached_property
+from typing import Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import numpy as np
@@ -21,7 +22,7 @@ EPOCH = date(2021, 7, 1)
 CITY_NAME = "Simulierte Stadt"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class World:
     """A city at its epoch. Two worlds of the same seed, length, zone and epoch are the same in every number."""
 
@@ -36,6 +37,8 @@ class World:
     gateways: tuple[Gateway, ...]
     devices: tuple[Device, ...]
     streams: Streams = field(repr=False)
+    kept: dict[str, Any] = field(default_factory=dict, repr=False)
+    """What was made from this world and lives as long as it, by name."""
 
     @cached_property
     def zone(self) -> ZoneInfo:

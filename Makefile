@@ -1,5 +1,5 @@
 # Everything runs in .venv/. `make demo` and `make test` need nothing but Python 3.11 or newer.
-PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3; do command -v $$p > /dev/null 2>&1 && $$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2> /dev/null && echo $$p && break; done)
+PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do $$p -c 'import ensurepip, sys, venv; sys.exit(sys.version_info < (3, 11))' > /dev/null 2>&1 && echo $$p && break; done)
 BIN := .venv/bin
 STAMP := .venv/.installed
 
@@ -16,8 +16,8 @@ help:
 install: $(STAMP)
 
 # Editable: sources take effect at once, so only new dependencies need another install.
-$(STAMP): pyproject.toml constraints.txt deploy/install_ui_libraries.py
-	@test -n "$(PYTHON)" || { echo 'make: Python 3.11 or newer is needed (set PYTHON=...).' >&2; exit 1; }
+$(STAMP): pyproject.toml constraints.txt $(wildcard deploy/install_ui_libraries.py deploy/ui-libraries.json)
+	@test -n "$(PYTHON)" || { echo 'make: Python 3.11 or newer with venv is needed (on Debian: python3-venv; or set PYTHON=...).' >&2; exit 1; }
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[demo,dev]'
 	command -v npm > /dev/null 2>&1 || $(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[ui]'

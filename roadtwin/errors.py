@@ -79,6 +79,10 @@ class VerificationError(RoadtwinError):
     """The accounts do not balance: a message was lost, stored twice or altered."""
 
 
+class ReplayError(RoadtwinError):
+    """Replayed messages were not committed in time."""
+
+
 class DemoError(RoadtwinError):
     """The demonstration could not be brought up."""
 

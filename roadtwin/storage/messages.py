@@ -51,7 +51,7 @@ def write_batch(
     """Write a batch in one transaction of its own and give its accounts, which are committed with it.
 
     `conn` must be idle. A message that is there already is a duplicate and changes nothing, nor do its observations.
-    Written again after a lost COMMIT, a batch is all duplicates. psycopg's errors pass through; then nothing is written.
+    Written again after a lost COMMIT, a batch is all duplicates. Errors of psycopg pass through: nothing is written.
     """
     if conn.info.transaction_status != TransactionStatus.IDLE:
         raise ValueError("write_batch got a connection with an open transaction, expected an idle one.")
@@ -314,3 +314,31 @@ def _write_rejected(conn: Connection, rejected: Sequence[RejectedMessage]) -> No
     if rows:
         with conn.cursor() as cursor:
             cursor.executemany(load("messages")["upsert_rejected_message"], [rows[digest] for digest in sorted(rows)])
+
+
+def read_last_batch_id(conn: Connection) -> int:
+    """Number of the newest batch, 0 if there is none."""
+    row = conn.execute(load("messages")["read_last_batch_id"]).fetchone()
+    return int(row[0]) if row else 0
+
+
+def read_accounts(conn: Connection, *, after_batch_id: int = 0) -> BatchCounts:
+    """Accounts of all batches after one of them."""
+    row = conn.execute(load("messages")["read_accounts"], {"after_batch_id": after_batch_id}).fetchone()
+    assert row is not None, "sums always give a row"
+    return BatchCounts(*row)
+
+
+def count_rows(conn: Connection) -> tuple[int, int, int]:
+    """Messages stored; occurrences of rejected messages; message ids that were stored with two times of their own."""
+    row = conn.execute(load("messages")["count_rows"]).fetchone()
+    repeated = conn.execute(load("messages")["count_messages_stored_twice"]).fetchone()
+    assert row is not None, "counts always give a row"
+    assert repeated is not None, "counts always give a row"
+    return int(row[0]), int(row[1]), int(repeated[0])
+
+
+def find_payloads(conn: Connection, digests: Sequence[bytes]) -> dict[bytes, tuple[int, int]]:
+    """SHA-256 of a payload → (rows in message, occurrences in rejected_message). Hashes every stored payload."""
+    rows = conn.execute(load("messages")["find_payloads"], {"digests": list(digests)})
+    return {bytes(digest): (stored, rejected) for digest, stored, rejected in rows}

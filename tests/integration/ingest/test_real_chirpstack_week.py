@@ -24,7 +24,7 @@ def test_every_event_of_a_real_week_is_stored_once_also_when_published_twice(
     mqtt_url: str,
     db: psycopg.Connection[Any],
 ):
-    events = gzip.open(EVENTS).read().splitlines()
+    events = gzip.decompress(EVENTS.read_bytes()).splitlines()
     start_ingester(database_url, mqtt_url).wait_until_ready()
 
     for round_no in (1, 2):

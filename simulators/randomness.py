@@ -59,7 +59,9 @@ def philox4x32(counter: NDArray[np.uint64], key: tuple[int, int]) -> NDArray[np.
 @lru_cache(maxsize=512)
 def _round_keys(key: tuple[int, int]) -> NDArray[np.uint64]:
     """Key of each round, shape (10, 2, 1)."""
-    rounds = [[[(word + step * weyl) & 0xFFFFFFFF] for word, weyl in zip(key, _WEYL, strict=True)] for step in range(_ROUNDS)]
+    rounds = [
+        [[(word + step * weyl) & 0xFFFFFFFF] for word, weyl in zip(key, _WEYL, strict=True)] for step in range(_ROUNDS)
+    ]
     return np.array(rounds, np.uint64)
 
 

@@ -1,0 +1,188 @@
+"""The past of a city as its registers and cameras have it, in chunks of about a month.
+
+A window (start, end] holds what became known in it (`recorded_at`), not what happened in it: loading windows one after
+the other gives the same as loading one long window, and nothing from after its end can leak in.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+import numpy as np
+from numpy.typing import NDArray
+
+from roadtwin.errors import SimulationError
+from roadtwin.records.schema import RECORD_KINDS, Record
+from roadtwin.records.segment_days import SegmentDays
+from roadtwin.types import VehicleReading
+from simulators.readings import Cameras, Drives, PlainPseudonyms, Pseudonymiser
+from simulators.registers import MAX_LAG, Registers
+from simulators.truth import DayEvents, local_day, truth_of
+from simulators.world import World
+
+
+@dataclass(frozen=True, slots=True)
+class HistoryChunk:
+    """What became known in one stretch of time.
+
+    `records` by kind, in the order of recorded_at; `readings` only those that saw a pothole; `segment_days` for every
+    segment and day that a camera passed, known when the day is over.
+    """
+
+    records: dict[str, list[Record]]
+    readings: list[VehicleReading]
+    segment_days: SegmentDays
+
+
+def simulate_history(
+    world: World,
+    *,
+    start: datetime,
+    end: datetime,
+    on_progress: Callable[[float], None] | None = None,
+    pseudonyms: Pseudonymiser | None = None,
+) -> Iterator[HistoryChunk]:
+    """Chunks of what became known after `start` and up to `end`, in time order.
+
+    A window that begins on the world's first day also brings what the registers held from before: surveys and plans.
+
+    Parameters
+    ----------
+    start, end : datetime
+        Aware; `start` not before the world's first day.
+    on_progress : callable, optional
+        Called with the part that is done, 0 to 1.
+    pseudonyms : Pseudonymiser, optional
+        Replaces vehicle ids, as the ingester does; without it unkeyed stand-ins.
+
+    Raises
+    ------
+    SimulationError
+        If the window is empty, lacks a zone or begins before the world does.
+    """
+    _check(world, start, end)
+    collector = _Collector(world, pseudonyms or PlainPseudonyms())
+    at = start
+    while at < end:
+        until = min(_next_month(world, at), end)
+        yield collector.chunk(at, until)
+        at = until
+        if on_progress is not None:
+            on_progress((at - start) / (end - start))
+
+
+def live_records(world: World, *, start: datetime, end: datetime) -> dict[str, list[Record]]:
+    """Records by kind that became known after `start` and up to `end`; with `messages` the whole of that period."""
+    _check(world, start, end)
+    return _Collector(world, PlainPseudonyms()).records(start, end)
+
+
+def _check(world: World, start: datetime, end: datetime) -> None:
+    if start.tzinfo is None or end.tzinfo is None:
+        raise SimulationError("Period: got a time without zone, expected times with an offset.")
+    if end < start:
+        raise SimulationError(f"Period: got an end {end.isoformat()} before its begin {start.isoformat()}.")
+    if local_day(world, start) < world.epoch:
+        raise SimulationError(
+            f"Begin: got {start.isoformat()}, expected no time before the world's first day, {world.epoch}."
+        )
+
+
+def _next_month(world: World, at: datetime) -> datetime:
+    day = local_day(world, at)
+    return world.day_start(day.replace(year=day.year + day.month // 12, month=day.month % 12 + 1, day=1))
+
+
+@dataclass(slots=True)
+class _Rows:
+    """Columns of segment-days in the making."""
+
+    segment: list[NDArray[np.int32]] = field(default_factory=list)
+    day: list[NDArray[np.datetime64]] = field(default_factory=list)
+    recorded: list[NDArray[np.datetime64]] = field(default_factory=list)
+    counts: list[NDArray[np.int16]] = field(default_factory=list)  # (n, 6)
+    roughness: list[NDArray[np.float32]] = field(default_factory=list)
+
+
+class _Collector:
+    def __init__(self, world: World, pseudonyms: Pseudonymiser) -> None:
+        self._world, self._truth = world, truth_of(world)
+        self._registers, self._cameras = Registers(self._truth), Cameras(self._truth)
+        self._pseudonyms = pseudonyms
+
+    def chunk(self, start: datetime, end: datetime) -> HistoryChunk:
+        rows, readings = _Rows(), []
+        for events in self._days(start, end):
+            drives = Drives.of_day(events)
+            for reading in self._cameras.with_potholes(drives, self._pseudonyms):
+                if start < reading.observed_at <= end:
+                    readings.append(reading)
+            _, day_end_us = self._world.day_bounds_us(events.day)
+            if _us(start) < day_end_us <= _us(end):
+                self._add_segment_days(rows, events, drives, day_end_us)
+        return HistoryChunk(self.records(start, end), readings, self._segment_days(rows))
+
+    def records(self, start: datetime, end: datetime) -> dict[str, list[Record]]:
+        """Records known in (start, end], by kind."""
+        found: dict[str, list[Record]] = {kind: [] for kind in RECORD_KINDS}
+        since = start
+        if local_day(self._world, start) == self._world.epoch and start == self._world.day_start(self._world.epoch):
+            since = start - timedelta(days=366 * 5)  # the registers of the first day hold the past
+        for year in range(since.year - 1, end.year + 2):
+            for kind, record in self._registers.of_year(year):
+                if record.recorded_at is not None and since < record.recorded_at <= end:
+                    found[kind].append(record)
+        for events in self._days(start - MAX_LAG, end):
+            for kind, record in self._registers.of_day(events):
+                if record.recorded_at is not None and start < record.recorded_at <= end:
+                    found[kind].append(record)
+        found["weather"].extend(self._registers.weather(start, end))
+        for records in found.values():
+            records.sort(key=lambda record: (record.recorded_at, record.record_id))
+        return found
+
+    def _days(self, start: datetime, end: datetime) -> Iterator[DayEvents]:
+        first = max(local_day(self._world, start), self._world.epoch)
+        return self._truth.days(first, local_day(self._world, end) + timedelta(days=1))
+
+    def _add_segment_days(self, rows: _Rows, events: DayEvents, drives: Drives, day_end_us: int) -> None:
+        seen = self._cameras.by_segment(drives, events.day)
+        if not len(seen.segment):
+            return
+        segment, inverse = np.unique(seen.segment, return_inverse=True)
+        count = len(segment)
+        columns = np.zeros((count, 6), np.int64)
+        columns[:, 0] = np.bincount(inverse, minlength=count)
+        columns[:, 1] = np.bincount(inverse, drives.quality.good[seen.row], count)
+        for k in range(3):
+            columns[:, 2 + k] = np.bincount(inverse, seen.cracks[:, k], count)
+        if drives.sightings:
+            section = np.array([s.section for s in drives.sightings])
+            station = np.array([s.station_m for s in drives.sightings])
+            hit = self._world.geometry.segment_at(section, station)
+            np.add.at(columns[:, 5], np.searchsorted(segment, hit), 1)
+        rows.segment.append(segment.astype(np.int32))
+        rows.day.append(np.full(count, np.datetime64(events.day, "D")))
+        rows.recorded.append(np.full(count, np.datetime64(day_end_us, "us")))
+        rows.counts.append(columns.astype(np.int16))
+        rows.roughness.append((np.bincount(inverse, seen.roughness_mps2, count) / columns[:, 0]).astype(np.float32))
+
+    def _segment_days(self, rows: _Rows) -> SegmentDays:
+        counts = np.concatenate([*rows.counts, np.zeros((0, 6), np.int16)])
+        return SegmentDays(
+            segment_ids=self._world.segment_ids,
+            segment_index=np.concatenate([*rows.segment, np.zeros(0, np.int32)]),
+            day=np.concatenate([*rows.day, np.zeros(0, "datetime64[D]")]),
+            recorded_at=np.concatenate([*rows.recorded, np.zeros(0, "datetime64[us]")]),
+            passes=counts[:, 0],
+            good_passes=counts[:, 1],
+            longitudinal_cracks=counts[:, 2],
+            transverse_cracks=counts[:, 3],
+            alligator_cracks=counts[:, 4],
+            potholes_seen=counts[:, 5],
+            roughness_mps2=np.concatenate([*rows.roughness, np.zeros(0, np.float32)]),
+        )
+
+
+def _us(at: datetime) -> int:
+    return round(at.timestamp() * 1e6)

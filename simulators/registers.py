@@ -1,0 +1,281 @@
+"""What the city writes down: repairs, inspections, reports, weather, surveys, trench permits and planned works.
+
+Every record has the time at which the register knew it: crews enter repairs hours later, surveys take months.
+"""
+
+from collections.abc import Iterator
+from datetime import date, datetime, timedelta
+
+import numpy as np
+
+from roadtwin.network.sections import Segment
+from roadtwin.records.schema import (
+    Finding,
+    Inspection,
+    PlannedWork,
+    Record,
+    RecordPosition,
+    Repair,
+    Report,
+    Survey,
+    TrenchPermit,
+    Weather,
+)
+from simulators.observers import Sighting
+from simulators.readings import as_time
+from simulators.truth import DayEvents, Truth
+from simulators.weather import STATION, hourly_weather
+
+RULE_SET = "sim-zeb-1"
+SURVEY_EVERY_YEARS = 4
+MAX_LAG = timedelta(days=5)
+"""Longest time between a day and its records of repairs, inspections, reports and weather."""
+_REPORT_TEXTS = (
+    "Schlagloch in der Fahrbahn.",
+    "Großes Loch, bitte dringend ausbessern!",
+    "Tiefes Schlagloch, Gefahr für Radfahrende.",
+    "Wieder ein Loch an derselben Stelle.",
+    "",
+)
+_OTHER_TEXTS = ("Fahrbahn rissig.", "Gullydeckel klappert.", "Straße in schlechtem Zustand.", "")
+_CHANNELS = ("app", "app", "web", "phone", "staff")
+
+
+class Registers:
+    """Makes the records of a world."""
+
+    def __init__(self, truth: Truth) -> None:
+        self.truth, self.world = truth, truth.world
+
+    def of_day(self, events: DayEvents) -> Iterator[tuple[str, Record]]:
+        """Kind and record for all that happened on a day, whenever it was recorded."""
+        yield from (("repair", record) for record in self._repairs(events))
+        yield from (("inspection", record) for record in self._inspections(events))
+        yield from (("report", self._report(events, sighting)) for sighting in events.reports)
+
+    # -- crews -----------------------------------------------------------------------------------------------------
+    def _repairs(self, events: DayEvents) -> Iterator[Repair]:
+        holes, streams, ordinal = self.truth.holes, self.world.streams, events.day.toordinal()
+        if events.works:
+            numbers = np.array([work.hole for work in events.works])
+            segment = self.world.geometry.segment_at(holes.section[numbers], holes.station_m[numbers])
+            u = streams.uniforms("registers/repair", numbers, ordinal, 2)
+            depth, width = holes.depth_m(numbers, events.clock), holes.width_m(numbers, events.clock)
+            lag_us = np.minimum(5.0 * np.exp(0.9 * streams.normal("registers/lag", numbers, ordinal)), 70) * 3.6e9
+            positions = self._positions(numbers, "repair", ordinal, 3.0)
+        for i, work in enumerate(events.works):
+            if work.method == "resurfacing":
+                continue  # recorded once for each segment, below
+            form = "both" if u[0][i] < 0.7 else "position" if u[0][i] < 0.92 else "segment"
+            yield Repair(
+                record_id=streams.uuid("repair", work.kind, work.hole),
+                observed_at=as_time(work.time_us),
+                recorded_at=as_time(work.time_us + int(lag_us[i])),
+                segment_id=None if form == "position" else self.world.segment_ids[segment[i]],
+                position=None if form == "segment" else positions[i],
+                kind="secured" if work.kind == "secured" else "repaired",
+                method=work.method,  # type: ignore[arg-type]
+                area_m2=round(1.6 * float(width[i]) ** 2, 2),
+                depth_m=round(float(depth[i]), 3),
+                crew=f"Kolonne {work.crew + 1}",
+            )
+        for renewal in events.renewals:
+            done = self.world.day_start(events.day) + timedelta(hours=15)
+            for index in range(*self.truth.condition.segments_of(renewal.section).indices(len(self.world.segments))):
+                yield Repair(
+                    record_id=streams.uuid("renewal", index, ordinal),
+                    observed_at=done,
+                    recorded_at=done + timedelta(hours=30),
+                    segment_id=self.world.segment_ids[index],
+                    method="resurfacing",
+                    area_m2=round(float(self.truth.condition.width_m[index] * self.truth.condition.length_m[index]), 0),
+                )
+
+    def _positions(self, holes: np.ndarray, name: str, ordinal: int, error_m: float) -> list[RecordPosition]:
+        """Where a device put holes, with its error (1 σ, both axes together)."""
+        table, geometry = self.truth.holes, self.world.geometry
+        lon, lat, heading = geometry.locate(table.section[holes], table.station_m[holes])
+        left = np.radians(heading - 90.0)
+        noise = [
+            self.world.streams.normal(f"registers/{name}-position", holes, ordinal, draw) * error_m / np.sqrt(2)
+            for draw in range(2)
+        ]
+        offset = table.offset_m[holes]
+        lon, lat = geometry.shifted(lon, lat, offset * np.sin(left) + noise[0], offset * np.cos(left) + noise[1])
+        return [
+            RecordPosition(lon=round(x, 7), lat=round(y, 7), accuracy_m=error_m)
+            for x, y in zip(lon.tolist(), lat.tolist(), strict=True)
+        ]
+
+    # -- inspectors ------------------------------------------------------------------------------------------------
+    def _inspections(self, events: DayEvents) -> Iterator[Inspection]:
+        if not events.visits:
+            return
+        streams, ordinal, ids = self.world.streams, events.day.toordinal(), self.world.segment_ids
+        segments = np.array([visit.segment for visit in events.visits])
+        u = streams.generator("registers/inspection", ordinal).random((3, len(ids)))[:, segments]
+        crack = self.truth.condition.crack_pct(events.day.year, events.day.month)[segments]
+        seen = [f.hole for found in events.findings.values() for f in found]
+        where = dict(zip(seen, self._positions(np.array(seen, np.int64), "finding", ordinal, 4.0), strict=True))
+        for number, visit in enumerate(events.visits):
+            findings = [
+                self._finding(events, f.hole, f.severity, where[f.hole]) for f in events.findings.get(number, ())
+            ]
+            if u[0][number] < crack[number] / 90:  # a mesh of cracks worth writing down
+                grade = 1 if crack[number] < 10 else 2 if crack[number] < 25 else 3
+                findings.append(Finding(class_code="D20", severity=grade))
+            yield Inspection(
+                record_id=streams.uuid("inspection", ordinal, visit.segment),
+                observed_at=as_time(visit.time_us),
+                recorded_at=as_time(visit.time_us + int((0.2 + 7.0 * u[1][number]) * 3.6e9)),
+                segment_id=ids[visit.segment],
+                inspector_role="Streckenkontrolle",
+                findings=tuple(findings),
+            )
+
+    def _finding(self, events: DayEvents, hole: int, severity: int, position: RecordPosition) -> Finding:
+        one = np.array([hole])
+        return Finding(
+            class_code="D40",
+            severity=severity,
+            position=position,
+            width_m=round(float(self.truth.holes.width_m(one, events.clock)[0]), 2),
+            depth_m=round(float(self.truth.holes.depth_m(one, events.clock)[0]), 3),
+        )
+
+    # -- citizens --------------------------------------------------------------------------------------------------
+    def _report(self, events: DayEvents, sighting: Sighting) -> Report:
+        streams, ordinal, geometry = self.world.streams, events.day.toordinal(), self.world.geometry
+        u = streams.uniforms("registers/report", sighting.key, ordinal, 5)
+        error_m = 5.0 + 20.0 * float(u[0])
+        section, station = np.array([sighting.section]), np.array([sighting.station_m])
+        lon, lat, _ = geometry.locate(section, station)
+        noise = [
+            streams.normal("registers/report-position", sighting.key, ordinal, d) * error_m / 1.414 for d in range(2)
+        ]
+        lon, lat = geometry.shifted(lon, lat, noise[0], noise[1])
+        is_hole = sighting.hole >= 0
+        texts = _REPORT_TEXTS if is_hole else _OTHER_TEXTS
+        category = "pothole" if is_hole or u[1] < 0.4 else "crack" if u[1] < 0.7 else "other"
+        return Report(
+            record_id=streams.uuid("report", ordinal, sighting.key),
+            observed_at=as_time(sighting.time_us),
+            recorded_at=as_time(sighting.time_us + int((0.02 + 3.0 * float(u[2]) ** 3) * 3.6e9)),
+            position=RecordPosition(
+                lon=round(float(lon[0]), 6), lat=round(float(lat[0]), 6), accuracy_m=round(error_m, 0)
+            ),
+            channel=_CHANNELS[int(u[3] * len(_CHANNELS))],  # type: ignore[arg-type]
+            category=category,  # type: ignore[arg-type]
+            text=texts[int(u[4] * len(texts))] or None,
+        )
+
+    # -- weather and plans -----------------------------------------------------------------------------------------
+    def weather(self, start: datetime, end: datetime) -> Iterator[Weather]:
+        """Hours recorded in (start, end]: twenty minutes after they end."""
+        lag = timedelta(minutes=20)
+        hours = hourly_weather(self.world.streams, start - lag, end - lag)
+        columns = zip(
+            hours.ends_at.astype(np.int64).tolist(), hours.air_temp_c.tolist(), hours.humidity_pct.tolist(),
+            hours.wind_speed_mps.tolist(), hours.rain_mm.tolist(), hours.snow_depth_cm.tolist(),
+            hours.radiation_w_per_m2.tolist(), strict=True,
+        )  # fmt: skip
+        for us, temp, humidity, wind, rain, snow, radiation in columns:
+            at = as_time(us)
+            yield Weather(
+                record_id=self.world.streams.uuid("weather", us),
+                observed_at=at,
+                recorded_at=at + lag,
+                station=STATION,
+                air_temp_c=temp,
+                humidity_pct=humidity,
+                wind_speed_mps=wind,
+                rain_mm=rain,
+                snow_depth_cm=snow,
+                radiation_w_per_m2=radiation,
+            )
+
+    def of_year(self, year: int) -> Iterator[tuple[str, Record]]:
+        """Permits, plans and surveys that belong to a calendar year, recorded in it or in the one before or after."""
+        yield from (("trench_permit", record) for record in self._permits(year))
+        yield from (("planned_work", record) for record in self._plans(year))
+        yield from (("survey", record) for record in self._surveys(year))
+
+    def _noon(self, day: date) -> datetime:
+        return self.world.day_start(day) + timedelta(hours=11)
+
+    def _permits(self, year: int) -> Iterator[TrenchPermit]:
+        for trench in self.truth.condition.trenches_of(year):
+            if trench.opened_on < self.world.epoch:
+                continue  # part of what the road register says
+            lag_days = 1 + int(6 * float(self.world.streams.uniform("registers/permit", trench.segment, year)))
+            yield TrenchPermit(
+                record_id=self.world.streams.uuid("trench", trench.segment, year),
+                observed_at=self._noon(trench.opened_on),
+                recorded_at=self._noon(trench.closed_on + timedelta(days=lag_days)),
+                segment_id=self.world.segment_ids[trench.segment],
+                area_m2=trench.area_m2,
+                closed_at=self._noon(trench.closed_on),
+            )
+
+    def _plans(self, year: int) -> Iterator[PlannedWork]:
+        for renewal in self.truth.condition.renewals_of(year):
+            for index in range(*self.truth.condition.segments_of(renewal.section).indices(len(self.world.segments))):
+                yield PlannedWork(
+                    record_id=self.world.streams.uuid("plan", index, year),
+                    observed_at=self._noon(renewal.decided_on),
+                    recorded_at=self._noon(renewal.decided_on + timedelta(days=2)),
+                    segment_id=self.world.segment_ids[index],
+                    starts_on=renewal.done_on - timedelta(days=8),
+                    ends_on=renewal.done_on,
+                    kind="resurfacing",
+                )
+
+    def _surveys(self, year: int) -> Iterator[Survey]:
+        """Every section once in four years: main roads first, then collectors, then the two halves of the side roads."""
+        turn = (year - self.world.epoch.year) % SURVEY_EVERY_YEARS
+        for index, segment in enumerate(self.world.segments):
+            half = 2 + segment.section_index % 2
+            if turn == {"main": 0, "collector": 1}.get(segment.road_class, half):
+                yield self._survey(index, segment, year)
+
+    def _survey(self, index: int, segment: Segment, year: int) -> Survey:
+        streams, condition = self.world.streams, self.truth.condition
+        day = date(year, 5, 2) + timedelta(
+            days=int(120 * float(streams.uniform("registers/survey", segment.section_index, year)))
+        )
+        lag = timedelta(days=45 + int(60 * float(streams.uniform("registers/survey", segment.section_index, year, 1))))
+        noise = np.exp(
+            np.array([0.15, 0.2, 0.2])
+            * [float(streams.normal("registers/survey-error", index, year, d)) for d in range(3)]
+        )
+        crack = float(condition.crack_pct(year, day.month)[index] * noise[0])
+        patch = float(condition.trench_pct(year, day.month)[index] * 0.6 * noise[1])
+        age = float(condition.course_age_years(year, day.month)[index])
+        rut = float((1.0 + 0.32 * age * condition.heavy_rank[index] ** 2) * noise[2])
+        grade_crack, grade_patch, grade_rut = (grade(crack, 1, 15, 25), grade(patch, 1, 15, 25), grade(rut, 4, 10, 20))
+        substance = max(max(grade_crack, grade_patch), 0.7 * max(grade_crack, grade_patch) + 0.3 * grade_rut)
+        return Survey(
+            record_id=streams.uuid("survey", index, year),
+            observed_at=self._noon(day),
+            recorded_at=self._noon(day) + lag,
+            segment_id=segment.public_id,
+            rule_set=RULE_SET,
+            crack_pct=round(min(crack, 100.0), 1),
+            patch_pct=round(min(patch, 100.0), 1),
+            rut_depth_mm=round(rut, 1),
+            substance_grade=round(substance, 1),
+            serviceability_grade=round(grade_rut, 1),
+            total_grade=round(max(substance, grade_rut), 1),
+        )
+
+
+def grade(value: float, target: float, warning: float, threshold: float) -> float:
+    """ZEB normalisation: 1.5, 3.5 and 4.5 at the three anchors, linear between, 1 to 5.
+
+    Examples
+    --------
+    >>> grade(15, 1, 15, 25), grade(0, 1, 15, 25), grade(99, 1, 15, 25)
+    (3.5, 1.0, 5.0)
+    """
+    grades = [1.0, 1.5, 3.5, 4.5, 5.0]
+    return float(np.interp(value, [0, target, warning, threshold, threshold + (threshold - warning) / 2], grades))

@@ -301,20 +301,22 @@ def _programs(root: Path, user: pwd.struct_passwd | None) -> Path:
         raise DatabaseUnavailableError(
             "There is no embedded PostgreSQL here: pip install 'roadtwin[demo]', or set ROADTWIN_DATABASE_URL."
         )
-    installed = Path(next(iter(spec.submodule_search_locations))).resolve() / f"pginstall{_POSTGRES_MAJOR}"
-    if user is None or all(_may_enter(folder, user) for folder in (installed, *installed.parents)):
-        return installed / "bin"
-    stamp = hashlib.sha256(f"{installed}{(installed / 'bin' / 'postgres').stat().st_mtime_ns}".encode()).hexdigest()[
-        :10
-    ]
-    copy = root / f"postgres-programs-{stamp}"
+    package = Path(next(iter(spec.submodule_search_locations))).resolve()
+    programs = package / f"pginstall{_POSTGRES_MAJOR}" / "bin"
+    if user is None or all(_may_enter(folder, user) for folder in (programs, *programs.parents)):
+        return programs
+    made_at = (programs / "postgres").stat().st_mtime_ns
+    copy = root / f"postgres-programs-{hashlib.sha256(f'{package}{made_at}'.encode()).hexdigest()[:10]}"
     if not copy.exists():
         half = Path(tempfile.mkdtemp(dir=root))
-        shutil.copytree(installed, half / "copy", symlinks=True)
+        # Shared libraries lie in the package or, on Linux, beside it; the programs find them by relative paths.
+        for source in (programs.parent, package / ".dylibs", package.with_name(f"{package.name}.libs")):
+            if source.exists():
+                shutil.copytree(source, half / "copy" / source.relative_to(package.parent), symlinks=True)
         with contextlib.suppress(OSError):  # another process was faster
             (half / "copy").rename(copy)
         shutil.rmtree(half, ignore_errors=True)
-    return copy / "bin"
+    return copy / programs.relative_to(package.parent)
 
 
 def _socket_dir(directory: Path, user: pwd.struct_passwd | None) -> Path:

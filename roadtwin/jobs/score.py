@@ -1,0 +1,88 @@
+"""Scoring: features of every segment now, probabilities, ranks, and reasons of the ranked top."""
+
+from collections.abc import Iterator
+from datetime import datetime
+from typing import Any
+
+import msgspec
+import numpy as np
+import psycopg
+from numpy.typing import NDArray
+
+from models.explain import explain
+from models.features import FEATURE_SET
+from models.features.build import FeatureBuilder
+from models.inputs import Floats, Ints
+from models.registry import Artefact, load_model
+from models.risk import RiskModel, expected_count
+from roadtwin.errors import ModelNotTrainedError
+from roadtwin.jobs.inputs import load_city, to_instant
+from roadtwin.settings import Settings
+from roadtwin.storage.model_runs import ModelRun, read_active_model_run
+from roadtwin.storage.scores import FeatureRow, ScoreRow, ScoreRun, write_scores
+
+REASONS_TOP = 2000
+"""Scores of each horizon whose reasons are stored with them, by rank; of the others they are made on demand."""
+REASONS_STORED = 8
+"""Strongest reasons stored of each of these."""
+
+
+def load_active_model(conn: psycopg.Connection[Any]) -> tuple[ModelRun, RiskModel]:
+    """The active model. Raises ModelNotTrainedError or ModelVersionError."""
+    run = read_active_model_run(conn)
+    if run is None:
+        raise ModelNotTrainedError
+    artefact = Artefact(
+        run.artefact, run.artefact_sha256, run.library_versions, run.feature_set_version, run.rule_version
+    )
+    return run, load_model(artefact)
+
+
+def score_all(conn: psycopg.Connection[Any], settings: Settings, *, now: datetime) -> ScoreRun:
+    """Score every segment as of `now` with what was recorded by then; one transaction.
+
+    Features, scores, reasons and the run that makes them visible are written together.
+    Raises ModelNotTrainedError or ModelVersionError.
+    """
+    with conn.transaction():
+        model_run, model = load_active_model(conn)
+        inputs = load_city(conn, settings, now=now)
+        features = FeatureBuilder(inputs).at(to_instant(now))
+        run = ScoreRun(as_of=now, model_run_id=model_run.model_run_id, recorded_at=now, segment_count=len(features))
+        ids = inputs.segments.segment_id
+        feature_rows = (FeatureRow(*row) for row in zip(ids.tolist(), features.tolist(), strict=True))
+        write_scores(
+            conn, run, feature_rows, make_scores(model, features, ids), feature_set_version=FEATURE_SET.version
+        )
+    return run
+
+
+def rank(probability: Floats) -> NDArray[np.int64]:
+    """Rank of each probability, 1 the highest; equal ones in the order given.
+
+    Examples
+    --------
+    >>> rank(np.array([0.1, 0.5, 0.1]))
+    array([2, 1, 3])
+    """
+    ranks = np.empty(probability.size, dtype=np.int64)
+    ranks[np.argsort(-probability, kind="stable")] = np.arange(1, probability.size + 1)
+    return ranks
+
+
+def make_scores(model: RiskModel, features: NDArray[np.float32], segment_ids: Ints) -> Iterator[ScoreRow]:
+    """Scores of all horizons for features (n, f) of segments (n,), with reasons for the top of each horizon."""
+    probability = model.predict_proba(features)
+    expected = expected_count(probability)
+    ids = segment_ids.tolist()
+    for column, horizon in enumerate(model.horizons_days):
+        ranks = rank(probability[:, column])
+        top = np.flatnonzero(ranks <= REASONS_TOP)
+        reasons = explain(model, features[top], horizon, limit=REASONS_STORED)
+        texts = {
+            int(row): msgspec.json.encode([reason.as_json() for reason in of_row]).decode()
+            for row, of_row in zip(top, reasons, strict=True)
+        }
+        rows = zip(ids, probability[:, column].tolist(), expected[:, column].tolist(), ranks.tolist(), strict=True)
+        for row, (segment_id, p, count, position) in enumerate(rows):
+            yield ScoreRow(segment_id, horizon, p, count, position, texts.get(row))

@@ -1,0 +1,205 @@
+"""Training: rows from history, an honest hold-out for the card, the model itself, and its artefact in the database."""
+
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from typing import Any
+
+import numpy as np
+import psycopg
+
+from models.card import TrainingFacts, make_card
+from models.dataset import (
+    MATURITY_DAYS,
+    WARM_UP_DAYS,
+    Dataset,
+    TimeSplit,
+    build_dataset,
+    days,
+    make_cuts,
+    spatial_blocks,
+    split_in_time,
+)
+from models.evaluation import evaluate_split, plain
+from models.features import FEATURE_SET
+from models.inputs import CityInputs, Instant, Instants
+from models.registry import dump_model
+from models.risk import NotEnoughLabelsError, RiskModel
+from roadtwin.errors import NotEnoughHistoryError
+from roadtwin.jobs.inputs import load_city, to_instant
+from roadtwin.settings import Settings
+from roadtwin.storage.city import read_city
+from roadtwin.storage.model_runs import ModelRun, read_active_model_run, write_model_run
+from roadtwin.types import HORIZONS_DAYS
+
+LEAST_HISTORY_DAYS = 540
+"""Records needed to train on: slices for training and calibration, each with its embargo, and one winter [d]."""
+
+
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """Everything that makes training repeatable, kept with the model.
+
+    Cuts are weekly, the shortest horizon. `max_rows` bounds time and memory in large cities (a random part of the rows
+    is kept). Shares are of the time between first cut and end of data.
+    """
+
+    seed: int = 0
+    cut_step_days: int = 7
+    max_rows: int = 300_000
+    calibrate_from_share: float = 0.65
+    holdout_calibrate_from_share: float = 0.45
+    holdout_test_from_share: float = 0.70
+
+
+DEFAULT_RECIPE = Recipe()
+
+
+@dataclass(frozen=True, slots=True)
+class History:
+    """A city with its cuts, development rows, and the slices of the hold-out and of the final model."""
+
+    inputs: CityInputs
+    simulated: bool
+    data_from: Instant
+    data_until: Instant
+    cuts: Instants
+    rows: Dataset
+    test_rows: Dataset
+    holdout: TimeSplit
+    final: TimeSplit
+
+
+def new_model(recipe: Recipe) -> RiskModel:
+    """An unfitted model of the present feature set."""
+    return RiskModel(HORIZONS_DAYS, monotone=FEATURE_SET.monotone, random_state=recipe.seed)
+
+
+def load_history(
+    conn: psycopg.Connection[Any], settings: Settings, *, now: datetime, recipe: Recipe = DEFAULT_RECIPE
+) -> History:
+    """Read the city and make its rows. Raises NotEnoughHistoryError when records are too few or too short."""
+    with conn.transaction():
+        city = read_city(conn)
+        inputs = load_city(conn, settings, now=now)
+    data_until = to_instant(now)
+    data_from = _first_look(inputs)
+    if data_from is None:
+        raise NotEnoughHistoryError(
+            "Nobody has looked at any segment yet: import vehicle passes or inspections before training."
+        )
+    span_days = float((data_until - data_from) / days(1))
+    if span_days < LEAST_HISTORY_DAYS:
+        raise NotEnoughHistoryError(
+            f"Records reach back {span_days:.0f} days; training takes at least {LEAST_HISTORY_DAYS}."
+        )
+    first = data_from + days(WARM_UP_DAYS)
+    last = data_until - days(min(HORIZONS_DAYS) + MATURITY_DAYS)
+    cuts = make_cuts(first, last, step_days=recipe.cut_step_days)
+    rng = np.random.default_rng(recipe.seed)
+    rows = build_dataset(inputs, cuts, data_until=data_until, max_rows=recipe.max_rows, rng=rng)
+
+    def at(share: float) -> Instant:
+        return first + days(share * float((data_until - first) / days(1)))
+
+    holdout = TimeSplit(at(recipe.holdout_calibrate_from_share), at(recipe.holdout_test_from_share), data_until)
+    return History(
+        inputs=inputs,
+        simulated=city is not None and city.simulated,
+        data_from=data_from,
+        data_until=data_until,
+        cuts=cuts,
+        rows=rows,
+        test_rows=_test_rows(inputs, cuts[cuts >= holdout.test_from], data_until, recipe),
+        holdout=holdout,
+        final=TimeSplit(at(recipe.calibrate_from_share), data_until, data_until),
+    )
+
+
+def _first_look(inputs: CityInputs) -> Instant | None:
+    """When the records begin: before it, nothing could have been seen."""
+    recorded = [table.recorded_at for table in (inputs.segment_days, inputs.inspections) if len(table)]
+    return min(column.min() for column in recorded) if recorded else None
+
+
+def _test_rows(inputs: CityInputs, cuts: Instants, data_until: Instant, recipe: Recipe) -> Dataset:
+    """All segments at test cuts, as a crew would rank them; in large cities at fewer cuts, evenly spaced."""
+    step = max(1, -(-cuts.size * len(inputs.segments) // recipe.max_rows))
+    return build_dataset(inputs, cuts[::-1][::step][::-1], data_until=data_until)
+
+
+def train(
+    conn: psycopg.Connection[Any],
+    settings: Settings,
+    *,
+    now: datetime,
+    on_progress: Callable[[float], None] | None = None,
+    recipe: Recipe = DEFAULT_RECIPE,
+) -> ModelRun:
+    """Train on everything recorded by `now`, store the model as the active one and return it; one transaction writes.
+
+    The card's skill comes from the same recipe on a hold-out in time: fitted on the early part of the records, tested
+    on the last. The stored model is then fitted on all of them, with the last part for its calibration.
+    Raises NotEnoughHistoryError, which says what is missing.
+    """
+    report = on_progress or (lambda _: None)
+    report(0.0)
+    history = load_history(conn, settings, now=now, recipe=recipe)
+    report(0.4)
+    try:
+        holdout = evaluate_split(
+            "temporal",
+            history.rows,
+            history.test_rows,
+            history.holdout,
+            spatial_blocks(history.inputs.segments.positions_m()),
+            lambda: new_model(recipe),
+            capacity=settings.crew_capacity,
+            districts=history.inputs.segments.districts,
+        )
+        report(0.7)
+        fit_rows, calibration_rows, _ = split_in_time(history.rows, history.final)
+        model = new_model(recipe).fit(fit_rows.features, fit_rows.labels)
+        model.calibrate(calibration_rows.features, calibration_rows.labels)
+    except NotEnoughLabelsError as exc:
+        raise NotEnoughHistoryError(str(exc)) from exc
+    report(0.95)
+    artefact = dump_model(model)
+    card = make_card(model, _facts(history, recipe), history.final, holdout)
+    with conn.transaction():
+        write_model_run(
+            conn,
+            trained_at=now,
+            data_until=now,
+            feature_set_version=artefact.feature_set_version,
+            rule_version=artefact.rule_version,
+            library_versions=dict(artefact.library_versions),
+            recipe=plain(asdict(recipe)) | {"model": plain(model.get_params())},
+            card=plain(card),
+            artefact=artefact.content,
+            artefact_sha256=artefact.sha256,
+        )
+        run = read_active_model_run(conn)
+    assert run is not None  # written just above
+    report(1.0)
+    return run
+
+
+def _facts(history: History, recipe: Recipe) -> TrainingFacts:
+    labels = history.rows.labels
+    confirmed = ~np.isnat(history.inputs.potholes.confirmed_at)
+    # A winter is December to February; January stands for it.
+    months = np.unique(history.cuts.astype("datetime64[M]"))
+    return TrainingFacts(
+        simulated=history.simulated,
+        data_from=str(history.data_from),
+        data_until=str(history.data_until),
+        first_cut=str(history.cuts[0]),
+        last_cut=str(history.cuts[-1]),
+        cut_step_days=recipe.cut_step_days,
+        segments=len(history.inputs.segments),
+        rows=len(history.rows),
+        positives={str(h): int((labels[:, i] == 1).sum()) for i, h in enumerate(HORIZONS_DAYS)},
+        potholes=int(confirmed.sum()),
+        winters=int((months.astype(np.int64) % 12 == 0).sum()),
+    )

@@ -1,0 +1,79 @@
+"""Scores with the features they were made from, written as complete sets."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, NamedTuple
+
+import psycopg
+
+from roadtwin.storage import queries
+
+_SQL = queries.load("scores")
+
+
+@dataclass(frozen=True, slots=True)
+class ScoreRun:
+    """A complete set of scores."""
+
+    as_of: datetime
+    model_run_id: int
+    recorded_at: datetime
+    segment_count: int
+
+
+class FeatureRow(NamedTuple):
+    """What the model saw of one segment, in the order of the feature set; NaN unknown."""
+
+    segment_id: int
+    feature_values: list[float]
+
+
+class ScoreRow(NamedTuple):
+    """One score; `reasons_json` is a JSON text or None."""
+
+    segment_id: int
+    horizon_days: int
+    probability: float
+    expected_count: float
+    rank: int
+    reasons_json: str | None
+
+
+def write_scores(
+    conn: psycopg.Connection[Any],
+    run: ScoreRun,
+    features: Iterable[FeatureRow],
+    scores: Iterable[ScoreRow],
+    *,
+    feature_set_version: int,
+) -> None:
+    """Write a set of scores and the run that makes it visible. Part of the caller's transaction.
+
+    A set as of the same instant is replaced.
+    """
+    with conn.cursor() as cursor:
+        cursor.execute(_SQL["delete_score_run"], {"as_of": run.as_of})
+        with cursor.copy(_SQL["copy_feature_row"]) as copy:
+            for row in features:
+                copy.write_row((row.segment_id, run.as_of, feature_set_version, row.feature_values))
+        with cursor.copy(_SQL["copy_risk_score"]) as copy:
+            for segment_id, horizon, probability, expected, rank, reasons in scores:
+                copy.write_row(
+                    (segment_id, run.as_of, horizon, probability, expected, None, None, rank, run.model_run_id, reasons)
+                )
+        cursor.execute(
+            _SQL["insert_score_run"],
+            {
+                "as_of": run.as_of,
+                "model_run_id": run.model_run_id,
+                "recorded_at": run.recorded_at,
+                "segment_count": run.segment_count,
+            },
+        )
+
+
+def read_newest_score_run(conn: psycopg.Connection[Any]) -> ScoreRun | None:
+    """The newest complete set, or None."""
+    row = conn.execute(_SQL["read_newest_score_run"]).fetchone()
+    return ScoreRun(*row) if row else None

@@ -30,7 +30,7 @@ STOP_TIMEOUT_S = 60.0
 
 POSTGRES_CONFIG = {
     "listen_addresses": "127.0.0.1",
-    "unix_socket_directories": "/srv/roadtwin",
+    "unix_socket_directories": "",
     "shared_preload_libraries": "timescaledb",
     "timescaledb.telemetry_level": "off",
     # Every test database has a scheduler of TimescaleDB.

@@ -121,6 +121,13 @@ async def _database_error(request: Request, error: Exception) -> JSONResponse:
     )
 
 
+async def _data_error(request: Request, error: Exception) -> JSONResponse:
+    if getattr(error, "sqlstate", None) is not None:  # the database's own: a fault of ours
+        return await _unexpected(request, error)
+    detail = f"A value of the request cannot be stored as text: {error}."  # the driver refuses a NUL character
+    return problem_response(request, HTTPStatus.UNPROCESSABLE_ENTITY, detail, kind="request-invalid")
+
+
 async def _invalid(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, RequestValidationError)
     fields = [
@@ -156,6 +163,7 @@ def install(app: FastAPI) -> None:
     for cls in STATUSES:
         if not issubclass(cls, errors.RoadtwinError):
             app.add_exception_handler(cls, _database_error)
+    app.add_exception_handler(psycopg.DataError, _data_error)
     app.add_exception_handler(RequestValidationError, _invalid)
     app.add_exception_handler(HTTPException, _http_error)
     app.add_exception_handler(Exception, _unexpected)

@@ -52,7 +52,7 @@ def make_pool(database_url: str) -> Pool:
             "autocommit": True,
             "row_factory": dict_row,
             "application_name": "roadtwin-service",
-            "options": f"-c timezone=UTC -c statement_timeout={STATEMENT_TIMEOUT_MS}",
+            "options": f"-c timezone=UTC -c synchronous_commit=on -c statement_timeout={STATEMENT_TIMEOUT_MS}",
             "connect_timeout": 5,
         },
         min_size=1,

@@ -1,0 +1,33 @@
+// What the page shows, in one place; parts listen to `change` and look at what changed.
+const target = new EventTarget();
+
+export const state = {
+  horizon: 28,
+  selected: null, // public segment id
+  hovered: null,
+  district: "",
+  capacity: null,
+  include: [],
+  city: null,
+  worklist: null,
+  status: null,
+  segment: null,
+};
+
+export function update(changes) {
+  const names = Object.keys(changes).filter((name) => state[name] !== changes[name]);
+  if (names.length === 0) return;
+  Object.assign(state, changes);
+  target.dispatchEvent(new CustomEvent("change", { detail: new Set(names) }));
+}
+
+export function announceLanguage() {
+  target.dispatchEvent(new CustomEvent("change", { detail: new Set(["language"]) }));
+}
+
+/** Call `listener` whenever one of `names` changes. */
+export function on(names, listener) {
+  target.addEventListener("change", (event) => {
+    if (names.some((name) => event.detail.has(name))) listener(event.detail);
+  });
+}

@@ -1,0 +1,157 @@
+from datetime import timedelta
+
+import pytest
+
+from tests.integration.service.test_errors import assert_problem
+from tests.service_city import FIXED_NOW, uid
+
+DONE_AT = (FIXED_NOW - timedelta(minutes=3)).isoformat()
+
+
+def repair(name: str, **fields):
+    return {"record_id": str(uid(name)), "observed_at": DONE_AT, "method": "cold_mix", **fields}
+
+
+def evidence_ids(client, segment_id: str) -> dict[str, dict]:
+    return {e["id"]: e for e in client.get(f"/v1/segments/{segment_id}").json()["evidence"]}
+
+
+def audit(db):
+    db.rollback()
+    return db.execute("SELECT actor, action, subject FROM audit_log ORDER BY audit_id").fetchall()
+
+
+def test_a_repair_by_segment_is_stored_audited_and_shows_in_the_evidence_at_once(client, editor, city, db):
+    segment_id = city.by_rank[0]
+    answer = client.post("/v1/repairs", headers=editor, json=repair("a", segment_id=segment_id, crew="Kolonne 2"))
+    assert answer.status_code == 201
+    assert answer.json()["segment_id"] == segment_id
+    assert answer.json()["recorded_at"] == FIXED_NOW.isoformat().replace("+00:00", "Z")
+    shown = evidence_ids(client, segment_id)[str(uid("a"))]
+    assert (shown["kind"], shown["details"]["crew"], shown["pending"]) == ("repair", "Kolonne 2", True)
+    assert audit(db) == [("editor-name", "repair_recorded", f"repair/{uid('a')}")]
+
+
+def test_a_repair_by_position_shows_in_the_evidence_of_the_nearest_segment_only(client, editor, city):
+    near, other = city.streets["Zweigertstraße"][2], city.streets["Zweigertstraße"][3]
+    lon, lat = city.middles[near]
+    body = repair("b", position={"lon": lon, "lat": lat + 0.00005})
+    assert client.post("/v1/repairs", headers=editor, json=body).json()["segment_id"] == near
+    assert str(uid("b")) in evidence_ids(client, near)
+    assert str(uid("b")) not in evidence_ids(client, other)
+
+
+def test_a_position_outside_the_network_is_kept_and_belongs_to_no_segment(client, editor):
+    body = {
+        "record_id": str(uid("far")),
+        "observed_at": DONE_AT,
+        "channel": "app",
+        "position": {"lon": 7.5, "lat": 51.0},
+    }
+    answer = client.post("/v1/reports", headers=editor, json=body)
+    assert answer.status_code == 201
+    assert answer.json()["segment_id"] is None
+
+
+def test_the_same_record_again_changes_nothing(client, editor, city, db):
+    body = repair("c", segment_id=city.by_rank[0], depth_m=0.07)
+    assert client.post("/v1/repairs", headers=editor, json=body).status_code == 201
+    again = client.post("/v1/repairs", headers=editor, json=body)
+    assert again.status_code == 200
+    assert again.json()["created"] is False
+    assert len(audit(db)) == 1
+
+
+def test_the_senders_recorded_at_is_not_ours(client, editor, city, db):
+    early = (FIXED_NOW - timedelta(days=400)).isoformat()
+    body = repair("d", segment_id=city.by_rank[0], recorded_at=early)
+    client.post("/v1/repairs", headers=editor, json=body)
+    assert db.execute("SELECT recorded_at FROM repair").fetchone()[0] == FIXED_NOW
+
+
+@pytest.mark.parametrize("observed_at", [(FIXED_NOW + timedelta(hours=1)).isoformat()])
+def test_a_repair_in_the_future_is_refused(client, editor, city, observed_at):
+    body = repair("e", segment_id=city.by_rank[0]) | {"observed_at": observed_at}
+    assert_problem(client.post("/v1/repairs", headers=editor, json=body), 422, "record-rejected")
+
+
+@pytest.mark.parametrize("place", [{}, {"segment_id": "no:such:0-1"}])
+def test_a_repair_needs_a_place_that_exists(client, editor, city, place, db):
+    assert_problem(client.post("/v1/repairs", headers=editor, json=repair("f", **place)), 422, "record-rejected")
+    assert db.execute("SELECT count(*) FROM repair").fetchone() == (0,)
+
+
+def test_a_recorded_repair_takes_its_pothole_off_the_crews_list_before_matching_ran(client, editor, city):
+    pothole_id = str(city.potholes["severe overdue"])
+    lon, lat = city.middles[city.streets["Alfredstraße"][0]]
+    before = client.get("/v1/worklist").json()
+    client.post("/v1/repairs", headers=editor, json=repair("g", position={"lon": lon, "lat": lat}))
+    after = client.get("/v1/worklist").json()
+    task = next(p for p in after["potholes"] if p["pothole_id"] == pothole_id)
+    assert (task["status"], task["pending"], task["overdue"]) == ("repaired", True, False)
+    assert after["open_pothole_count"] == before["open_pothole_count"] - 1
+
+
+def test_an_inspection_with_findings_is_stored_whole_and_takes_the_segment_off_the_list(client, editor, city):
+    segment_id = city.by_rank[0]
+    body = {
+        "record_id": str(uid("i")),
+        "observed_at": DONE_AT,
+        "segment_id": segment_id,
+        "inspector_role": "Straßenbegeher",
+        "findings": [{"class_code": "D40", "severity": 2, "depth_m": 0.05}, {"class_code": "D20", "severity": 1}],
+    }
+    if client.get("/v1/worklist").json()["inspections"][0]["segment_id"] != segment_id:
+        segment_id = client.get("/v1/worklist").json()["inspections"][0]["segment_id"]
+        body["segment_id"] = segment_id
+    assert client.post("/v1/inspections", headers=editor, json=body).status_code == 201
+    assert client.post("/v1/inspections", headers=editor, json=body).status_code == 200
+    findings = evidence_ids(client, segment_id)[str(uid("i"))]["details"]["findings"]
+    assert [f["class_code"] for f in findings] == ["D40", "D20"]
+    worklist = client.get("/v1/worklist").json()
+    assert segment_id not in [s["segment_id"] for s in worklist["inspections"]]
+    assert worklist["left_out"]["inspected"] == 1
+
+
+def test_a_decision_to_do_nothing_is_kept_with_its_reason_and_leaves_the_list(client, editor, city, db):
+    pothole_id = str(city.potholes["low"])
+    body = {
+        "decision_id": str(uid("decision")),
+        "decided_at": DONE_AT,
+        "pothole_id": pothole_id,
+        "action": "defer",
+        "reason": "Parkverbot erst ab Montag",
+    }
+    assert client.post("/v1/decisions", headers=editor, json=body).status_code == 201
+    assert client.post("/v1/decisions", headers=editor, json=body).status_code == 200
+    worklist = client.get("/v1/worklist").json()
+    assert pothole_id not in [p["pothole_id"] for p in worklist["potholes"]]
+    included = client.get("/v1/worklist", params={"include": "decided"}).json()
+    task = next(p for p in included["potholes"] if p["pothole_id"] == pothole_id)
+    assert task["decision"]["reason"] == "Parkverbot erst ab Montag"
+    assert audit(db)[-1][1] == "decision_recorded"
+    conflict = client.post("/v1/decisions", headers=editor, json=body | {"action": "none"})
+    assert_problem(conflict, 409, "record-conflict")
+
+
+@pytest.mark.parametrize("place", [{}, {"segment_id": "nowhere"}, {"pothole_id": str(uid("no pothole"))}])
+def test_a_decision_needs_something_that_exists(client, editor, place):
+    body = {"decision_id": str(uid("x")), "decided_at": DONE_AT, "action": "none", **place}
+    assert_problem(client.post("/v1/decisions", headers=editor, json=body), 422, "record-rejected")
+
+
+def test_an_operator_confirms_a_device_once(client, operator, db):
+    device_id = db.execute("SELECT device_id FROM device WHERE status = 'unconfirmed'").fetchone()[0]
+    first = client.post(f"/v1/devices/{device_id}/confirm", headers=operator).json()
+    assert (first["status"], first["changed"]) == ("confirmed", True)
+    assert client.post(f"/v1/devices/{device_id}/confirm", headers=operator).json()["changed"] is False
+    assert audit(db) == [("operator-name", "device_confirmed", f"device/{device_id}")]
+
+
+def test_the_layers_entity_tag_changes_when_a_pothole_is_secured(client, city, db):
+    tag = client.get("/v1/segments.geojson").headers["etag"]
+    db.execute("UPDATE pothole SET secured_at = %s WHERE pothole_id = %s", [FIXED_NOW, city.potholes["medium"]])
+    db.commit()
+    answer = client.get("/v1/segments.geojson", headers={"If-None-Match": tag})
+    assert answer.status_code == 200
+    assert answer.headers["etag"] != tag

@@ -107,7 +107,9 @@ class _Rows:
 class _Collector:
     def __init__(self, world: World, pseudonyms: Pseudonymiser) -> None:
         self._world, self._truth = world, truth_of(world)
-        self._registers, self._cameras = Registers(self._truth), Cameras(self._truth)
+        self._registers: Registers = world.kept.setdefault("registers", None) or Registers(self._truth)
+        world.kept["registers"] = self._registers
+        self._cameras = Cameras(self._truth)
         self._pseudonyms = pseudonyms
 
     def chunk(self, start: datetime, end: datetime) -> HistoryChunk:

@@ -185,7 +185,7 @@ class Observers:
         index = streams.generator("observers/unfounded", ordinal).random(len(self._report_factor))
         geometry = self.world.geometry
         for segment in np.flatnonzero(index < _UNFOUNDED_PER_SEGMENT_DAY * self._report_factor):
-            u = [float(streams.uniform("observers/unfounded-at", segment, ordinal, draw)) for draw in range(2)]
+            u = streams.numbers("observers/unfounded-at", int(segment), ordinal, 2)
             station = float(geometry.segment_from_m[segment] + u[0] * geometry.segment_length_m[segment])
             time_us = begin_us + int((7 + 14 * u[1]) * _HOUR_US)
             section = int(geometry.segment_section[segment])

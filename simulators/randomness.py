@@ -9,8 +9,10 @@ References
 """
 
 import hashlib
+import struct
 from dataclasses import dataclass
 from functools import lru_cache
+from statistics import NormalDist
 from typing import Any
 from uuid import UUID
 
@@ -21,6 +23,7 @@ from scipy.special import ndtri
 _ROUNDS = 10
 _MULTIPLIERS = np.array([[0xD2511F53], [0xCD9E8D57]], np.uint64)  # table 2 of [1]
 _WEYL = (0x9E3779B9, 0xBB67AE85)
+_STANDARD_NORMAL = NormalDist()
 _LOW, _SHIFT = np.uint64(0xFFFFFFFF), np.uint64(32)
 
 
@@ -118,6 +121,20 @@ class Streams:
         """Standard normal numbers, keyed as `uniform`."""
         result: NDArray[np.float64] = ndtri(self.uniform(name, entity, time, draw))
         return result
+
+    def numbers(self, name: str, entity: int, time: int, count: int) -> list[float]:
+        """Up to eight uniform numbers in (0, 1) for one thing: quick where an array of one would not be.
+
+        Keyed hashing (BLAKE2b) in place of Philox; the streams differ from those of `uniform`.
+        """
+        key = _key(self.seed, name).to_bytes(16, "little")
+        text = (int(entity) & (2**64 - 1)).to_bytes(8, "little") + (int(time) & (2**64 - 1)).to_bytes(8, "little")
+        digest = hashlib.blake2b(text, digest_size=8 * count, key=key).digest()
+        return [((word >> 12) + 0.5) / 2.0**52 for word in struct.unpack(f"<{count}Q", digest)]
+
+    def normals(self, name: str, entity: int, time: int, count: int) -> list[float]:
+        """Standard normal numbers, keyed as `numbers`."""
+        return [_STANDARD_NORMAL.inv_cdf(u) for u in self.numbers(name, entity, time, count)]
 
     def uuid(self, name: str, *parts: int | str) -> UUID:
         """An id for a thing named by `parts`; the same thing has the same id in every run."""

@@ -5,6 +5,7 @@ Every record has the time at which the register knew it: crews enter repairs hou
 
 from collections.abc import Iterator
 from datetime import date, datetime, timedelta
+from functools import lru_cache
 
 import numpy as np
 
@@ -146,21 +147,19 @@ class Registers:
     # -- citizens --------------------------------------------------------------------------------------------------
     def _report(self, events: DayEvents, sighting: Sighting) -> Report:
         streams, ordinal, geometry = self.world.streams, events.day.toordinal(), self.world.geometry
-        u = streams.uniforms("registers/report", sighting.key, ordinal, 5)
-        error_m = 5.0 + 20.0 * float(u[0])
+        u = streams.numbers("registers/report", sighting.key, ordinal, 5)
+        error_m = 5.0 + 20.0 * u[0]
         section, station = np.array([sighting.section]), np.array([sighting.station_m])
         lon, lat, _ = geometry.locate(section, station)
-        noise = [
-            streams.normal("registers/report-position", sighting.key, ordinal, d) * error_m / 1.414 for d in range(2)
-        ]
-        lon, lat = geometry.shifted(lon, lat, noise[0], noise[1])
+        noise = np.array(streams.normals("registers/report-position", sighting.key, ordinal, 2)) * error_m / np.sqrt(2)
+        lon, lat = geometry.shifted(lon, lat, noise[:1], noise[1:])
         is_hole = sighting.hole >= 0
         texts = _REPORT_TEXTS if is_hole else _OTHER_TEXTS
         category = "pothole" if is_hole or u[1] < 0.4 else "crack" if u[1] < 0.7 else "other"
         return Report(
             record_id=streams.uuid("report", ordinal, sighting.key),
             observed_at=as_time(sighting.time_us),
-            recorded_at=as_time(sighting.time_us + int((0.02 + 3.0 * float(u[2]) ** 3) * 3.6e9)),
+            recorded_at=as_time(sighting.time_us + int((0.02 + 3.0 * u[2] ** 3) * 3.6e9)),
             position=RecordPosition(
                 lon=round(float(lon[0]), 6), lat=round(float(lat[0]), 6), accuracy_m=round(error_m, 0)
             ),
@@ -194,11 +193,14 @@ class Registers:
                 radiation_w_per_m2=radiation,
             )
 
-    def of_year(self, year: int) -> Iterator[tuple[str, Record]]:
+    @lru_cache(maxsize=32)  # noqa: B019 - registers live as long as their world
+    def of_year(self, year: int) -> tuple[tuple[str, Record], ...]:
         """Permits, plans and surveys that belong to a calendar year, recorded in it or in the one before or after."""
-        yield from (("trench_permit", record) for record in self._permits(year))
-        yield from (("planned_work", record) for record in self._plans(year))
-        yield from (("survey", record) for record in self._surveys(year))
+        return (
+            *(("trench_permit", record) for record in self._permits(year)),
+            *(("planned_work", record) for record in self._plans(year)),
+            *(("survey", record) for record in self._surveys(year)),
+        )
 
     def _noon(self, day: date) -> datetime:
         return self.world.day_start(day) + timedelta(hours=11)
@@ -207,7 +209,7 @@ class Registers:
         for trench in self.truth.condition.trenches_of(year):
             if trench.opened_on < self.world.epoch:
                 continue  # part of what the road register says
-            lag_days = 1 + int(6 * float(self.world.streams.uniform("registers/permit", trench.segment, year)))
+            lag_days = 1 + int(6 * self.world.streams.numbers("registers/permit", trench.segment, year, 1)[0])
             yield TrenchPermit(
                 record_id=self.world.streams.uuid("trench", trench.segment, year),
                 observed_at=self._noon(trench.opened_on),
@@ -240,14 +242,9 @@ class Registers:
 
     def _survey(self, index: int, segment: Segment, year: int) -> Survey:
         streams, condition = self.world.streams, self.truth.condition
-        day = date(year, 5, 2) + timedelta(
-            days=int(120 * float(streams.uniform("registers/survey", segment.section_index, year)))
-        )
-        lag = timedelta(days=45 + int(60 * float(streams.uniform("registers/survey", segment.section_index, year, 1))))
-        noise = np.exp(
-            np.array([0.15, 0.2, 0.2])
-            * [float(streams.normal("registers/survey-error", index, year, d)) for d in range(3)]
-        )
+        when = streams.numbers("registers/survey", segment.section_index, year, 2)
+        day, lag = date(year, 5, 2) + timedelta(days=int(120 * when[0])), timedelta(days=45 + int(60 * when[1]))
+        noise = np.exp(np.array([0.15, 0.2, 0.2]) * streams.normals("registers/survey-error", index, year, 3))
         crack = float(condition.crack_pct(year, day.month)[index] * noise[0])
         patch = float(condition.trench_pct(year, day.month)[index] * 0.6 * noise[1])
         age = float(condition.course_age_years(year, day.month)[index])

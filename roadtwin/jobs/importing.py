@@ -1,8 +1,13 @@
 """Bringing registers and records into the database. Files are read here, and what cannot be used is said by line."""
 
-from collections.abc import Iterable
-from dataclasses import dataclass, field
+import csv
+import gzip
+import io
+import zlib
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from datetime import datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -11,11 +16,20 @@ import psycopg
 from roadtwin.errors import InputFileError, RecordRejectedError
 from roadtwin.jobs.networks import NetworkCounts, import_network
 from roadtwin.jobs.record_rows import ROW_OF, finding_rows
+from roadtwin.network.geojson import ReadOptions, ReadReport, read_geojson
+from roadtwin.records.parsing import parse_csv_row, parse_json_line
 from roadtwin.records.schema import RECORD_KINDS, Inspection, Record
 from roadtwin.storage.records import write_records
 from roadtwin.types import Origin
 
-__all__ = ["NetworkCounts", "RecordCounts", "import_network", "import_records"]
+__all__ = [
+    "NetworkCounts",
+    "RecordCounts",
+    "import_network",
+    "import_network_file",
+    "import_records",
+    "import_records_file",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +39,7 @@ class RecordCounts:
     received: int
     stored: int
     duplicate: int
-    rejections: tuple[str, ...] = field(default=())
+    rejections: tuple[str, ...] = ()
 
     @property
     def rejected(self) -> int:
@@ -50,15 +64,77 @@ def import_records(
 
     Raises InputFileError for an unknown kind.
     """
-    row_of = _row_of(kind)
+    numbered = ((f"{kind} {number}", record) for number, record in enumerate(records, start=1))
+    return _import(conn, kind, numbered, origin=origin, recorded_at=recorded_at, reporting_lag=reporting_lag)
+
+
+def import_records_file(
+    conn: psycopg.Connection[Any],
+    kind: str,
+    path: Path,
+    *,
+    origin: Origin = Origin.IMPORTED,
+    reporting_lag: timedelta | None = None,
+) -> RecordCounts:
+    """Write the records of a file (`.jsonl` or `.csv`, also `.gz`); one transaction.
+
+    A line that is no valid record is left out and named with its reason; the others are written. A CSV file has a
+    header with the names of the schema's fields; `lon`, `lat` and `accuracy_m` stand for the position. See
+    `import_records` for `reporting_lag`.
+
+    Raises InputFileError for an unknown kind and a file that cannot be read.
+    """
+    lines = _csv_records(kind, path) if ".csv" in path.suffixes else _json_records(kind, path)
+    return _import(conn, kind, lines, origin=origin, recorded_at=None, reporting_lag=reporting_lag)
+
+
+def import_network_file(
+    conn: psycopg.Connection[Any],
+    path: Path,
+    options: ReadOptions,
+    *,
+    recorded_at: datetime,
+    nominal_length_m: int = 100,
+    close_missing: bool = False,
+) -> tuple[ReadReport, NetworkCounts]:
+    """Write the road network of a GeoJSON file (`.geojson`, `.json`, also `.gz`); see `import_network`.
+
+    Raises InputFileError for a file that cannot be read or has no section, UnsupportedCrsError for coordinates that
+    cannot be placed.
+    """
+    sections, report = read_geojson(_content(path), options)
+    if not sections:
+        first = f"; {report.skipped[0]}" if report.skipped else ""
+        raise InputFileError(f"{path.name} has no section among its {report.features} features{first}.")
+    counts = import_network(
+        conn, sections, recorded_at=recorded_at, nominal_length_m=nominal_length_m, close_missing=close_missing
+    )
+    return report, counts
+
+
+def _import(
+    conn: psycopg.Connection[Any],
+    kind: str,
+    records: Iterable[tuple[str, Record | RecordRejectedError]],
+    *,
+    origin: Origin,
+    recorded_at: datetime | None,
+    reporting_lag: timedelta | None,
+) -> RecordCounts:
+    """Write records that come with where they stand; those that are errors are counted as rejected."""
+    if kind not in RECORD_KINDS:
+        raise InputFileError(f"got the kind {kind!r}, expected one of {', '.join(RECORD_KINDS)}.")
+    row_of = ROW_OF[kind]
     rows: list[tuple[object, ...]] = []
     findings: list[tuple[object, ...]] = []
     rejections: list[str] = []
-    for number, record in enumerate(records, start=1):
+    for where, record in records:
         try:
+            if isinstance(record, RecordRejectedError):
+                raise record
             dated = with_recorded_at(record, recorded_at=recorded_at, reporting_lag=reporting_lag)
         except RecordRejectedError as exc:
-            rejections.append(f"{kind} {number} ({record.record_id}): {exc}")
+            rejections.append(f"{where}: {exc}")
             continue
         rows.append(row_of(dated, origin))
         if isinstance(dated, Inspection):
@@ -87,7 +163,44 @@ def with_recorded_at(
     return record if record.recorded_at is not None else msgspec.structs.replace(record, recorded_at=known)
 
 
-def _row_of(kind: str) -> Any:
+def _json_records(kind: str, path: Path) -> Iterator[tuple[str, Record | RecordRejectedError]]:
     if kind not in RECORD_KINDS:
-        raise InputFileError(f"got the kind {kind!r}, expected one of {', '.join(RECORD_KINDS)}.")
-    return ROW_OF[kind]
+        return
+    for number, line in enumerate(_content(path).splitlines(), start=1):
+        if line.strip():
+            try:
+                yield f"line {number}", parse_json_line(kind, line)
+            except RecordRejectedError as exc:
+                yield f"line {number}", exc
+
+
+def _csv_records(kind: str, path: Path) -> Iterator[tuple[str, Record | RecordRejectedError]]:
+    if kind not in RECORD_KINDS:
+        return
+    try:
+        text = _content(path).decode("utf-8-sig")
+    except UnicodeDecodeError as exc:
+        raise InputFileError(f"{path.name} is not UTF-8: {exc.reason} at byte {exc.start}.") from exc
+    header = text.partition("\n")[0]
+    delimiter = ";" if header.count(";") > header.count(",") else ","  # what a German spreadsheet writes
+    reader = csv.DictReader(io.StringIO(text, newline=""), delimiter=delimiter)
+    while True:
+        try:
+            row = next(reader)
+            record: Record | RecordRejectedError = parse_csv_row(kind, row)
+        except StopIteration:
+            return
+        except RecordRejectedError as exc:
+            record = exc
+        except csv.Error as exc:
+            raise InputFileError(f"{path.name}, line {reader.line_num}: {exc}.") from exc
+        yield f"line {reader.line_num}", record
+
+
+def _content(path: Path) -> bytes:
+    try:
+        content = path.read_bytes()
+        return gzip.decompress(content) if path.suffix == ".gz" else content
+    except (OSError, EOFError, zlib.error) as exc:
+        reason = exc.strerror if isinstance(exc, OSError) and exc.strerror else str(exc)
+        raise InputFileError(f"{path} cannot be read: {reason}.") from exc

@@ -115,7 +115,13 @@ def _as_rejected(message: Message, exc: Exception) -> RejectedMessage:
     state = exc.sqlstate if isinstance(exc, psycopg.Error) and exc.sqlstate else type(exc).__name__
     first_line = (str(exc).splitlines() or [""])[0]
     reason = f"The database cannot hold this message: {state}: {first_line}."
-    return reject(message.topic, message.payload, message.recorded_at, f"sqlstate_{state}", reason)
+    return reject(
+        message.topic,
+        message.payload,
+        message.recorded_at,
+        f"sqlstate_{state}" if isinstance(exc, psycopg.Error) else f"unstorable_{state}",
+        reason,
+    )
 
 
 def _count(messages: Sequence[Message], rejected: Sequence[RejectedMessage], counts: BatchCounts) -> None:

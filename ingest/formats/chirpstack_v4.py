@@ -15,6 +15,7 @@ from msgspec import Meta
 
 from ingest import strictjson
 from ingest.formats.parsed import Parsed
+from ingest.formats.radio import best, count_gateways
 from ingest.identity import canonical, message_id
 from ingest.times import parse_time, time_flags, usable
 from roadtwin.errors import MessageRejectedError
@@ -279,9 +280,9 @@ def _to_parsed(event: _Event, topic: str, payload: bytes, recorded_at: datetime)
         profile_name=info.device_profile_name or None,
         f_cnt=up.f_cnt if up else None,
         f_port=up.f_port if up else None,
-        gateway_count=len({rx.gateway_id for rx in rx_info}) if up else None,
-        best_rssi_dbm=max((rx.rssi for rx in rx_info), default=None),
-        best_snr_db=max((rx.snr for rx in rx_info), default=None),
+        gateway_count=count_gateways(rx.gateway_id for rx in rx_info) if up else None,
+        best_rssi_dbm=best(rx.rssi for rx in rx_info),
+        best_snr_db=best(rx.snr for rx in rx_info),
         flags=flags,
         observations=observations,
         details=details,

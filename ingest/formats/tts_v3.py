@@ -14,6 +14,7 @@ from msgspec import Meta
 
 from ingest import strictjson
 from ingest.formats.parsed import Parsed
+from ingest.formats.radio import best, count_gateways
 from ingest.identity import canonical, message_id
 from ingest.times import parse_time, time_flags, usable
 from roadtwin.errors import MessageRejectedError
@@ -48,7 +49,6 @@ class _GatewayIds(_Part, frozen=True):
 
 class _RxMetadata(_Part, frozen=True):
     gateway_ids: _GatewayIds = _GatewayIds()
-    packet_broker: Any = None
     time: Any = None
     rssi: float = 0.0
     snr: float = 0.0
@@ -192,9 +192,9 @@ def _uplink(
         profile_name=f"{version.brand_id}/{version.model_id}" if version.brand_id and version.model_id else None,
         f_cnt=uplink.f_cnt,
         f_port=uplink.f_port,
-        gateway_count=len({m.gateway_ids.eui or m.gateway_ids.gateway_id or str(m.packet_broker) for m in rx}),
-        best_rssi_dbm=max((m.rssi for m in rx), default=None),
-        best_snr_db=max((m.snr for m in rx), default=None),
+        gateway_count=count_gateways(m.gateway_ids.eui or m.gateway_ids.gateway_id for m in rx),
+        best_rssi_dbm=best(m.rssi for m in rx),
+        best_snr_db=best(m.snr for m in rx),
         details=details,
         **envelope,
     )

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from roadtwin.errors import MessageRejectedError
-from tests.unit.ingest.samples import (
+from tests.samples import (
     CHIRPSTACK_UP,
     NOW,
     SENSOR,

@@ -5,7 +5,7 @@ import pytest
 from ingest.formats.chirpstack_v4 import KINDS, tell_kind
 from roadtwin.errors import MessageRejectedError
 from roadtwin.types import Clock, DeviceKey, Flag
-from tests.unit.ingest.samples import APPLICATION, CHIRPSTACK_UP, DEV_EUI, NOW, chirpstack, decoder, encoded
+from tests.samples import APPLICATION, CHIRPSTACK_UP, DEV_EUI, NOW, chirpstack, decoder, encoded
 
 
 def decode(event, topic=CHIRPSTACK_UP, at=NOW):

@@ -4,7 +4,7 @@ import pytest
 
 from ingest.decode import topic_matches
 from roadtwin.errors import MessageRejectedError
-from tests.unit.ingest.samples import CHIRPSTACK_UP, NOW, chirpstack, decoder, encoded
+from tests.samples import CHIRPSTACK_UP, NOW, chirpstack, decoder, encoded
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,7 @@ import pytest
 
 from roadtwin.errors import MessageRejectedError
 from roadtwin.types import Clock, DeviceKey, Flag
-from tests.unit.ingest.samples import NOW, SENSOR, decoder, encoded
+from tests.samples import NOW, SENSOR, decoder, encoded
 
 T = NOW.timestamp() - 60
 

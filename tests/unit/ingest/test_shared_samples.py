@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from roadtwin.errors import MessageRejectedError
-from tests.unit.ingest.samples import decoder
+from tests.samples import decoder
 
 SHARED = Path(os.environ.get("ROADTWIN_SHARED_DIR") or Path(__file__).resolve().parents[4] / "shared")
 SAMPLES = SHARED / "samples"

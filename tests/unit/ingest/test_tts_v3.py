@@ -4,7 +4,7 @@ import pytest
 
 from roadtwin.errors import MessageRejectedError
 from roadtwin.types import Clock, DeviceKey, Flag
-from tests.unit.ingest.samples import NOW, TTS_UP, decoder, encoded, tts
+from tests.samples import NOW, TTS_UP, decoder, encoded, tts
 
 DEVICE = DeviceKey("tts-v3", "roads@essen", "soil-7")
 

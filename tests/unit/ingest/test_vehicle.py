@@ -5,7 +5,7 @@ import pytest
 
 from roadtwin.errors import MessageRejectedError
 from roadtwin.types import Clock, Flag
-from tests.unit.ingest.samples import NOW, VEHICLE, decoder, encoded, vehicle_reading
+from tests.samples import NOW, VEHICLE, decoder, encoded, vehicle_reading
 
 
 def decode(reading, topic=VEHICLE):

@@ -14,12 +14,12 @@ Unit = Annotated[str, Meta(max_length=30)]
 class SenmlRecord(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=False):
     """One record, with the labels of RFC 8428 §4. Labels that end in "_" must be understood, and we know none."""
 
-    bn: Name = ""
-    bt: float = 0.0
+    bn: Name | None = None
+    bt: float | None = None
     bu: Unit | None = None
-    bv: float = 0.0
+    bv: float | None = None
     bs: float | None = None
-    bver: Annotated[int, Meta(ge=1)] = 10
+    bver: Annotated[int, Meta(ge=1)] | None = None
     n: Name = ""
     u: Unit | None = None
     v: float | None = None

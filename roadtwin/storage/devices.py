@@ -64,8 +64,9 @@ def resolve_devices(conn: Connection, messages: Iterable[Message]) -> dict[Devic
         found |= _find_devices(conn, {key: row for key, row in seen.items() if key not in found})
     stale = [seen[key] | {"device_id": found[key][0]} for key in seen if _is_stale(found[key], seen[key])]
     if stale:
+        stale.sort(key=_by_device_id)
         with conn.cursor() as cursor:
-            cursor.executemany(sql["touch_device"], sorted(stale, key=_by_device_id))
+            cursor.executemany(sql["touch_device"], stale)
     return {key: row[0] for key, row in found.items()}
 
 
@@ -113,8 +114,9 @@ def resolve_series(conn: Connection, observations: Sequence[tuple[int, Observati
     found = find()
     missing = wanted - found.keys()
     if missing:
+        in_order = sorted(missing, key=_by_series_key)
         with conn.cursor() as cursor:
-            cursor.executemany(sql["insert_series"], sorted(missing, key=_by_series_key))
+            cursor.executemany(sql["insert_series"], in_order)
         found = find()
     return found
 

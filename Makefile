@@ -3,12 +3,13 @@ PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do $$p -c '
 BIN := .venv/bin
 STAMP := .venv/.installed
 
-.PHONY: help install demo test check format bench services services-stop services-status screenshot reference clean
+CHECKS := check-style check-types check-layers check-sql check-deploy check-documents
+.PHONY: $(CHECKS) help install demo test check format bench services services-stop services-status screenshot reference clean
 
 help:
 	@echo 'make demo           the whole system on this machine: embedded database and broker, simulated city, map'
 	@echo 'make test           every test that can run here; names what it skipped and why'
-	@echo 'make check          static checks: style, types, layers, SQL, compose file, documents'
+	@echo 'make check          static checks (make -k check goes on after a failure)'
 	@echo 'make bench          benchmarks'
 	@echo 'make services       real TimescaleDB and Mosquitto for the tests (Debian, root); make services-stop ends them'
 	@echo 'make install        only the environment, .venv/'
@@ -30,14 +31,26 @@ demo: install
 test: install
 	$(BIN)/pytest -q -ra
 
-check: install
+check: $(CHECKS)
+
+check-style: install
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+
+check-types: install
 	$(BIN)/mypy
 	$(BIN)/mypy deploy/*.py
+
+check-layers: install
 	$(BIN)/lint-imports
+
+check-sql: install
 	$(BIN)/squawk --config .squawk.toml roadtwin/storage/migrations/*.sql
+
+check-deploy: install
 	$(BIN)/python deploy/check_compose.py
+
+check-documents: install
 	$(BIN)/python deploy/check_documents.py
 
 format: install

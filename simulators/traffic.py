@@ -110,6 +110,11 @@ class Timetable:
         vehicle = self.truck_count + len(self.world.bus_routes) + bus
         return self._drive(_Tour(vehicle, sections, False, 0.0), start_us, circuit, 1 + bus)
 
+    def usual_bus_speed_mps(self, section: NDArray[np.int32]) -> NDArray[np.float64]:
+        """Mean speed of buses on sections, stops included [m/s]."""
+        result: NDArray[np.float64] = self._bus_speed[section]
+        return result
+
     def _drive(self, tour: _Tour, midnight_us: int, time_key: int, series: int) -> Passes:
         sections, count = tour.sections, len(tour.sections)
         if tour.back_at_once:

@@ -120,7 +120,10 @@ class SegmentMatcher:
         for first in range(0, count, _BULK):
             part = slice(first, first + _BULK)
             points = self._points(lon_deg[part], lat_deg[part])
-            pairs = self._tree.query(points, predicate="dwithin", distance=max_distance_m)
+            if np.isfinite(heading[part]).any():
+                pairs = self._tree.query(points, predicate="dwithin", distance=max_distance_m)
+            else:  # only the nearest can win; several if they are equally near
+                pairs = self._tree.query_nearest(points, max_distance=max_distance_m, all_matches=True)
             self._choose(points, pairs[0], pairs[1], heading[part], accuracy[part], first, result)
         return result
 

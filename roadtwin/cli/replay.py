@@ -9,8 +9,8 @@ import typer
 from ingest.mqtt import parse_mqtt_url
 from roadtwin.cli.common import open_database, progress, settings_for_command
 from roadtwin.errors import SettingsError
-from roadtwin.jobs.manifest import write_manifest
 from roadtwin.jobs.replay import FORMATS, STALLED_AFTER_S, replay
+from roadtwin.manifest import write_manifest
 
 app = typer.Typer(add_completion=False)
 

@@ -9,8 +9,8 @@ import typer
 
 from roadtwin.cli.common import open_connection, settings_for_command
 from roadtwin.errors import VerificationError
-from roadtwin.jobs.manifest import read_manifest
 from roadtwin.jobs.verify import VerifyReport, verify
+from roadtwin.manifest import read_manifest
 
 app = typer.Typer(add_completion=False)
 

@@ -1,22 +1,19 @@
 """Recorded events published again through MQTT, no faster than the ingester commits them."""
 
 import gzip
-import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Self
-from uuid import uuid4
+from typing import Any, Protocol
 
 import msgspec
-import paho.mqtt.client as paho
-from paho.mqtt.reasoncodes import ReasonCode
 
 from ingest.formats.chirpstack_v4 import tell_kind
-from ingest.mqtt import BrokerAddress, Session, open_client
-from roadtwin.errors import BrokerRefusedError, BrokerUnavailableError, InputFileError, ReplayError
-from roadtwin.jobs.manifest import Manifest, manifest_of
+from ingest.mqtt import BrokerAddress
+from ingest.publisher import Publisher
+from roadtwin.errors import InputFileError, ReplayError
+from roadtwin.manifest import Manifest, manifest_of
 from roadtwin.storage.database import connect
 from roadtwin.storage.messages import find_payloads, read_accounts, read_last_batch_id
 
@@ -27,7 +24,6 @@ WINDOW = 500
 before it drops messages without telling their publisher."""
 POLL_S = 0.05
 STALLED_AFTER_S = 60.0
-_PUBACK_S = 30.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +84,20 @@ def _recorded_event(path: Path, number: int, line: bytes) -> RecordedEvent:
     return RecordedEvent(f"application/{info.application_id}/device/{info.dev_eui}/event/{kind}", line)
 
 
+class Publication(Protocol):
+    """What is to be published."""
+
+    @property
+    def topic(self) -> str:
+        """MQTT topic."""
+        ...
+
+    @property
+    def payload(self) -> bytes:
+        """What is published under it."""
+        ...
+
+
 def replay(
     path: Path,
     address: BrokerAddress,
@@ -97,31 +107,56 @@ def replay(
     stalled_after_s: float = STALLED_AFTER_S,
     on_progress: Callable[[float], None] | None = None,
 ) -> ReplayResult:
-    """Publish every event of a file at QoS 1 and wait until all are committed.
+    """Publish every event of a file at QoS 1 and wait until all are committed; as `publish_and_wait`.
+
+    Raises InputFileError before anything is published.
+    """
+    total = sum(1 for _ in read_events(path))
+    return publish_and_wait(
+        read_events(path),
+        total,
+        address,
+        database_url,
+        rate_per_s=rate_per_s,
+        stalled_after_s=stalled_after_s,
+        on_progress=on_progress,
+    )
+
+
+def publish_and_wait(
+    publications: Iterable[Publication],
+    total: int,
+    address: BrokerAddress,
+    database_url: str,
+    *,
+    rate_per_s: float | None = None,
+    stalled_after_s: float = STALLED_AFTER_S,
+    on_progress: Callable[[float], None] | None = None,
+) -> ReplayResult:
+    """Publish `total` messages at QoS 1 and wait until an ingester has committed all of them.
 
     `rate_per_s` limits the pace; without it the ingester's own pace is the limit. `on_progress` gets the share done.
     The counts are those of all batches meanwhile: with other traffic on the broker, they are its too.
 
-    Raises InputFileError before anything is published, BrokerUnavailableError, BrokerRefusedError,
-    DatabaseUnavailableError, and ReplayError when nothing is committed for `stalled_after_s`.
+    Raises BrokerUnavailableError, BrokerRefusedError, DatabaseUnavailableError, and ReplayError when nothing is
+    committed for `stalled_after_s`.
     """
-    total = sum(1 for _ in read_events(path))
     with connect(database_url, autocommit=True, application_name="roadtwin replay") as conn:
         base = read_last_batch_id(conn)
 
         def committed() -> int:
             return read_accounts(conn, after_batch_id=base).received
 
-        with _Publisher(address) as publisher:
+        with Publisher(address, name="replay") as publisher:
             payloads: list[bytes] = []
             pace = _Pace(committed, total, stalled_after_s, on_progress)
             began = time.monotonic()
-            for event in read_events(path):
+            for publication in publications:
                 if rate_per_s:
                     time.sleep(max(0.0, began + len(payloads) / rate_per_s - time.monotonic()))
                 pace.wait_for(len(payloads) + 1 - WINDOW)
-                publisher.publish(event.topic, event.payload)
-                payloads.append(event.payload)
+                publisher.publish(publication.topic, publication.payload)
+                payloads.append(publication.payload)
             publisher.wait_for_acknowledgements()
         pace.wait_for(total)
         manifest = manifest_of(payloads)
@@ -176,57 +211,3 @@ def _wait_until_found(conn: Any, manifest: Manifest, stalled_after_s: float) -> 
             raise ReplayError(f"{len(missing)} of the published messages are neither stored nor rejected.")
         digests = missing
         time.sleep(1)
-
-
-class _Publisher:
-    """Publishes at QoS 1 and knows which messages the broker has taken."""
-
-    def __init__(self, address: BrokerAddress) -> None:
-        self._address = address
-        self._outstanding = 0
-        self._refused: str | None = None
-        self._changed = threading.Condition()
-        self._client = open_client(address, Session(f"roadtwin-replay-{uuid4().hex[:8]}"), self._prepare)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._client.disconnect()
-        self._client.loop_stop()
-
-    def _prepare(self, client: paho.Client) -> None:
-        client.on_publish = self._on_publish
-
-    def _on_publish(
-        self, _client: paho.Client, _userdata: Any, _mid: int, reason: ReasonCode, _properties: Any
-    ) -> None:
-        with self._changed:
-            self._outstanding -= 1
-            if reason.is_failure:
-                self._refused = str(reason)
-            self._changed.notify_all()
-
-    def publish(self, topic: str, payload: bytes) -> None:
-        """Publish; the broker's answer is waited for in `wait_for_acknowledgements`."""
-        with self._changed:
-            self._outstanding += 1
-        self._client.publish(topic, payload, qos=1)
-        self._check()
-
-    def wait_for_acknowledgements(self) -> None:
-        """Return when the broker has taken every message.
-
-        Raises BrokerRefusedError if it took one not, BrokerUnavailableError if it does not answer.
-        """
-        with self._changed:
-            answered = self._changed.wait_for(lambda: self._outstanding == 0 or self._refused is not None, _PUBACK_S)
-        self._check()
-        if not answered:
-            raise BrokerUnavailableError(
-                f"The MQTT broker {self._address} left {self._outstanding} messages unacknowledged."
-            )
-
-    def _check(self) -> None:
-        if self._refused is not None:
-            raise BrokerRefusedError(f"The MQTT broker {self._address} refused a message: {self._refused}.")

@@ -6,7 +6,7 @@ from typing import Any
 
 import psycopg
 
-from roadtwin.jobs.manifest import Manifest
+from roadtwin.manifest import Manifest
 from roadtwin.storage.messages import count_rows, find_payloads, read_accounts
 from roadtwin.types import BatchCounts
 

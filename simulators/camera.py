@@ -17,6 +17,8 @@ RECALL_BY_SEVERITY = np.array([0.0, 0.62, 0.80, 0.92])  # index: severity 1 to 3
 OTHER_LANE, POOR_FRAME = 0.35, 0.6
 FALSE_PER_100_M = 0.0075
 """False potholes per 100 m drive, which makes precision about 0.75 at the usual number of open holes."""
+CONFIRMED_FALSE_FACTOR = 0.2
+"""Cameras that pass many times a day report only what several drives agree on: so much of their false potholes stays."""
 _CONFUSERS = 3
 
 
@@ -57,12 +59,12 @@ def recall(severity: NDArray[np.int64], own_lane: NDArray[np.bool_], good: NDArr
 
 
 def false_potholes(
-    world: World, passes: Passes, good: NDArray[np.bool_], time_key: int
+    world: World, passes: Passes, good: NDArray[np.bool_], time_key: int, factor: float = 1.0
 ) -> tuple[NDArray[np.intp], NDArray[np.float64]]:
     """Rows of drives with a false pothole, and its station [m]: lids, patches and shadows, mostly the same ones again."""
     length = world.geometry.section_length_m[passes.section]
     proneness = np.exp(0.8 * world.streams.normal("camera/proneness", passes.section) - 0.32)
-    mean = FALSE_PER_100_M * length / 100 * proneness * np.where(good, 1.0, 1.3)
+    mean = factor * FALSE_PER_100_M * length / 100 * proneness * np.where(good, 1.0, 1.3)
     rows = np.flatnonzero(world.streams.uniform("camera/false", passes.key, time_key) < 1 - np.exp(-mean))
     which = (world.streams.uniform("camera/false", passes.key[rows], time_key, 1) * _CONFUSERS).astype(np.int64)
     station = length[rows] * world.streams.uniform("camera/confuser", passes.section[rows], which)

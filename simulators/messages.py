@@ -81,6 +81,7 @@ class _Feed:
         self._radio, self._buses = LoRaWan(world), additional_buses
         self._day_of_vehicles = lru_cache(maxsize=4)(self._vehicle_day)
         self._day_of_sensors = lru_cache(maxsize=3)(self._sensor_day)
+        self._slot = lru_cache(maxsize=None)(self._slot_us)
         self._circuit = lru_cache(maxsize=4 * (additional_buses + 1))(self._bus_circuit)
 
     # -- sensors ---------------------------------------------------------------------------------------------------
@@ -151,12 +152,17 @@ class _Feed:
                 if start <= message.publish_at < end:
                     yield message
         for bus in range(self._buses):
-            slot_us = self._slot_us(bus)
-            first_circuit = int((start - timedelta(minutes=50)).timestamp() * 1e6) // slot_us - 1
-            for circuit in range(first_circuit, int(end.timestamp() * 1e6) // slot_us + 1):
+            slot_us = self._slot(bus)
+            # A circuit begins at a multiple of its slot, and its last message goes out seconds after its end.
+            first_circuit = (round(start.timestamp() * 1e6) - self._phase_us(bus) - 5_000_000) // slot_us
+            last_circuit = (round(end.timestamp() * 1e6) - self._phase_us(bus)) // slot_us
+            for circuit in range(first_circuit, last_circuit + 1):
                 for message in self._circuit(bus, circuit):
                     if start <= message.publish_at < end:
                         yield message
+
+    def _phase_us(self, bus: int) -> int:
+        return int(self._world.streams.numbers("messages/bus", bus, 0, 1)[0] * 1e9)
 
     def _vehicle_day(self, ordinal: int) -> list[TimedMessage]:
         """All messages of the timetable's vehicles about a local day."""
@@ -183,20 +189,21 @@ class _Feed:
         result = {}
         for key in drives.passes.key[rows].tolist():
             u = self._world.streams.numbers("messages/delay", key, drives.time_key, 3)
-            late_s = 300 + 2100 * u[2] if u[1] < _BUFFERED_SHARE else 0.0
+            late_s = (
+                300 + 2100 * u[2]
+                if u[1] < _BUFFERED_SHARE and not self._truth.observers.timetable.is_additional(key)
+                else 0.0
+            )
             result[f"{drives.time_key}-{key}"] = timedelta(seconds=0.6 + 1.8 * u[0] + late_s)
         return result
 
     def _slot_us(self, bus: int) -> int:
-        """Time between two circuits of an additional bus: its drive and a break."""
-        passes = self._truth.observers.timetable.circuit(bus, bus, 0, 0)
-        length = self._world.geometry.section_length_m[passes.section]
-        # The speed of a day may be 40 % below the usual one (3 σ).
-        drive_s = float((length / self._truth.observers.timetable.usual_bus_speed_mps(passes.section) + 9.0).sum())
-        return int((drive_s * 1.5 + 240.0) * 1e6)
+        """Time between two circuits of an additional bus: its drive, which is always the same, and a short break."""
+        timetable = self._truth.observers.timetable
+        return timetable.duration_us(timetable.circuit(bus, bus, 0, 0)) + 120_000_000
 
     def _bus_circuit(self, bus: int, circuit: int) -> list[TimedMessage]:
-        start_us = circuit * self._slot_us(bus) + int(self._world.streams.numbers("messages/bus", bus, 0, 1)[0] * 1e9)
+        start_us = circuit * self._slot(bus) + self._phase_us(bus)
         start = as_time(start_us)
         day = local_day(self._world, start)
         if day < self._world.epoch:
@@ -204,6 +211,7 @@ class _Feed:
         passes = self._truth.observers.timetable.circuit(bus, bus, start_us, circuit)
         weather = hourly_weather(self._world.streams, start - timedelta(hours=3), start + timedelta(hours=8))
         quality = frame_quality(self._world, passes, weather, circuit)
+        self._truth.day(day + timedelta(days=1))  # a circuit may run past midnight
         clock, holes = self._truth.day(day).clock, self._truth.holes
         count = len(holes)
         open_holes = np.flatnonzero(

@@ -9,7 +9,7 @@ from datetime import date, timedelta
 import numpy as np
 from numpy.typing import NDArray
 
-from simulators.camera import FrameQuality, false_potholes, frame_quality, recall
+from simulators.camera import CONFIRMED_FALSE_FACTOR, FrameQuality, false_potholes, frame_quality, recall
 from simulators.condition import Condition
 from simulators.holes import Holes
 from simulators.traffic import Passes, Timetable
@@ -109,7 +109,9 @@ class Observers:
                 hit, passes.section[row[hit]], holes.station_m[hole[hit]], passes.key[row[hit]], strict=True
             )
         ]
-        rows, stations = false_potholes(self.world, passes, quality.good, time_key)
+        often = len(passes.key) > 0 and self.timetable.is_additional(int(passes.key[0]))
+        factor = CONFIRMED_FALSE_FACTOR if often else 1.0
+        rows, stations = false_potholes(self.world, passes, quality.good, time_key, factor)
         return true + [self._false(passes, int(i), float(at)) for i, at in zip(rows, stations, strict=True)]
 
     def _false(self, passes: Passes, row: int, station_m: float) -> Sighting:

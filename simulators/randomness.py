@@ -139,4 +139,4 @@ class Streams:
     def uuid(self, name: str, *parts: int | str) -> UUID:
         """An id for a thing named by `parts`; the same thing has the same id in every run."""
         text = "/".join([str(self.seed), name, *map(str, parts)])
-        return UUID(bytes=hashlib.blake2b(text.encode(), digest_size=16).digest(), version=5)
+        return UUID(bytes=hashlib.blake2b(text.encode(), digest_size=16).digest(), version=4)

@@ -110,10 +110,14 @@ class Timetable:
         vehicle = self.truck_count + len(self.world.bus_routes) + bus
         return self._drive(_Tour(vehicle, sections, False, 0.0), start_us, circuit, 1 + bus)
 
-    def usual_bus_speed_mps(self, section: NDArray[np.int32]) -> NDArray[np.float64]:
-        """Mean speed of buses on sections, stops included [m/s]."""
-        result: NDArray[np.float64] = self._bus_speed[section]
-        return result
+    def is_additional(self, key: int) -> bool:
+        """Whether a drive, named by its key, is one of an additional bus."""
+        return key >= 4 * len(self._length)
+
+    def duration_us(self, passes: Passes) -> int:
+        """Time from the first start of some drives to the last end [µs]."""
+        end_us = passes.start_us + (self._length[passes.section] / passes.speed_mps * 1e6).astype(np.int64)
+        return int(end_us.max() - passes.start_us.min())
 
     def _drive(self, tour: _Tour, midnight_us: int, time_key: int, series: int) -> Passes:
         sections, count = tour.sections, len(tour.sections)
@@ -127,8 +131,10 @@ class Timetable:
         speed = (self._bus_speed if is_bus else self._truck_speed)[driven]
         # The key holds no place in the tour, so that it survives a change of tours.
         key = (np.int64(series) * 2 + is_bus) * 2 * len(self._length) + 2 * driven.astype(np.int64) + (direction < 0)
-        # Traffic of the day, the same over a tour.
-        speed = speed * float(np.exp(0.12 * self.world.streams.normal("traffic/speed", tour.vehicle, time_key, series)))
+        if series == 0:  # traffic of the day, the same over a tour
+            speed = speed * float(
+                np.exp(0.12 * self.world.streams.normals("traffic/speed", tour.vehicle, time_key, 1)[0])
+            )
         seconds = self._length[driven] / speed + (_TURN_S if not is_bus else 9.0)
         begin = np.concatenate([[0.0], np.cumsum(seconds)[:-1]]) + tour.start_hour * 3600
         start_us = midnight_us + np.round(begin * 1e6).astype(np.int64)

@@ -5,14 +5,19 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-FIT_FRAME_BLUR_MAX = 0.5
+FIT_FRAME_BLUR_MAX = 0.6
 FIT_FRAME_WET_MAX = 0.5
 FIT_FRAME_LIGHT_MIN = 0.3
 """A frame is fit for detection when it is not blurred, wet or dark beyond these; a pass is good when at least half of
 its frames over the segment are. Wet roads hide cracks, and detectors that were trained by day fail in the dark."""
 
 ROUGHNESS_REFERENCE_SPEED_MPS = 10.0
-"""Speed to which vertical acceleration is normalised: that of a refuse truck or bus between stops. [m/s]"""
+"""Speed to which vertical acceleration is normalised: that of a refuse truck or bus between stops. [m/s]
+
+The profile of a road has a displacement spectrum that falls with the square of the spatial frequency (ISO 8608), so
+that the acceleration a linear vehicle feels grows with the square root of its speed: normalised, it is
+``accel_rms_mps2 * sqrt(10 / speed_mps)``.
+"""
 
 ROUGHNESS_SPEED_MIN_MPS = 3.0
 """Slower than this, engine and stops shake the vehicle more than the road does: no roughness. [m/s]"""

@@ -127,7 +127,7 @@ WITH touched AS (
         t.segment_id, t.day, r.event_id, r.observed_at, r.recorded_at, r.origin, r.vehicle_pseudonym, r.pass_id,
         r.blur <= %(blur_max)s AND r.wet <= %(wet_max)s AND r.light >= %(light_min)s AS fit,
         CASE
-            WHEN r.speed_mps >= %(speed_min_mps)s THEN r.accel_rms_mps2 * %(reference_speed_mps)s / r.speed_mps
+            WHEN r.speed_mps >= %(speed_min_mps)s THEN r.accel_rms_mps2 * sqrt(%(reference_speed_mps)s / r.speed_mps)
         END AS roughness_mps2
     FROM touched AS t
     INNER JOIN reading_match AS m

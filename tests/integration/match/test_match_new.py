@@ -101,7 +101,7 @@ def test_a_day_is_rolled_up_by_pass_with_tracked_distresses_counted_once(city, s
         city,
         reading("1", NOW, detections=[("D00", "t1"), ("D40", "t2")], rms=0.4),
         reading("2", NOW + timedelta(seconds=1), detections=[("D00", "t1"), ("D00", None)], rms=0.6),
-        reading("3", NOW + timedelta(hours=3), pass_id="p2", light=0.1, rms=1.0, speed=20.0),  # dark
+        reading("3", NOW + timedelta(hours=3), pass_id="p2", light=0.1, rms=1.0, speed=40.0),  # dark
         reading("4", NOW + timedelta(hours=4), pass_id="p3", speed=1.0),  # too slow for roughness
     )
 

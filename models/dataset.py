@@ -2,9 +2,14 @@
 
 The label of a row at cut t for horizon h is
 
-* 1 if a pothole that was confirmed later on was *first recorded* in (t, t + h];
-* 0 if nobody recorded one although somebody looked (a good camera pass or an inspection, recorded in the window);
+* 1 if a pothole, confirmed by then or later, was *first recorded* in (t, t + h];
+* 0 if none was;
 * NaN if nobody looked: unknown, left out. Never 0.
+
+*Looked* means a good camera pass or an inspection recorded in (t, t + h + `MATURITY_DAYS`]: whoever passes a fortnight
+after a week and records nothing new has seen that week, too. It is asked of ones and zeros alike. Were it asked of
+zeros only, or only within a window shorter than the time between two passes, then a road that is seldom watched would
+keep its ones (reports, repairs) and lose its zeros, and not being watched would look like a danger.
 
 Confirmation takes time: whether a candidate was a hole is settled `MATURITY_DAYS` after its first record. A window must
 end that long before the end of the data, and as long before the next slice of a split begins.
@@ -72,9 +77,12 @@ def make_labels(inputs: CityInputs, cut: Instant, *, horizons_days: Sequence[int
     )
     for column, horizon in enumerate(horizons_days):
         end = cut + days(horizon)
+        settled = end + days(MATURITY_DAYS)
+        looked, hole = np.zeros(count, bool), np.zeros(count, bool)
         for where, recorded_at, counts in looks:
-            labels[where[counts & (recorded_at > cut) & (recorded_at <= end)], column] = 0
-        labels[holes.segment_index[confirmed & (holes.first_recorded_at <= end)], column] = 1
+            looked[where[counts & (recorded_at > cut) & (recorded_at <= settled)]] = True
+        hole[holes.segment_index[confirmed & (holes.first_recorded_at <= end)]] = True
+        labels[looked, column] = hole[looked]
     return labels
 
 

@@ -79,7 +79,9 @@ def _reason(feature: Feature, value: float, contribution: float) -> Reason:
         text_de, text_en, known = f"{feature.label_de}: unbekannt", f"{feature.label_en}: unknown", None
     else:
         words_de, words_en = _value_words(feature, value)
-        text_de, text_en = feature.text_de.format(value=words_de), feature.text_en.format(value=words_en)
+        one = words_en == "1"
+        text_de = (feature.one_de if one else None) or feature.text_de.format(value=words_de)
+        text_en = (feature.one_en if one else None) or feature.text_en.format(value=words_en)
         known = value
     return Reason(feature.name, known, contribution, factor, f"{text_de}: {factor_de}", f"{text_en}: {factor_en}")
 

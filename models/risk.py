@@ -46,8 +46,9 @@ class RiskModel(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no typ
         Horizons in rising order. [d]
     monotone : sequence of int, optional
         +1, −1 or 0 for each feature; None: no constraint.
-    learning_rate, max_iter, max_leaf_nodes, l2_regularization
-        As in `HistGradientBoostingClassifier`.
+    learning_rate, max_iter, max_leaf_nodes, max_features, l2_regularization
+        As in `HistGradientBoostingClassifier`. Each split chooses among a fifth of the features: weather features go
+        together, and the few winters of a record must not all be laid on the first of them.
     min_leaf_share : float
         Least share of the training rows in a leaf. Weather is shared by the whole city: a leaf smaller than a few cut
         dates would learn single dates, of which a few years hold no more than some hundred.
@@ -70,8 +71,9 @@ class RiskModel(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no typ
         *,
         monotone: Sequence[int] | None = None,
         learning_rate: float = 0.08,
-        max_iter: int = 120,
+        max_iter: int = 100,
         max_leaf_nodes: int = 5,
+        max_features: float = 0.2,
         min_leaf_share: float = 0.02,
         l2_regularization: float = 5.0,
         random_state: int = 0,
@@ -81,6 +83,7 @@ class RiskModel(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no typ
         self.learning_rate = learning_rate
         self.max_iter = max_iter
         self.max_leaf_nodes = max_leaf_nodes
+        self.max_features = max_features
         self.min_leaf_share = min_leaf_share
         self.l2_regularization = l2_regularization
         self.random_state = random_state
@@ -171,6 +174,7 @@ class RiskModel(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no typ
             learning_rate=self.learning_rate,
             max_iter=self.max_iter,
             max_leaf_nodes=self.max_leaf_nodes,
+            max_features=self.max_features,
             min_samples_leaf=max(20, round(self.min_leaf_share * row_count)),
             l2_regularization=self.l2_regularization,
             interaction_cst="no_interactions",

@@ -12,7 +12,8 @@ GROUPS: tuple[Group, ...] = ("weather", "wear", "memory", "camera")
 class Feature:
     """One feature. NaN is *unknown*; `monotone` +1/−1: physics lets the risk only rise/fall with it, 0: either.
 
-    `text_de`, `text_en` say the value in a reason; `{value}` is filled with `decimals` decimals.
+    `text_de`, `text_en` say the value in a reason; `{value}` is filled with `decimals` decimals. `one_de`, `one_en`
+    stand in their place where grammar wants the singular.
     """
 
     name: str
@@ -24,6 +25,8 @@ class Feature:
     text_de: str
     text_en: str
     decimals: int = 0
+    one_de: str | None = None
+    one_en: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,16 +64,19 @@ FEATURE_SET = FeatureSet(
             "freeze_thaw_7d", "weather", "d", 1,
             "Frost-Tau-Wechsel (7 Tage)", "Freeze–thaw cycles (7 days)",
             "{value} Frost-Tau-Wechsel in 7 Tagen", "{value} freeze–thaw cycles in 7 days",
+            one_de="1 Frost-Tau-Wechsel in 7 Tagen", one_en="1 freeze–thaw cycle in 7 days",
         ),
         Feature(
             "freeze_thaw_30d", "weather", "d", 1,
             "Frost-Tau-Wechsel (30 Tage)", "Freeze–thaw cycles (30 days)",
             "{value} Frost-Tau-Wechsel in 30 Tagen", "{value} freeze–thaw cycles in 30 days",
+            one_de="1 Frost-Tau-Wechsel in 30 Tagen", one_en="1 freeze–thaw cycle in 30 days",
         ),
         Feature(
             "freeze_thaw_90d", "weather", "d", 1,
             "Frost-Tau-Wechsel (90 Tage)", "Freeze–thaw cycles (90 days)",
             "{value} Frost-Tau-Wechsel in 90 Tagen", "{value} freeze–thaw cycles in 90 days",
+            one_de="1 Frost-Tau-Wechsel in 90 Tagen", one_en="1 freeze–thaw cycle in 90 days",
         ),
         Feature(
             "frost_index_30d_cd", "weather", "°C·d", 1,
@@ -91,6 +97,7 @@ FEATURE_SET = FeatureSet(
             "days_since_thaw", "weather", "d", 0,
             "Tage seit Beginn des Tauens", "Days since the thaw began",
             "Tauen seit {value} Tagen", "thawing for {value} days",
+            one_de="Tauen seit 1 Tag", one_en="thawing for 1 day",
         ),
         Feature(
             "rain_3d_mm", "weather", "mm", 1,
@@ -132,16 +139,18 @@ FEATURE_SET = FeatureSet(
             "wearing_course_age_years", "wear", "a", 1,
             "Alter der Deckschicht", "Age of the wearing course",
             "Deckschicht {value} Jahre alt", "wearing course {value} years old",
+            one_de="Deckschicht 1 Jahr alt", one_en="wearing course 1 year old",
         ),
         Feature(
             "pavement_class", "wear", "1", 0,
             "Belastungsklasse (Rang, Bk0,3 = 0)", "Pavement class (rank, Bk0.3 = 0)",
-            "Belastungsklasse Rang {value}", "pavement class of rank {value}",
+            "Belastungsklasse {value}", "pavement class {value}",
         ),
         Feature(
             "heavy_vehicles_per_day", "wear", "1/d", 1,
             "Schwerverkehr", "Heavy vehicles",
             "{value} Schwerfahrzeuge am Tag", "{value} heavy vehicles a day",
+            one_de="1 Schwerfahrzeug am Tag", one_en="1 heavy vehicle a day",
         ),
         Feature(
             "bus_route", "wear", "1", 1,
@@ -188,11 +197,13 @@ FEATURE_SET = FeatureSet(
             "potholes_30d", "memory", "1", 1,
             "Schlaglöcher hier (30 Tage)", "Potholes here (30 days)",
             "{value} Schlaglöcher hier in 30 Tagen", "{value} potholes here in 30 days",
+            one_de="1 Schlagloch hier in 30 Tagen", one_en="1 pothole here in 30 days",
         ),
         Feature(
             "potholes_90d", "memory", "1", 1,
             "Schlaglöcher hier (90 Tage)", "Potholes here (90 days)",
             "{value} Schlaglöcher hier in 90 Tagen", "{value} potholes here in 90 days",
+            one_de="1 Schlagloch hier in 90 Tagen", one_en="1 pothole here in 90 days",
         ),
         Feature(
             "potholes_365d_relative", "memory", "1", 1,
@@ -218,21 +229,25 @@ FEATURE_SET = FeatureSet(
             "potholes_open", "memory", "1", 0,
             "Offene Schlaglöcher hier", "Open potholes here",
             "{value} offene Schlaglöcher hier", "{value} open potholes here",
+            one_de="1 offenes Schlagloch hier", one_en="1 open pothole here",
         ),
         Feature(
             "days_since_pothole", "memory", "d", -1,
             "Tage seit dem letzten Schlagloch hier", "Days since the last pothole here",
             "letztes Schlagloch hier vor {value} Tagen", "last pothole here {value} days ago",
+            one_de="letztes Schlagloch hier vor 1 Tag", one_en="last pothole here 1 day ago",
         ),
         Feature(
-            "repairs_365d", "memory", "1", 0,
-            "Reparaturen hier (365 Tage)", "Repairs here (365 days)",
-            "{value} Reparaturen hier in 365 Tagen", "{value} repairs here in 365 days",
+            "repairs_90d", "memory", "1", 0,
+            "Reparaturen hier (90 Tage)", "Repairs here (90 days)",
+            "{value} Reparaturen hier in 90 Tagen", "{value} repairs here in 90 days",
+            one_de="1 Reparatur hier in 90 Tagen", one_en="1 repair here in 90 days",
         ),
         Feature(
             "days_since_repair", "memory", "d", 0,
             "Tage seit der letzten Reparatur hier", "Days since the last repair here",
             "letzte Reparatur hier vor {value} Tagen", "last repair here {value} days ago",
+            one_de="letzte Reparatur hier vor 1 Tag", one_en="last repair here 1 day ago",
         ),
         # camera: what was seen, and how much was looked
         Feature(
@@ -254,16 +269,19 @@ FEATURE_SET = FeatureSet(
             "good_passes_28d", "camera", "1", 0,
             "Gute Befahrungen (28 Tage)", "Good passes (28 days)",
             "{value} gute Befahrungen in 28 Tagen", "{value} good passes in 28 days",
+            one_de="1 gute Befahrung in 28 Tagen", one_en="1 good pass in 28 days",
         ),
         Feature(
             "good_passes_90d", "camera", "1", 0,
             "Gute Befahrungen (90 Tage)", "Good passes (90 days)",
             "{value} gute Befahrungen in 90 Tagen", "{value} good passes in 90 days",
+            one_de="1 gute Befahrung in 90 Tagen", one_en="1 good pass in 90 days",
         ),
         Feature(
             "last_seen_days", "camera", "d", 0,
             "Tage seit der letzten Sichtung", "Days since last seen",
             "zuletzt vor {value} Tagen gesehen", "last seen {value} days ago",
+            one_de="zuletzt vor 1 Tag gesehen", one_en="last seen 1 day ago",
         ),
     ),
 )  # fmt: skip

@@ -179,8 +179,8 @@ class FeatureBuilder:
             ),
             "potholes_open": count_by_segment(where, known & ~(holes.closed_at <= as_of), count),
             "days_since_pothole": days_since(newest_by_segment(where, first, known, count), as_of),
-            "repairs_365d": count_by_segment(
-                repairs.segment_index, patched & (repairs.recorded_at > as_of - np.timedelta64(365, "D")), count
+            "repairs_90d": count_by_segment(
+                repairs.segment_index, patched & (repairs.recorded_at > as_of - np.timedelta64(90, "D")), count
             ),
             "days_since_repair": days_since(
                 newest_by_segment(repairs.segment_index, repairs.observed_at, patched, count), as_of

@@ -79,7 +79,8 @@ COPY (
 -- name: copy_segment_days
 COPY (
     SELECT
-        recorded_at, segment_id, day, good_passes, longitudinal_cracks + transverse_cracks, alligator_cracks::integer,
+        recorded_at, segment_id, day, good_passes, longitudinal_cracks::integer + transverse_cracks,
+        alligator_cracks::integer,
         coalesce(roughness_mps2, 'NaN')
     FROM segment_day
     WHERE recorded_at <= %(now)s

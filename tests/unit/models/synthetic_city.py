@@ -144,8 +144,10 @@ def _observe(
         station = float(segments.from_station_m[segment] + rng.uniform(0, 100))
         repaired = day + 4 + rng.exponential(8.0)
         passes = np.arange(day + (segment - day) % 7, min(repaired, days), 7)
-        for pass_day in passes[rng.random(passes.size) < 0.8].tolist():
-            rows.append((pass_day + 0.4, pass_day + 1.0, 1, segment, station + rng.normal(0, 1.0), 1.5, int(pass_day)))
+        rows.extend(
+            (pass_day + 0.4, pass_day + 1.0, 1, segment, station + rng.normal(0, 1.0), 1.5, int(pass_day))
+            for pass_day in passes[rng.random(passes.size) < 0.8].tolist()
+        )
         if rng.random() < 0.3:
             rows.append((day + 0.5, day + 0.6, 3, segment, station + rng.normal(0, 1.5), 2.0, -1))
         rows.append((repaired, repaired + 0.2, 4, segment, station, 1.0, -1))

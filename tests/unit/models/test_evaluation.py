@@ -1,0 +1,65 @@
+"""Splits: what is held out is not learned from, and the leakage gap can be seen."""
+
+import numpy as np
+import pytest
+
+from models.dataset import spatial_blocks
+from models.evaluation import SPLIT_KINDS, evaluate_split, folds_of, plain, season_of
+from models.features import FEATURE_SET
+from models.risk import RiskModel
+
+
+def keys(rows) -> set[tuple[int, str]]:
+    return set(zip(rows.segment_index.tolist(), rows.cut.astype(str).tolist(), strict=True))
+
+
+@pytest.fixture(scope="module")
+def block(city):
+    return spatial_blocks(city.inputs.segments.positions_m())
+
+
+@pytest.mark.parametrize("kind", SPLIT_KINDS)
+def test_test_rows_are_never_learned_from(trained, block, kind):
+    for train, calibrate, test in folds_of(kind, trained.rows, trained.test, trained.split, block, folds=3, seed=1):
+        assert not keys(test) & (keys(train) | keys(calibrate))
+        assert not keys(train) & keys(calibrate)
+
+
+@pytest.mark.parametrize("kind", ["spatial", "spatio-temporal"])
+def test_splits_in_space_hold_out_whole_blocks_and_all_of_them_once(trained, block, kind):
+    folds = folds_of(kind, trained.rows, trained.test, trained.split, block, folds=3, seed=1)
+
+    for train, calibrate, test in folds:
+        assert not set(block[test.segment_index]) & set(block[np.r_[train.segment_index, calibrate.segment_index]])
+    assert sum(len(test) for _, _, test in folds) == len(trained.test)
+
+
+@pytest.mark.parametrize("kind", ["temporal", "spatio-temporal"])
+def test_splits_in_time_learn_only_from_what_was_settled_before_the_test(trained, block, kind):
+    for train, calibrate, test in folds_of(kind, trained.rows, trained.test, trained.split, block, folds=3, seed=1):
+        assert train.cut.max() < calibrate.cut.max() < trained.split.test_from <= test.cut.min()
+
+
+def test_the_model_beats_climatology_and_the_report_is_plain_json(trained, block, city):
+    result = evaluate_split(
+        "temporal", trained.rows, trained.test, trained.split, block,
+        lambda: RiskModel(monotone=FEATURE_SET.monotone), capacity=10, districts=city.inputs.segments.districts,
+    )  # fmt: skip
+    month = result.horizons[1]
+
+    assert month.model.roc_auc > month.baselines["climatology"].roc_auc
+    assert month.model.brier_skill > month.baselines["climatology"].brier_skill
+    assert 0.5 < month.model.predicted_over_observed < 2
+    assert month.model.at_capacity.lift > 1
+    assert sum(balance.rows for balance in month.by_season.values()) == month.model.rows
+    assert result.as_json()["horizons"][1]["model"]["rows"] == month.model.rows
+
+
+def test_plain_turns_nan_into_none():
+    assert plain({"a": [float("nan"), 1.23456789, 2, "x"]}) == {"a": [None, 1.23457, 2, "x"]}
+
+
+def test_seasons_are_meteorological():
+    months = np.arange("2026-01", "2027-01", dtype="datetime64[M]").astype("datetime64[us]")
+
+    assert season_of(months).tolist() == [0, 0, 1, 1, 1, 2, 2, 2, 3, 3, 3, 0]

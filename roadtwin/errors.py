@@ -88,7 +88,7 @@ class DemoError(RoadtwinError):
 
 
 class ApiKeyRequiredError(NotAuthorisedError):
-    """An API key is needed (header `Authorization: Bearer …` or `X-API-Key`), and the one given is missing or unknown."""
+    """An API key is needed (`Authorization: Bearer …` or `X-API-Key`); the one given is missing or unknown."""
 
 
 class RoleRequiredError(NotAuthorisedError):

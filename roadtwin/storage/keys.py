@@ -54,6 +54,11 @@ def list_keys(conn: psycopg.Connection[Any]) -> list[ApiKey]:
     return [ApiKey(*row) for row in conn.execute(_SQL["list_keys"])]
 
 
+def is_valid_key(conn: psycopg.Connection[Any], key: str) -> bool:
+    """Whether this database knows the key and it was not revoked."""
+    return conn.execute(_SQL["find_valid_key"], {"key_sha256": hash_key(key)}).fetchone() is not None
+
+
 def revoke_key(conn: psycopg.Connection[Any], name: str, *, now: datetime, actor: str) -> None:
     """Make a key useless from now on and note it in the audit log. The caller commits.
 

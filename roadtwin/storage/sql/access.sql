@@ -8,6 +8,10 @@ SELECT name, role, created_at, revoked_at
 FROM api_key
 ORDER BY name;
 
+-- name: find_valid_key
+SELECT role FROM api_key
+WHERE key_sha256 = %(key_sha256)s AND revoked_at IS NULL;
+
 -- name: revoke_key
 UPDATE api_key SET revoked_at = %(now)s
 WHERE name = %(name)s AND revoked_at IS NULL;

@@ -18,7 +18,7 @@ OTHER_LANE, POOR_FRAME = 0.35, 0.6
 FALSE_PER_100_M = 0.0075
 """False potholes per 100 m drive, which makes precision about 0.75 at the usual number of open holes."""
 CONFIRMED_FALSE_FACTOR = 0.2
-"""Cameras that pass many times a day report only what several drives agree on: so much of their false potholes stays."""
+"""Cameras that pass many times a day report what several drives agree on: this share of their false potholes stays."""
 _CONFUSERS = 3
 
 
@@ -37,7 +37,7 @@ class FrameQuality:
 
 
 def frame_quality(world: World, passes: Passes, weather: HourlyWeather, time_key: int) -> FrameQuality:
-    """Quality of the frames of each drive, from the weather of its hour; `weather` covers the day and an hour before."""
+    """Quality of the frames of each drive, from the weather of its hour, which `weather` has to cover."""
     first_us = weather.ends_at[0].astype(np.int64)
     hour = np.clip((passes.start_us - first_us) // 3_600_000_000 + 1, 0, len(weather.ends_at) - 1)
     before = np.maximum(hour - 1, 0)
@@ -61,7 +61,7 @@ def recall(severity: NDArray[np.int64], own_lane: NDArray[np.bool_], good: NDArr
 def false_potholes(
     world: World, passes: Passes, good: NDArray[np.bool_], time_key: int, factor: float = 1.0
 ) -> tuple[NDArray[np.intp], NDArray[np.float64]]:
-    """Rows of drives with a false pothole, and its station [m]: lids, patches and shadows, mostly the same ones again."""
+    """Rows of drives with a false pothole, and its station [m]: lids, patches, shadows, mostly the same ones again."""
     length = world.geometry.section_length_m[passes.section]
     proneness = np.exp(0.8 * world.streams.normal("camera/proneness", passes.section) - 0.32)
     mean = factor * FALSE_PER_100_M * length / 100 * proneness * np.where(good, 1.0, 1.3)

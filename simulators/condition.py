@@ -156,7 +156,7 @@ class Condition:
 
     @lru_cache(maxsize=512)  # noqa: B019
     def multiplier(self, year: int, month: int) -> NDArray[np.float64]:
-        """Relative hazard of each segment, weather and patches apart: the recorded drivers, frailty and the hidden one."""
+        """Relative hazard of each segment, weather and patches apart: recorded drivers, frailty, the hidden one."""
         effect, crack = self._effect, self.crack_pct(year, month)
         age = self.course_age_years(year, month)
         passes_million = 365 * np.minimum(year - self._built, 60) * self.heavy * 3.3 * 0.23 * 0.5 * 1.4 / 1e6
@@ -171,4 +171,5 @@ class Condition:
     @cached_property
     def heavy_rank(self) -> NDArray[np.float64]:
         """Load in a thaw, 0 (no heavy vehicles) to 1 (600 a day and more)."""
-        return np.clip(np.log1p(self.heavy) / np.log1p(600.0), 0.0, 1.0)
+        result: NDArray[np.float64] = np.clip(np.log1p(self.heavy) / np.log1p(600.0), 0.0, 1.0)
+        return result

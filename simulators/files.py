@@ -12,10 +12,10 @@ import numpy as np
 
 from roadtwin.errors import SimulationError
 from simulators.history import live_records
+from simulators.holes import STILL_OPEN_US
 from simulators.messages import messages
 from simulators.readings import as_time
 from simulators.truth import local_day, truth_of
-from simulators.holes import STILL_OPEN_US
 from simulators.world import World
 
 

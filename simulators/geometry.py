@@ -55,4 +55,5 @@ class RoadGeometry:
         """Index of the segment that a station belongs to."""
         share = station_m / self.section_length_m[section]
         number = np.minimum((share * self.segment_count[section]).astype(np.int32), self.segment_count[section] - 1)
-        return (self.first_segment[section] + np.maximum(number, 0)).astype(np.int32)
+        result: NDArray[np.int32] = (self.first_segment[section] + np.maximum(number, 0)).astype(np.int32)
+        return result

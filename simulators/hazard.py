@@ -38,7 +38,7 @@ class WeatherResponse:
 
 @lru_cache(maxsize=24)
 def weather_response(streams: Streams, year: int) -> WeatherResponse:
-    """How the weather of a year acts: freeze-thaw cycles where the base is wet, rain soaking in, cold, thaw weakness."""
+    """How a year's weather acts: freeze-thaw cycles where the base is wet, rain soaking in, cold, thaw weakness."""
     before, now = pavement_year(streams, year - 1), pavement_year(streams, year)
     lead = 30
     cycles = np.concatenate([before.freeze_thaw_cycles[-lead:], now.freeze_thaw_cycles]).astype(float)

@@ -113,12 +113,12 @@ class _Collector:
         self._pseudonyms = pseudonyms
 
     def chunk(self, start: datetime, end: datetime) -> HistoryChunk:
-        rows, readings = _Rows(), []
+        rows = _Rows()
+        readings: list[VehicleReading] = []
         for events in self._days(start, end):
             drives = Drives.of_day(events)
-            for reading in self._cameras.with_potholes(drives, self._pseudonyms):
-                if start < reading.observed_at <= end:
-                    readings.append(reading)
+            seen = self._cameras.with_potholes(drives, self._pseudonyms)
+            readings.extend(reading for reading in seen if start < reading.observed_at <= end)
             _, day_end_us = self._world.day_bounds_us(events.day)
             if _us(start) < day_end_us <= _us(end):
                 self._add_segment_days(rows, events, drives, day_end_us)

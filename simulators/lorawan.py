@@ -119,7 +119,7 @@ class LoRaWan:
         has_gps = any(r.gateway.has_gnss_clock for r in heard)
         event = {
             "deduplicationId": str(dedup),
-            "time": _nanos(at_us, extra % 1000 if has_gps else 0) if has_gps else rx_info[0]["nsTime"],
+            "time": _nanos(at_us, extra % 1000) if has_gps else rx_info[0]["nsTime"],
             "deviceInfo": self._device_info(device),
             "devAddr": self.dev_addr(device, session),
             "adr": True,
@@ -167,9 +167,7 @@ class LoRaWan:
             "time": _nanos(at_us, 0),
             "deviceInfo": self._device_info(device),
             "devAddr": self.dev_addr(device, session),
-            "relayRxInfo": None,
         }
-        del event["relayRxInfo"]  # an absent message is left out, never null
         return self._chirpstack_topic(device, "join"), msgspec.json.encode(event)
 
     def chirpstack_status(self, device: Device, index: int, at_us: int, battery_v: float) -> tuple[str, bytes]:
@@ -319,4 +317,4 @@ def _airtime_s(size: int, sf: int) -> float:
     symbol = 2**sf / 125_000
     low_rate = 1 if sf >= 11 else 0
     symbols = 8 + max(-(-(8 * size - 4 * sf + 44) // (4 * (sf - 2 * low_rate))) * 5, 0)
-    return (12.25 + symbols) * symbol
+    return (12.25 + symbols) * float(symbol)

@@ -229,7 +229,7 @@ def _at(us: int, topic: str, payload: bytes) -> TimedMessage:
 
 
 def wire_reading(reading: VehicleReading) -> dict[str, Any]:
-    """The object that a camera box publishes for a reading (`roadtwin.records.vehicle`); the vehicle is in the topic."""
+    """The object that a camera box publishes for a reading (`roadtwin.records.vehicle`); the topic has the vehicle."""
     wire: dict[str, Any] = {
         "event_id": reading.event_id,
         "schema_version": 1,

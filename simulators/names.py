@@ -1,4 +1,4 @@
-"""Made-up names of streets and districts. None is meant to be a real place; all are formed as German towns form theirs."""
+"""Made-up names of streets and districts: none is meant to be a real place, all are formed as German towns do it."""
 
 from collections.abc import Iterator
 
@@ -27,7 +27,8 @@ _FIRST = (
 _MAIN_LAST = ("straße", "straße", "straße", "allee", "damm", "ring")
 _COLLECTOR_LAST = ("straße", "straße", "weg", "allee", "wall")
 _RESIDENTIAL_LAST = (
-    "straße", "straße", "weg", "weg", "gasse", "kamp", "höhe", "grund", "hof", "pfad", "stieg", "winkel", "bogen", "feld",
+    "straße", "straße", "weg", "weg", "gasse", "kamp", "höhe", "grund", "hof", "pfad", "stieg", "winkel", "bogen",
+    "feld",
 )  # fmt: skip
 _TOWNS = (
     "Altenlohe", "Bergkamper", "Brinkumer", "Dörnscheider", "Emscherauer", "Fahrenbrucher", "Grevelinger", "Haardter",

@@ -137,7 +137,7 @@ class Observers:
     def inspect(
         self, day: date, begin_us: int, holes: Holes, open_holes: NDArray[np.int64], clock: float
     ) -> tuple[list[Visit], dict[int, list[Finding]]]:
-        """Segments walked on a day (main roads weekly, others every four weeks, Monday to Friday) and what was found."""
+        """Segments walked on a day (main roads weekly, others every four weeks, not at weekends) and what was found."""
         weekday, week, ordinal = day.weekday(), (day.toordinal() - 1) // 7, day.toordinal()
         if weekday > 4:
             return [], {}
@@ -201,4 +201,5 @@ def _ranges(first: NDArray[np.intp], last: NDArray[np.intp]) -> NDArray[np.intp]
     if not count.sum():
         return np.zeros(0, np.intp)
     before = np.repeat(np.cumsum(count) - count, count)
-    return np.arange(count.sum()) - before + np.repeat(first, count)
+    result: NDArray[np.intp] = np.arange(count.sum()) - before + np.repeat(first, count)
+    return result

@@ -7,8 +7,9 @@ mean surface coefficient, so that the step matrix is constant; the wind of the h
 
 References
 ----------
-.. [1] M. I. Gui, P. E. Phelan, K. E. Kaloush, and J. S. Golden, "Impact of pavement thermophysical properties on surface
-   temperatures," J. Mater. Civ. Eng., vol. 19, no. 8, pp. 683-690, 2007, doi:10.1061/(ASCE)0899-1561(2007)19:8(683).
+.. [1] M. I. Gui, P. E. Phelan, K. E. Kaloush, and J. S. Golden, "Impact of pavement thermophysical properties on
+   surface temperatures," J. Mater. Civ. Eng., vol. 19, no. 8, pp. 683-690, 2007,
+   doi:10.1061/(ASCE)0899-1561(2007)19:8(683).
 .. [2] FHWA-HRT-08-057, "Long-Term Pavement Performance: freeze-thaw," chapter 4: depression and the 0 °C isotherm.
 .. [3] CRREL 96-14: critical weakness after a thawing index of about 16 °C·d.
 """

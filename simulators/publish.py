@@ -46,7 +46,7 @@ class Pacing:
 
 @dataclass(frozen=True, slots=True)
 class Published:
-    """What became of a feed. `payload_sha256` of the confirmed messages, in the order of publication, when asked for."""
+    """What became of a feed; `payload_sha256` of the confirmed messages, in order of publication, when asked for."""
 
     published: int
     confirmed: int
@@ -112,7 +112,8 @@ class Publisher:
                 last, deadline = self.confirmed, time.monotonic() + timeout_s
             if self._waiting and time.monotonic() > deadline:
                 raise BrokerUnavailableError(
-                    f"The MQTT broker {self._address} left {len(self._waiting)} of {self.published} messages unconfirmed."
+                    f"The MQTT broker {self._address} left {len(self._waiting)} of {self.published} messages "
+                    "unconfirmed."
                 )
             self._wake.wait(0.05)
             self._wake.clear()

@@ -221,12 +221,12 @@ class Cameras:
         lon, lat, heading, accuracy = self._positions(drives, row, bin_no, section, station)
         names = {int(v): self.truth.observers.timetable.vehicle_name(int(v)) for v in np.unique(passes.vehicle[row])}
         columns = zip(
-            row.tolist(), bin_no.tolist(), time_us.tolist(), lon.tolist(), lat.tolist(), heading.tolist(),
+            bin_no.tolist(), time_us.tolist(), lon.tolist(), lat.tolist(), heading.tolist(),
             accuracy.tolist(), passes.vehicle[row].tolist(), passes.key[row].tolist(), passes.speed_mps[row].tolist(),
             quality.blur[row].tolist(), quality.wet[row].tolist(), quality.light[row].tolist(), strict=True,
         )  # fmt: skip
         readings: list[VehicleReading] = []
-        for i, (r, b, us, x, y, course, error_m, vehicle, key, speed, blur, wet, light) in enumerate(columns):
+        for i, (b, us, x, y, course, error_m, vehicle, key, speed, blur, wet, light) in enumerate(columns):
             at, name = as_time(us), names[vehicle]
             shake = None if shaking is None else float(shaking[i])
             readings.append(
@@ -244,7 +244,7 @@ class Cameras:
                     blur=blur,
                     wet=wet,
                     light=light,
-                    detections=self._detections(drives, r, key * 4096 + b, sightings[i], cracks.get(i, [])),
+                    detections=self._detections(drives, key * 4096 + b, sightings[i], cracks.get(i, [])),
                     accel_rms_mps2=None if shake is None else round(shake, 3),
                     accel_peak_mps2=None if shake is None else round(shake * (3.4 + 4.0 * len(sightings[i])), 3),
                     sample_rate_hz=None if shake is None else 100.0,
@@ -286,7 +286,7 @@ class Cameras:
         return lon, lat, (heading + 2.5 * ndtri(report[2])) % 360.0, accuracy
 
     def _detections(
-        self, drives: Drives, row: int, key: int, sightings: list[Sighting], cracks: list[str]
+        self, drives: Drives, key: int, sightings: list[Sighting], cracks: list[str]
     ) -> tuple[Detection, ...]:
         if not sightings and not cracks:
             return ()

@@ -233,7 +233,7 @@ class Registers:
                 )
 
     def _surveys(self, year: int) -> Iterator[Survey]:
-        """Every section once in four years: main roads first, then collectors, then the two halves of the side roads."""
+        """Every section once in four years: main roads first, then collectors, then the halves of the side roads."""
         turn = (year - self.world.epoch.year) % SURVEY_EVERY_YEARS
         for index, segment in enumerate(self.world.segments):
             half = 2 + segment.section_index % 2

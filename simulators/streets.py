@@ -9,6 +9,7 @@ import heapq
 import math
 from collections import defaultdict
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 import numpy as np
 from shapely import LineString, Point, Polygon
@@ -239,7 +240,7 @@ class StreetPlan:
     def _bent(self, points: list[tuple[float, float]], bend: float, *, ends_fixed: bool = False) -> LineString:
         """A smooth line through the points that leaves the straight one by about `bend` of its length."""
         out: list[tuple[float, float]] = [points[0]]
-        for a, b in zip(points, points[1:], strict=False):
+        for a, b in pairwise(points):
             length = math.dist(a, b)
             share = np.linspace(0, 1, max(3, min(60, int(length / 45))))[1:]
             amplitudes = self._rng.normal(0, bend, 3) / np.array([1.0, 1.6, 2.6])
@@ -287,9 +288,7 @@ class StreetPlan:
         result: list[tuple[Street, LineString]] = []
         for street in self.streets:
             stations = self._junction_stations(street.line)
-            result.extend(
-                (street, substring(street.line, start, end)) for start, end in zip(stations, stations[1:], strict=False)
-            )
+            result.extend((street, substring(street.line, start, end)) for start, end in pairwise(stations))
         return result
 
     def _junction_stations(self, line: LineString) -> list[float]:
@@ -306,7 +305,7 @@ class StreetPlan:
                 stations.append(station)
         if len(stations) > 2 and stations[-1] - stations[-2] < 60:
             del stations[-2]
-        long = [(a, b, math.ceil((b - a) / 600)) for a, b in zip(stations, stations[1:], strict=False)]
+        long = [(a, b, math.ceil((b - a) / 600)) for a, b in pairwise(stations)]
         return [0.0] + [a + (b - a) * (i + 1) / parts for a, b, parts in long for i in range(parts)]
 
 

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from scipy.special import ndtri, pdtr
 
 from roadtwin.errors import SimulationError
+from simulators.camera import FrameQuality
 from simulators.condition import Condition, Renewal
 from simulators.hazard import PATCH_EFFECT, PATCH_LIMIT, SPIN_UP_DAYS, Hazard
 from simulators.holes import STILL_OPEN_US, Holes
@@ -22,7 +23,6 @@ from simulators.observers import Finding, Observers, Sighting, Visit
 from simulators.pavement import WET_SATURATION, pavement_year, year_offset_days
 from simulators.repairs import Crews, Work
 from simulators.traffic import Passes
-from simulators.camera import FrameQuality
 from simulators.weather import weather_year_of
 from simulators.world import World
 

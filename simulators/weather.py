@@ -94,7 +94,7 @@ def weather_year(streams: Streams, year: int) -> HourlyWeather:
     daily_rain = _daily_rain(streams, days, month, wetness)
     cloud = _daily_cloud(streams, days, wetness, season)
     mean = _daily_temperature(streams, days, wetness, season)
-    hours = (np.arange(count * 24) + 0.5) / 24.0  # middle of each hour, days since begin
+    hours = np.arange(0.5, count * 24) / 24.0  # middle of each hour, days since begin
     cloud_h = np.clip(
         np.interp(hours, np.arange(count + 2) - 0.5, cloud) + 0.12 * _hour_noise(streams, "cloud", days, 3), 0, 1
     )
@@ -209,7 +209,8 @@ def _hourly_rain(streams: Streams, days: NDArray[np.int64], daily_mm: NDArray[np
     noise = _hour_noise(streams, "rain", days, 4).reshape(-1, 24)
     weight = np.clip(noise - np.quantile(noise, 0.68, axis=1, keepdims=True), 0, None) ** 1.4
     total = weight.sum(axis=1, keepdims=True)
-    return (weight / total * daily_mm[1:-1, None]).ravel()
+    result: NDArray[np.float64] = (weight / total * daily_mm[1:-1, None]).ravel()
+    return result
 
 
 def _radiation(days: NDArray[np.int64], cloud: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -223,11 +224,12 @@ def _radiation(days: NDArray[np.int64], cloud: NDArray[np.float64]) -> NDArray[n
         np.pi * (hour - 12) / 12
     )
     clear = np.maximum(910.0 * sine - 30.0, 0.0)
-    return clear * (1 - 0.75 * cloud**3.4)
+    result: NDArray[np.float64] = clear * (1 - 0.75 * cloud**3.4)
+    return result
 
 
 def saturation_pressure_hpa(temp_c: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Saturation vapour pressure over water, Magnus form (doi:10.1175/1520-0450(1996)035<0601:IMFAOS>2.0.CO;2). [hPa]"""
+    """Saturation vapour pressure over water [hPa]: doi:10.1175/1520-0450(1996)035<0601:IMFAOS>2.0.CO;2."""
     return 6.1094 * np.exp(17.625 * temp_c / (243.04 + temp_c))
 
 

@@ -96,7 +96,7 @@ def build_world(
     SimulationError
         If an argument is outside its range; says what was got and expected.
     """
-    if isinstance(seed, bool) or not isinstance(seed, int) or not 0 <= seed < 2**63:
+    if type(seed) is not int or not 0 <= seed < 2**63:
         raise SimulationError(f"Seed: got {seed!r}, expected a whole number from 0 to 2⁶³ - 1.")
     try:
         zone = ZoneInfo(timezone)

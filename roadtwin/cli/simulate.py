@@ -16,7 +16,7 @@ import typer
 from ingest.mqtt import parse_mqtt_url
 from roadtwin.cli.common import progress, settings_for_command
 from roadtwin.errors import SettingsError, SimulationError
-from roadtwin.jobs.manifest import Manifest, write_manifest
+from roadtwin.manifest import Manifest, write_manifest
 from roadtwin.settings import Settings
 from simulators.files import write_files
 from simulators.messages import messages

@@ -13,6 +13,8 @@ from roadtwin.storage.city import write_city
 from roadtwin.storage.readings import load_vehicle_readings
 from roadtwin.types import Detection, Flag, Origin, Position, VehicleReading
 
+pytestmark = pytest.mark.every_part
+
 NOW = datetime(2026, 6, 1, 12, tzinfo=UTC)
 NAMESPACE = UUID("7a5a3b4e-0000-4000-8000-000000000000")
 NORTH = RoadSection("reg", "7", np.array([[7.0, 51.45], [7.0, 51.4527]]))  # 300 m, three segments

@@ -9,6 +9,8 @@ from roadtwin.errors import DegenerateLineError, InputFileError
 from roadtwin.jobs.importing import import_network
 from roadtwin.network.sections import Attributes, RoadSection
 
+pytestmark = pytest.mark.every_part
+
 JANUARY = datetime(2026, 1, 1, tzinfo=UTC)
 JUNE = datetime(2026, 6, 1, tzinfo=UTC)
 

@@ -11,6 +11,8 @@ from roadtwin.jobs.importing import import_records, import_records_file
 from roadtwin.records.schema import Finding, Inspection, RecordPosition, Repair
 from roadtwin.types import Origin
 
+pytestmark = pytest.mark.every_part
+
 AT = datetime(2026, 1, 5, 9, tzinfo=UTC)
 NAMESPACE = UUID("7a5a3b4e-0000-4000-8000-000000000002")
 

@@ -13,6 +13,8 @@ from roadtwin.storage.city import write_city
 from roadtwin.storage.readings import load_segment_days
 from roadtwin.types import Origin
 
+pytestmark = pytest.mark.every_part
+
 NOW = datetime(2026, 1, 31, 11, tzinfo=UTC)
 NAMESPACE = UUID("7a5a3b4e-0000-4000-8000-000000000001")
 NORTH = RoadSection("reg", "7", np.array([[7.0, 51.45], [7.0, 51.4527]]))  # 300 m, three segments

@@ -49,3 +49,30 @@ QUANTITIES: dict[str, Quantity] = {
         Quantity("battery_pct", "%", 0, 100, "%EL", "Batterie", "Battery"),
     )
 }
+
+
+@dataclass(frozen=True, slots=True)
+class TwinQuantity:
+    """One property of a segment that the twin derives, rather than a device measures; the name ends in the unit."""
+
+    name: str
+    unit: str
+    label_de: str
+    label_en: str
+
+
+TWIN_QUANTITIES: dict[str, TwinQuantity] = {
+    q.name: q
+    for q in (
+        TwinQuantity("condition_grade", "", "Zustandsnote", "Condition grade"),
+        TwinQuantity("crack_index_pct", "%", "Rissindex", "Crack index"),
+        TwinQuantity("roughness_mps2", "m/s²", "Unebenheit", "Roughness"),
+        TwinQuantity("open_potholes_count", "", "Offene Schlaglöcher", "Open potholes"),
+        TwinQuantity("freeze_thaw_cycles_30d", "", "Frost-Tau-Wechsel in 30 Tagen", "Freeze–thaw cycles in 30 days"),
+        TwinQuantity("frost_index_30d_c_d", "°C·d", "Frostindex in 30 Tagen", "Frost index in 30 days"),
+        TwinQuantity("rain_7d_mm", "mm", "Regen in 7 Tagen", "Rain in 7 days"),
+        TwinQuantity("last_pass_age_d", "d", "Letzte Vorbeifahrt vor", "Last pass before"),
+        TwinQuantity("last_inspection_age_d", "d", "Letzte Kontrolle vor", "Last inspection before"),
+    )
+}
+"""What `twin_state` holds beside canonical quantities; API and UI name it by this table."""

@@ -14,6 +14,9 @@ from service.state import Connection, Row
 _SQL = queries.load("api_evidence")
 
 LIMIT_PER_KIND = 25
+MOST_POTHOLES = 1000
+"""Potholes of one segment that are told: more than it can have had [-]."""
+
 UNMATCHED_DAYS = 14
 """How far back records without a match are looked for; matching runs every hour, so that is a long outage [d]."""
 
@@ -50,7 +53,7 @@ def _noon(day: date, zone: ZoneInfo) -> datetime:
 
 async def read_potholes(db: Connection, segment_id: int) -> list[Pothole]:
     """Potholes of a segment, open ones first."""
-    cursor = await db.execute(_SQL["read_potholes"], {"segment_id": segment_id, "limit": LIMIT_PER_KIND})
+    cursor = await db.execute(_SQL["read_potholes"], {"segment_id": segment_id, "limit": MOST_POTHOLES})
     return [Pothole.model_validate({**row, "status": pothole_status(row)}) for row in await cursor.fetchall()]
 
 

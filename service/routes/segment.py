@@ -8,7 +8,7 @@ from fastapi import APIRouter, Path
 from models.worklist import Keeping, hindrances
 from roadtwin.errors import SegmentNotFoundError
 from roadtwin.storage import queries
-from roadtwin.units import QUANTITIES
+from roadtwin.units import QUANTITIES, TWIN_QUANTITIES
 from service import segments as store
 from service.evidence import read_evidence, read_potholes
 from service.problems import responses
@@ -88,7 +88,7 @@ def state_quantities(state: dict[str, Any], now: datetime) -> list[StateQuantity
     """The twin's quantities with unit, label and age, in the order of their names."""
     quantities = []
     for name, entry in sorted(state.items()):
-        known = QUANTITIES.get(name)
+        known = QUANTITIES.get(name) or TWIN_QUANTITIES.get(name)
         newest_at = datetime.fromisoformat(entry["newest_at"]) if entry.get("newest_at") else None
         quantities.append(
             StateQuantity(

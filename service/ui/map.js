@@ -68,7 +68,8 @@ class RoadMap extends HTMLElement {
   #start() {
     const container = h("div", { class: "map-canvas" });
     this.tooltip = h("div", { class: "map-tooltip", hidden: true });
-    this.legend = h("aside", { class: "legend" });
+    const roomy = matchMedia("(min-width: 761px)").matches;
+    this.legend = h("details", { class: "legend", open: roomy });
     this.replaceChildren(container, this.legend, this.tooltip);
     try {
       this.#map = new this.#library.Map({
@@ -150,7 +151,7 @@ class RoadMap extends HTMLElement {
         type: "circle",
         source: "potholes",
         paint: {
-          "circle-radius": ["interpolate", ["linear"], ["zoom"], 10, ["+", 1, ["get", "severity"]], 16, ["+", 3, ["*", 2, ["get", "severity"]]]],
+          "circle-radius": ["interpolate", ["linear"], ["zoom"], 10, ["+", 0.5, ["*", 0.7, ["get", "severity"]]], 16, ["+", 3, ["*", 2, ["get", "severity"]]]],
           "circle-stroke-width": ["interpolate", ["linear"], ["zoom"], 10, 1, 15, 2],
         },
       },
@@ -183,7 +184,7 @@ class RoadMap extends HTMLElement {
     ]);
     const swatch = (name) => h("span", { class: "swatch", css: { background: `var(${name})` } });
     this.legend.replaceChildren(
-      h("h2", {}, t("legend_title", { n: state.horizon })),
+      h("summary", {}, t("legend_title", { n: state.horizon })),
       h(
         "ul",
         {},

@@ -6,6 +6,9 @@ import { evidenceText } from "./evidence.js";
 import { on, state, update } from "./store.js";
 import { severityMark } from "./worklist.js";
 
+/** The texts end in the factor, which has a column of its own here. */
+const reasonText = (reason) => (currentLanguage() === "de" ? reason.text_de : reason.text_en).replace(/: ×[\d.,]+$/, "");
+
 const EVIDENCE_FIRST = 12;
 const UNITS = { trench_area_pct: "%", tree_cover_pct: "%", frost_deficit_cm: "cm", width_m: "m", speed_limit_kmh: "km/h" };
 
@@ -196,20 +199,19 @@ class SegmentPanel extends HTMLElement {
     if (!score) return null;
     if (!score.reasons?.length) return h("section", {}, h("h2", {}, t("reasons")), h("p", { class: "muted" }, t("reasons_none")));
     const strongest = Math.max(...score.reasons.map((r) => Math.abs(r.contribution_log_odds)));
-    const german = currentLanguage() === "de";
     const items = score.reasons.slice(0, 8).map((reason) => {
       const up = reason.contribution_log_odds > 0;
       const width = `${(Math.abs(reason.contribution_log_odds) / strongest) * 50}%`;
       return h(
         "li",
         {},
-        h("span", {}, german ? reason.text_de : reason.text_en),
+        h("span", {}, reasonText(reason)),
         h(
           "span",
           { class: "bar" },
           h("i", { class: up ? "up" : "down", css: up ? { left: "50%", width } : { right: "50%", width } }),
         ),
-        h("span", { class: "factor" }, `×${number(reason.factor, reason.factor < 0.1 ? 2 : 1)}`),
+        h("span", { class: "factor" }, `×${number(reason.factor, reason.factor < 1.95 ? 2 : 1)}`),
       );
     });
     return h(
@@ -235,6 +237,7 @@ class SegmentPanel extends HTMLElement {
             t(`severity_${hole.severity}`),
             t(`status_${hole.status}`),
             t("known_since", { age: span(secondsSince(hole.first_recorded_at)) }),
+            t("evidence_age", { age: span(secondsSince(hole.last_evidence_at)) }),
             t("evidence_count", { n: number(hole.evidence_count) }),
           ].join(" · "),
         ),
@@ -249,11 +252,15 @@ class SegmentPanel extends HTMLElement {
         ),
       ),
     );
+    const closed = segment.potholes.filter((p) => p.status === "repaired");
+    const last = closed.map((p) => p.closed_at).sort().at(-1);
+    const before = last && t("potholes_closed", { n: number(closed.length), age: span(secondsSince(last)) });
     return h(
       "section",
       {},
       h("h2", {}, t("potholes_here")),
-      items.length ? h("ul", { class: "holes" }, items) : h("p", { class: "muted" }, t("potholes_none")),
+      items.length > 0 && h("ul", { class: "holes" }, items),
+      h("p", { class: "muted" }, before ?? (items.length ? "" : t("potholes_none"))),
     );
   }
 
@@ -261,11 +268,12 @@ class SegmentPanel extends HTMLElement {
     const german = currentLanguage() === "de";
     const digits = (v) => (Math.abs(v) >= 100 ? 0 : 1);
     const known = segment.state.filter((q) => q.value !== null);
+    const source = (q) => q.source && h("small", {}, ` ${q.source.split("+").map((s) => word("source", s)).join(" + ")}`);
     const rows = known.map((q) =>
       h(
         "tr",
         {},
-        h("td", { title: q.source ?? "" }, (german ? q.label_de : q.label_en) ?? q.quantity),
+        h("td", {}, (german ? q.label_de : q.label_en) ?? q.quantity, source(q)),
         h(
           "td",
           { class: "n" },

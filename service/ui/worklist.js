@@ -5,6 +5,9 @@ import { currentLanguage, t, word } from "./i18n.js";
 import { riskClass } from "./scale.js";
 import { on, state, update } from "./store.js";
 
+// A pothole that nobody has seen for this long may be gone: then that is what the crew should read.
+const STALE_S = 30 * 86_400;
+
 /** When a pothole is due, in words; `late` when that has passed. */
 export function dueText(task) {
   if (task.status === "repaired") return { text: t("status_repaired"), late: false };
@@ -180,6 +183,7 @@ class WorkList extends HTMLElement {
 
   #pothole(task) {
     const due = dueText(task);
+    const unseen = secondsSince(task.last_evidence_at);
     const status = task.status === "open" ? null : t(`status_${task.status}`);
     return this.#row(
       task,
@@ -197,7 +201,9 @@ class WorkList extends HTMLElement {
           status,
           task.pending && t("pending"),
           task.reopened && t("reopened"),
-          t("known_since", { age: span(task.age_s) }),
+          unseen > STALE_S
+            ? t("evidence_age", { age: span(unseen) })
+            : t("known_since", { age: span(task.age_s) }),
         ]
           .filter(Boolean)
           .join(" · "),
@@ -206,7 +212,7 @@ class WorkList extends HTMLElement {
   }
 
   #inspection(task) {
-    const reason = currentLanguage() === "de" ? task.main_reason_de : task.main_reason_en;
+    const reason = (currentLanguage() === "de" ? task.main_reason_de : task.main_reason_en)?.replace(/: ×[\d.,]+$/, "");
     const seen = task.newest_evidence_at
       ? t("evidence_age", { age: span(secondsSince(task.newest_evidence_at)) })
       : t("evidence_none");
@@ -215,7 +221,7 @@ class WorkList extends HTMLElement {
       task,
       `s-${task.segment_id}`,
       h("span", { class: "mark rank" }, String(task.position)),
-      h("span", { class: "title" }, h("b", {}, task.name)),
+      h("span", { class: "title" }, h("b", {}, task.name), h("small", { class: "muted" }, task.district)),
       h(
         "span",
         { class: "side" },
@@ -226,7 +232,7 @@ class WorkList extends HTMLElement {
         ),
         h("b", {}, percent(task.probability)),
       ),
-      h("span", { class: "line", title: reason ?? "" }, chips(task.hindrances), [task.district, reason ?? seen].join(" · ")),
+      h("span", { class: "line", title: reason ?? "" }, chips(task.hindrances), reason ?? seen),
     );
   }
 

@@ -6,6 +6,7 @@ import socket
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -27,6 +28,11 @@ ARGUMENTS = [
     "--disable-background-networking",
     "--disable-component-update",
 ]
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "context: options of the browser context of this test")
+    config.addinivalue_line("markers", "writes: this test changes the city and gets one of its own")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -56,8 +62,9 @@ class Site:
     database_url: str
 
 
-@pytest.fixture
-def site(database_url: str) -> Iterator[Site]:
+@contextmanager
+def serve(database_url: str) -> Iterator[Site]:
+    """The test city as of now, served."""
     with connect(database_url) as db:
         city = build(db, datetime.now(UTC))
     listener = socket.create_server(("127.0.0.1", 0))
@@ -73,6 +80,28 @@ def site(database_url: str) -> Iterator[Site]:
     listener.close()
 
 
+@pytest.fixture(scope="module")
+def shared_site(embedded_server: Any) -> Iterator[Site]:
+    """One service for all tests that only look."""
+    name, url = embedded_server.clone()
+    with serve(url) as site:
+        yield site
+    embedded_server.drop(name)
+
+
+@pytest.fixture
+def site(request: pytest.FixtureRequest) -> Iterator[Site]:
+    """The shared service, or one of its own for a test that is marked `writes`."""
+    if request.node.get_closest_marker("writes") is None:
+        yield request.getfixturevalue("shared_site")
+        return
+    server = request.getfixturevalue("embedded_server")
+    name, url = server.clone()
+    with serve(url) as site:
+        yield site
+    server.drop(name)
+
+
 @dataclass
 class Visit:
     """A page, and what it did besides being looked at."""
@@ -83,6 +112,8 @@ class Visit:
     complaints: list[str] = field(default_factory=list)
 
     def wait_for_map(self) -> None:
+        if not (UI_DIR / "vendor").is_dir():
+            pytest.skip("the map library is not installed: run `python deploy/install_ui_libraries.py`")
         self.page.wait_for_function(
             """() => {
                 const map = document.querySelector("road-map")?.map;
@@ -95,7 +126,7 @@ class Visit:
 
 @pytest.fixture
 def visit(browser: Any, site: Site, request: pytest.FixtureRequest) -> Iterator[Visit]:
-    """The page, open; parameters of `browser_context` mark the context's options."""
+    """The page, open; the marker `context` gives options of the browser context."""
     marker = request.node.get_closest_marker("context")
     options = {"locale": "de-DE", "viewport": {"width": 1440, "height": 900}} | (marker.kwargs if marker else {})
     context = browser.new_context(**options)
@@ -111,8 +142,3 @@ def visit(browser: Any, site: Site, request: pytest.FixtureRequest) -> Iterator[
 
 def _is_own(url: str, origin: str) -> bool:
     return url.startswith((origin, f"blob:{origin}", "data:"))
-
-
-@pytest.fixture
-def vendor_missing() -> bool:
-    return not (UI_DIR / "vendor").is_dir()

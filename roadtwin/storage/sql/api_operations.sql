@@ -159,7 +159,7 @@ FROM model_run
 WHERE active;
 
 -- name: read_model_artefact
-SELECT model_run_id, feature_set_version, library_versions, recipe, card, artefact, artefact_sha256
+SELECT model_run_id, feature_set_version, rule_version, library_versions, artefact, artefact_sha256
 FROM model_run
 WHERE model_run_id = %(model_run_id)s;
 

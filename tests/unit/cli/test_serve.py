@@ -1,0 +1,34 @@
+import socket
+
+import pytest
+
+from roadtwin.cli.serve import check_exposure, listen
+from roadtwin.errors import ServeError
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "::1", "localhost", "127.8.9.1"])
+def test_open_reading_is_fine_on_this_machine(host):
+    check_exposure(host, open_read=True, allowed=False)
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.168.1.5", "roads.example"])
+def test_open_reading_on_a_network_is_refused_with_both_remedies(host):
+    with pytest.raises(ServeError, match=r"ROADTWIN_OPEN_READ=false.*--allow-open-read"):
+        check_exposure(host, open_read=True, allowed=False)
+
+
+@pytest.mark.parametrize(("open_read", "allowed"), [(False, False), (True, True)])
+def test_a_network_is_served_with_keys_or_when_told(open_read, allowed):
+    check_exposure("0.0.0.0", open_read=open_read, allowed=allowed)
+
+
+def test_a_port_that_is_taken_is_said_in_one_sentence():
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = other.getsockname()[1]
+        with pytest.raises(ServeError, match=f"Cannot listen on 127.0.0.1:{port}: address already in use"):
+            listen("127.0.0.1", port)
+
+
+def test_port_zero_takes_a_free_one():
+    with listen("127.0.0.1", 0) as listener:
+        assert listener.getsockname()[1] > 0

@@ -9,6 +9,7 @@ import numpy as np
 import psycopg
 import shapely
 from numpy.typing import NDArray
+from psycopg.pq import TransactionStatus
 
 from roadtwin.network.matching import MATCHER_VERSION, Match, SegmentMatcher
 from roadtwin.network.sections import Attributes, Segment
@@ -38,6 +39,8 @@ _LIMITS = FrameLimits(
     reference_speed_mps=ROUGHNESS_REFERENCE_SPEED_MPS,
     speed_min_mps=ROUGHNESS_SPEED_MIN_MPS,
 )
+
+_BATCH_READINGS = 200_000  # bounds memory, and what an interruption costs
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,42 +120,52 @@ def read_network(conn: psycopg.Connection[Any]) -> Network:
 
 
 def match_new(conn: psycopg.Connection[Any], settings: Settings, *, now: datetime) -> MatchCounts:
-    """Match what this version of the matcher has not matched yet, and roll readings up; one transaction.
+    """Match what this version of the matcher has not matched yet, and roll readings up.
 
     Vehicle readings outside the network are flagged. A record that names a segment and no position is put to the
     middle of that segment; one that names both to the nearest place on that segment's section, or to the middle if
     its position is farther than `match_max_distance_m` from it; one with a position only is matched like a reading.
     Local days of the city on which new raw readings fall are summed up again in `segment_day`.
 
-    Interrupted, nothing is written; run again, it takes up what is missing.
+    Readings go in the order in which they were recorded, in batches; each batch and the records are a transaction of
+    their own, or all are a part of the caller's. Interrupted and run again, it takes up what is missing.
     """
+    caller_has_begun = conn.info.transaction_status != TransactionStatus.IDLE
     network = read_network(conn)
-    with conn.transaction():
-        readings = read_unmatched_readings(conn, matcher_version=MATCHER_VERSION)
-        placed = _match_readings(network, readings, settings.match_max_distance_m)
-        segment_days = 0
-        if readings:
+    if not caller_has_begun:
+        conn.commit()  # ends what reading began, so that each batch is a transaction of its own
+    readings = outside = segment_days = 0
+    while True:
+        with conn.transaction():
+            batch = read_unmatched_readings(conn, matcher_version=MATCHER_VERSION, limit=_BATCH_READINGS)
+            placed = _match_readings(network, batch, settings.match_max_distance_m)
             rows = (
                 (reading.event_id, reading.observed_at, MATCHER_VERSION, *place, now)
-                for reading, place in zip(readings, placed, strict=True)
+                for reading, place in zip(batch, placed, strict=True)
             )
-            segment_days = write_reading_matches(conn, rows, matcher_version=MATCHER_VERSION, limits=_LIMITS)
+            if batch:
+                segment_days += write_reading_matches(conn, rows, matcher_version=MATCHER_VERSION, limits=_LIMITS)
+        readings += len(batch)
+        outside += sum(place.segment_id is None for place in placed)
+        if len(batch) < _BATCH_READINGS:
+            break
+    records, records_outside = _place_records(conn, network, settings.match_max_distance_m, now)
+    return MatchCounts(readings, outside, records, records_outside, segment_days)
+
+
+def _place_records(
+    conn: psycopg.Connection[Any], network: Network, max_distance_m: float, now: datetime
+) -> tuple[int, int]:
+    """Match new records; returns how many, and how many of them have no place."""
+    with conn.transaction():
         records = read_unmatched_records(conn, matcher_version=MATCHER_VERSION)
-        record_places = _match_records(network, records, settings.match_max_distance_m)
-        write_record_matches(
-            conn,
-            (
-                (record.record_kind, record.record_id, record.part_no, MATCHER_VERSION, *place, now)
-                for record, place in zip(records, record_places, strict=True)
-            ),
+        places = _match_records(network, records, max_distance_m)
+        rows = (
+            (record.record_kind, record.record_id, record.part_no, MATCHER_VERSION, *place, now)
+            for record, place in zip(records, places, strict=True)
         )
-    return MatchCounts(
-        readings=len(readings),
-        readings_outside=sum(place.segment_id is None for place in placed),
-        records=len(records),
-        records_outside=sum(place.segment_id is None for place in record_places),
-        segment_days=segment_days,
-    )
+        write_record_matches(conn, rows)
+    return len(records), sum(place.segment_id is None for place in places)
 
 
 def _match_readings(network: Network, readings: Sequence[ReadingPlace], max_distance_m: float) -> list[Place]:

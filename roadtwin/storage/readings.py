@@ -93,10 +93,10 @@ def load_segment_days(conn: psycopg.Connection[Any], rows: Iterable[Sequence[obj
         return cur.rowcount
 
 
-def read_unmatched_readings(conn: psycopg.Connection[Any], *, matcher_version: int) -> list[ReadingPlace]:
-    """Vehicle readings without a match of this version."""
+def read_unmatched_readings(conn: psycopg.Connection[Any], *, matcher_version: int, limit: int) -> list[ReadingPlace]:
+    """Vehicle readings without a match of this version, at most `limit`, those recorded first."""
     with conn.cursor(binary=True) as cur:
-        cur.execute(_SQL["read_unmatched_readings"], {"matcher_version": matcher_version})
+        cur.execute(_SQL["read_unmatched_readings"], {"matcher_version": matcher_version, "limit": limit})
         return [ReadingPlace(*row) for row in cur.fetchall()]
 
 

@@ -68,7 +68,9 @@ WHERE
     NOT EXISTS (
         SELECT FROM reading_match AS m
         WHERE m.observed_at = r.observed_at AND m.event_id = r.event_id AND m.matcher_version = %(matcher_version)s
-    );
+    )
+ORDER BY r.recorded_at, r.event_id
+LIMIT %(limit)s;
 
 -- name: stage_reading_match
 CREATE TEMP TABLE IF NOT EXISTS staged_reading_match (LIKE reading_match) ON COMMIT DROP;

@@ -4,6 +4,7 @@ from uuid import UUID, uuid5
 import numpy as np
 import pytest
 
+from roadtwin.jobs import match as match_module
 from roadtwin.jobs.importing import import_network, import_records
 from roadtwin.jobs.match import match_new
 from roadtwin.network.sections import RoadSection
@@ -211,3 +212,37 @@ def test_after_a_change_of_the_network_facts_are_matched_again(city, settings):
     assert (counts.readings, counts.readings_outside, counts.records) == (2, 0, 1)
     assert city.execute("SELECT DISTINCT flags FROM vehicle_reading").fetchall() == [(0,)]
     assert places(city) == {("report", 0): ("reg:7:120-240", 180)}  # the heir of reg:7:200-300
+
+
+def test_readings_go_in_batches_in_the_order_in_which_they_were_recorded(city, settings, monkeypatch):
+    monkeypatch.setattr(match_module, "_BATCH_READINGS", 2)
+    load(city, *[reading(str(i), NOW + timedelta(minutes=i), pass_id=str(i)) for i in (4, 0, 3, 1, 2)])
+
+    counts = match_new(city, settings, now=NOW)
+
+    assert counts.readings == 5
+    # What was known after each batch stands in a row of its own.
+    known = city.execute("SELECT recorded_at, passes FROM segment_day ORDER BY recorded_at").fetchall()
+    assert [(at - NOW, passes) for at, passes in known] == [
+        (timedelta(minutes=minute, seconds=2), passes) for minute, passes in ((1, 2), (3, 4), (4, 5))
+    ]
+
+
+def test_an_interrupted_run_is_taken_up_where_it_ended(city, settings, monkeypatch):
+    monkeypatch.setattr(match_module, "_BATCH_READINGS", 2)
+    load(city, *[reading(str(i), NOW + timedelta(minutes=i)) for i in range(5)])
+    write = match_module.write_reading_matches
+
+    def fail_at_the_second_batch(conn, rows, **options):
+        if conn.execute("SELECT FROM reading_match LIMIT 1").rowcount:
+            raise ConnectionError("database gone")
+        return write(conn, rows, **options)
+
+    with monkeypatch.context() as broken:
+        broken.setattr(match_module, "write_reading_matches", fail_at_the_second_batch)
+        with pytest.raises(ConnectionError):
+            match_new(city, settings, now=NOW)
+    assert city.execute("SELECT count(*) FROM reading_match").fetchone() == (2,)
+
+    assert match_new(city, settings, now=NOW).readings == 3
+    assert city.execute("SELECT count(*) FROM reading_match").fetchone() == (5,)

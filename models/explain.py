@@ -101,23 +101,28 @@ def _season_reason(sine: float, cosine: float, contribution: float) -> Reason:
     )
 
 
-def reasons_of_row(values: Floats, contributions: Floats, feature_set: FeatureSet = FEATURE_SET) -> list[Reason]:
-    """All reasons of one score, strongest first; their contributions add up to those given.
+def reasons_of_row(
+    values: Floats, contributions: Floats, feature_set: FeatureSet = FEATURE_SET, *, limit: int | None = None
+) -> list[Reason]:
+    """Reasons of one score, strongest first; without a limit, their contributions add up to those given.
 
     Parameters
     ----------
     values, contributions : ndarray, shape (f,)
         Feature values (NaN unknown) and contributions to the log-odds, in the order of the feature set.
+    limit : int, optional
+        Only so many of the strongest.
     """
-    season = [feature_set.index(name) for name in _SEASON_PARTS]
-    reasons = [
-        _reason(feature, float(values[i]), float(contributions[i]))
-        for i, feature in enumerate(feature_set.features)
-        if i not in season
+    sine, cosine = (feature_set.index(name) for name in _SEASON_PARTS)
+    effects = contributions.copy()
+    effects[sine] += effects[cosine]  # one reason; it stands in the place of the sine
+    strongest = [int(i) for i in np.argsort(-np.abs(effects), kind="stable") if i != cosine]
+    return [
+        _season_reason(float(values[sine]), float(values[cosine]), float(effects[sine]))
+        if i == sine
+        else _reason(feature_set.features[i], float(values[i]), float(effects[i]))
+        for i in strongest[:limit]
     ]
-    sine, cosine = (float(values[i]) for i in season)
-    reasons.append(_season_reason(sine, cosine, float(contributions[season].sum())))
-    return sorted(reasons, key=lambda reason: -abs(reason.contribution_log_odds))
 
 
 def explain(
@@ -143,4 +148,4 @@ def explain(
     """
     contributions = model.contributions(features, horizon_days)
     rows: Sequence[tuple[Floats, Floats]] = list(zip(features.astype(np.float64), contributions, strict=True))
-    return [reasons_of_row(values, effect, feature_set)[:limit] for values, effect in rows]
+    return [reasons_of_row(values, effect, feature_set, limit=limit) for values, effect in rows]

@@ -1,6 +1,7 @@
 """`roadtwin evaluate`: how good the model is, on four kinds of hold-out, beside simple baselines."""
 
 import json
+import sys
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -19,6 +20,8 @@ from roadtwin.jobs.match import match_new
 
 app = typer.Typer(add_completion=False)
 
+WIDE = 140
+"""Width of the tables where no terminal gives one: a file or a pipe must not lose a column."""
 _COLUMNS = ("roc_auc", "pr_auc", "brier_skill", "predicted_over_observed", "calibration_slope")
 
 
@@ -45,7 +48,7 @@ def main(
         conn.commit()
         report = evaluate(conn, settings, now=now, kinds=kinds, folds=folds, on_progress=on_progress)
     out.write_text(json.dumps(report, indent=2, ensure_ascii=False) + "\n", "utf-8")
-    console = Console()
+    console = Console(width=None if sys.stdout.isatty() else WIDE)
     for horizon in range(len(report["splits"][0]["horizons"])):
         console.print(_table(report, horizon))
     console.print(f"Data: {report['data']}. The random split shows the leakage gap; it is no skill. Report: {out}")

@@ -1,5 +1,6 @@
 """`roadtwin train`: a new model from everything recorded so far."""
 
+import sys
 from datetime import UTC, datetime
 from typing import Annotated, Any
 
@@ -32,7 +33,7 @@ def main(
 
 
 def _print_card(model_run_id: int, card: dict[str, Any]) -> None:
-    console = Console()
+    console = Console(width=None if sys.stdout.isatty() else 140)
     window = card["data_window"]
     console.print(
         f"Model run {model_run_id} on {card['data']} data, {window['from'][:10]} to {window['until'][:10]}: "

@@ -40,7 +40,7 @@ def create_app(settings: Settings, database_url: str, *, clock: Callable[[], dat
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         pool = make_pool(database_url)
         await pool.open(wait=False)
-        app.state.service = Service(settings, pool, clock)
+        app.state.service = Service(settings, database_url, pool, clock)
         log.info("service started", action="service_started")
         yield
         await pool.close()

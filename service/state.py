@@ -29,13 +29,15 @@ def utc_now() -> datetime:
 
 @dataclass(slots=True)
 class Service:
-    """Settings, pool, clock and caches of one running service."""
+    """Settings, database, clock and caches of one running service."""
 
     settings: Settings
+    database_url: str
     pool: Pool
     clock: Callable[[], datetime] = utc_now
     answers: AnswerCache = field(default_factory=AnswerCache)
     explainer: Explainer = field(default_factory=Explainer)
+    schema_is_checked: bool = False
 
     @property
     def timezone(self) -> ZoneInfo:

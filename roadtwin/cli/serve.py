@@ -8,10 +8,14 @@ import typer
 import uvicorn
 
 from roadtwin.cli.common import open_database, settings_for_command
-from roadtwin.errors import ServeError
+from roadtwin.errors import DatabaseUnavailableError, ServeError
+from roadtwin.storage.database import connect
+from roadtwin.storage.migrate import check_schema
+from roadtwin.telemetry import get_logger
 from service.app import UI_DIR, create_app
 
 app = typer.Typer(add_completion=False)
+log = get_logger(__name__)
 
 
 @app.command(epilog="Example: roadtwin serve --port 8080")
@@ -26,17 +30,34 @@ def main(
     """Serve the API under /v1 and the map at /, until Ctrl-C.
 
     Reading needs no key while ROADTWIN_OPEN_READ is true, and then the service listens on this machine only, unless
-    --allow-open-read is given. Writing always needs a key: see `roadtwin key --help`.
+    --allow-open-read is given. Writing always needs a key: see `roadtwin key --help`. While the database is away, the
+    service answers 503 by name and keeps trying.
     """
     settings = settings_for_command(http_host=host, http_port=port)
     check_exposure(settings.http_host, open_read=settings.open_read, allowed=allow_open_read)
-    with listen(settings.http_host, settings.http_port) as listener, open_database(settings) as database_url:
+    with (
+        listen(settings.http_host, settings.http_port) as listener,
+        open_database(settings, check=False) as database_url,
+    ):
+        check_database(database_url)
         address = f"http://{_in_url(settings.http_host)}:{listener.getsockname()[1]}"
         typer.echo(f"Roadtwin is at {address} (Ctrl-C ends it).")
         if not (UI_DIR / "vendor").is_dir():
             typer.echo("The map library is missing: run `python deploy/install_ui_libraries.py`.", err=True)
         config = uvicorn.Config(create_app(settings, database_url), log_config=None, access_log=False)
         uvicorn.Server(config).run(sockets=[listener])
+
+
+def check_database(database_url: str) -> None:
+    """Refuse a database with another schema; one that is away is waited for, as a service does.
+
+    Raises MigrationError with the remedy.
+    """
+    try:
+        with connect(database_url) as conn:
+            check_schema(conn)
+    except DatabaseUnavailableError as exc:
+        log.warning("database away", action="database_away", error=str(exc))
 
 
 def check_exposure(host: str, *, open_read: bool, allowed: bool) -> None:

@@ -2,8 +2,8 @@ import socket
 
 import pytest
 
-from roadtwin.cli.serve import check_exposure, listen
-from roadtwin.errors import ServeError
+from roadtwin.cli.serve import check_database, check_exposure, listen
+from roadtwin.errors import MigrationError, ServeError
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "::1", "localhost", "127.8.9.1"])
@@ -32,3 +32,12 @@ def test_a_port_that_is_taken_is_said_in_one_sentence():
 def test_port_zero_takes_a_free_one():
     with listen("127.0.0.1", 0) as listener:
         assert listener.getsockname()[1] > 0
+
+
+def test_a_database_that_is_away_does_not_stop_the_service_from_starting():
+    check_database("postgresql://nobody@127.0.0.1:1/nothing?connect_timeout=1")
+
+
+def test_a_database_without_our_schema_does(empty_database_url):
+    with pytest.raises(MigrationError, match="roadtwin migrate"):
+        check_database(empty_database_url)

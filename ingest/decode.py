@@ -152,7 +152,8 @@ def _with(message: Message, profile: Profile, observations: list[Observation], p
         details["not_measured"] = problems
     flags = message.flags
     for observation in observations:
-        flags |= observation.flags & (Flag.RANGE | Flag.SENTINEL)
+        if observation.flags:  # operations on flags are slow in Python, and most values have none
+            flags |= observation.flags & (Flag.RANGE | Flag.SENTINEL)
     return replace(
         message,
         profile_version=profile.version,

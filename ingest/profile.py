@@ -83,7 +83,8 @@ def apply(
             problems[".".join(field.path)] = f"{field.quantity} was given by a field before it"
             continue
         value, flags = _value(number, field)
-        observations[key] = Observation(field.channel, field.quantity, depth_cm, observed_at, value, flags | time_flags)
+        flags = flags | time_flags if flags else time_flags
+        observations[key] = Observation(field.channel, field.quantity, depth_cm, observed_at, value, flags)
     return list(observations.values()), problems
 
 

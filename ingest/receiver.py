@@ -25,14 +25,20 @@ IDLE_FLUSH_S = 0.010
 """A batch ends when nothing has come for this long: where the broker allows few messages in flight (Mosquitto's default
 is 20), waiting for more would only stop the flow [s]."""
 STOP_POLL_S = 0.2
+QUEUE_FACTOR = 4
+"""Room in the queue, as a multiple of Receive Maximum."""
+QUEUE_MOST_BYTES = 256 * 1024 * 1024
+"""Room in the queue for payloads [B]."""
 
 
 class Receiver:
     """One persistent QoS 1 subscription. paho's thread puts messages in; `take` and `ack` are called from one other.
 
-    The queue holds as many messages as may be in flight (Receive Maximum), so that it cannot overflow with MQTT 5. On
-    3.1.1 the broker alone decides how many are in flight; what does not fit stays unacknowledged, and we connect again
-    once there is room, for the broker to deliver it again. QoS 0 messages that do not fit are lost, as QoS 0 allows.
+    Receive Maximum should bound the queue. On MQTT 3.1.1 the broker alone decides how many messages are in flight, and
+    Mosquitto before 2.1 goes beyond the limit that we ask for (200 asked, 5,670 seen with 2.0.11 when acknowledgements
+    come in batches). So the queue has room for more, in messages and in bytes. What does not fit stays unacknowledged,
+    and we connect again once there is room, for the broker to deliver it again: nothing is lost and memory is bounded.
+    QoS 0 messages that do not fit are lost, as QoS 0 allows.
     """
 
     def __init__(
@@ -42,7 +48,9 @@ class Receiver:
         self._session = session
         self._topics = tuple(topics)
         self._clock = clock
-        self._queue: queue.Queue[Received] = queue.Queue(maxsize=session.receive_maximum or 65_535)
+        self._queue: queue.Queue[Received] = queue.Queue(maxsize=QUEUE_FACTOR * (session.receive_maximum or 65_535))
+        self._queued_bytes = 0
+        self._bytes_lock = threading.Lock()
         self._epoch = 0
         self._epoch_lock = threading.Lock()
         self._client: paho.Client | None = None
@@ -88,7 +96,7 @@ class Receiver:
         """Up to `most` messages, waiting at most `longest_s` after the first; empty when nothing came for a while."""
         taken: list[Received] = []
         try:
-            taken.append(self._queue.get(timeout=0.001 if stop.is_set() else STOP_POLL_S))
+            taken.append(self._get(0.001 if stop.is_set() else STOP_POLL_S))
         except queue.Empty:
             self._connect_again_if_overflowed()
             return taken
@@ -96,11 +104,17 @@ class Receiver:
         while len(taken) < most:
             wait = min(IDLE_FLUSH_S, deadline - time.monotonic())
             try:
-                taken.append(self._queue.get_nowait() if wait <= 0 else self._queue.get(timeout=wait))
+                taken.append(self._get(wait))
             except queue.Empty:
                 break
         QUEUE_MESSAGES.set(self._queue.qsize() + len(taken))
         return taken
+
+    def _get(self, wait_s: float) -> Received:
+        received = self._queue.get_nowait() if wait_s <= 0 else self._queue.get(timeout=wait_s)
+        with self._bytes_lock:
+            self._queued_bytes -= len(received.payload)
+        return received
 
     def ack(self, delivery: Delivery) -> None:
         """Acknowledge. For an earlier connection nothing is sent: the packet id now means another message."""
@@ -173,10 +187,12 @@ class Receiver:
             QOS0_MESSAGES.inc()
         delivery = Delivery(self._epoch, message.mid, message.qos)
         received = Received(topic, bytes(message.payload), self._clock(), message.retain, delivery)
-        try:
-            self._queue.put_nowait(received)
-        except queue.Full:
-            self._overflowed = self._overflowed or message.qos > 0
+        with self._bytes_lock:
+            if self._queued_bytes < QUEUE_MOST_BYTES and not self._queue.full():
+                self._queued_bytes += len(received.payload)
+                self._queue.put_nowait(received)  # this is the only thread that puts
+            else:
+                self._overflowed = self._overflowed or message.qos > 0
 
     def _connect_again_if_overflowed(self) -> None:
         """There is room again: on a new connection the broker delivers what did not fit."""

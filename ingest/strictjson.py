@@ -51,8 +51,8 @@ class _DuplicateKeyError(Exception):
 
 
 def _pairs(pairs: list[tuple[str, Any]]) -> None:
-    keys = [key for key, _ in pairs]
-    if len(set(keys)) != len(keys):
+    if len(dict(pairs)) != len(pairs):
+        keys = [key for key, _ in pairs]
         raise _DuplicateKeyError(next(key for key in keys if keys.count(key) > 1))
 
 

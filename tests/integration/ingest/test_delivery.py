@@ -251,6 +251,29 @@ def test_a_broker_without_mqtt_5_is_used_with_3_1_1(start_ingester, mqtt_v311_ur
     assert fetch(db, "SELECT count(*) FROM message") == [(30,)]
 
 
+def test_more_messages_in_flight_than_the_queue_holds_are_delivered_again(mqtt_v311_url):
+    part = uuid4().hex[:8]
+    session = Session(f"small-{part}", expiry_s=60, receive_maximum=5, manual_ack=True)  # 3.1.1 knows no such limit
+    receiver = Receiver(parse_mqtt_url(mqtt_v311_url), session, [f"application/{part}/#"], clock=now)
+    receiver.open()
+    publisher = open_publisher(mqtt_v311_url)
+    publish_all(publisher, uplinks(range(90), part))
+    time.sleep(1)  # until the queue has overflowed
+
+    payloads: set[bytes] = set()
+
+    def take_some() -> bool:
+        for item in receiver.take(10, 0.05, threading.Event()):
+            payloads.add(item.payload)
+            receiver.ack(item.delivery)
+        return len(payloads) == 90
+
+    wait_for(take_some)
+    receiver.close()
+    publisher.disconnect()
+    publisher.loop_stop()
+
+
 @needs_mosquitto
 def test_a_broker_that_grants_less_than_qos_1_is_refused_by_name(own_mosquitto):
     broker = own_mosquitto(options="max_qos 0")

@@ -1,0 +1,182 @@
+"""Messages by shape: what a network server sends, checked here without our own decoder."""
+
+import base64
+import json
+import re
+import struct
+from collections import Counter, defaultdict
+from datetime import UTC, datetime, timedelta
+from itertools import pairwise
+
+import msgspec
+import pytest
+
+from roadtwin.errors import SimulationError
+from roadtwin.records.senml import SenmlPack
+from roadtwin.records.vehicle import WireVehicleReading
+from simulators.messages import messages
+
+START = datetime(2025, 1, 14, 23, tzinfo=UTC)
+END = START + timedelta(hours=30)
+
+
+@pytest.fixture(scope="module")
+def feed(small_world):
+    return list(messages(small_world, start=START, end=END, additional_buses=2))
+
+
+def of(feed, pattern):
+    return [(m, json.loads(m.payload)) for m in feed if re.fullmatch(pattern, m.topic)]
+
+
+def test_the_feed_does_not_depend_on_how_it_is_cut(small_world, feed):
+    cuts = [START, START + timedelta(minutes=7, seconds=3), START + timedelta(hours=11.3), END]
+
+    parts = [
+        message for a, b in pairwise(cuts) for message in messages(small_world, start=a, end=b, additional_buses=2)
+    ]
+
+    assert parts == feed
+
+
+def test_messages_come_in_the_order_of_publication(feed):
+    times = [message.publish_at for message in feed]
+
+    assert times == sorted(times)
+    assert START <= times[0] <= times[-1] < END
+
+
+def test_a_chirpstack_uplink_has_every_field_that_the_server_sends(feed):
+    uplinks = of(feed, r"application/[0-9a-f-]{36}/device/[0-9a-f]{16}/event/up")
+    assert len(uplinks) > 500
+    for message, event in uplinks:
+        assert list(event) == [
+            "deduplicationId", "time", "deviceInfo", "devAddr", "adr", "dr", "fCnt", "fPort", "confirmed", "data",
+            "object", "rxInfo", "txInfo", "regionConfigId",
+        ]  # fmt: skip
+        info = event["deviceInfo"]
+        assert set(info) == {
+            "tenantId", "tenantName", "applicationId", "applicationName", "deviceProfileId", "deviceProfileName",
+            "deviceName", "devEui", "deviceClassEnabled", "tags",
+        }  # fmt: skip
+        assert message.topic == f"application/{info['applicationId']}/device/{info['devEui']}/event/up"
+        assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{9}\+00:00", event["time"])
+        assert re.fullmatch(r"[0-9a-f]{8}", event["devAddr"])
+        spreading = event["txInfo"]["modulation"]["lora"]["spreadingFactor"]
+        assert event["dr"] == 12 - spreading
+        for reception in event["rxInfo"]:
+            assert -125 <= reception["rssi"] <= -20
+            assert reception.get("snr") != 0  # protobuf JSON leaves nested zeros out
+            assert reception.get("channel") != 0
+            if "timeSinceGpsEpoch" in reception:
+                gps = float(reception["timeSinceGpsEpoch"].removesuffix("s"))
+                gateway_time = datetime.fromisoformat(reception["gwTime"]).timestamp()
+                assert gps == pytest.approx(gateway_time - 315_964_800 + 18, abs=1e-3)
+
+
+def test_frames_are_heard_by_several_gateways_and_some_are_lost(feed):
+    uplinks = of(feed, r"application/.*/event/up")
+    heard = Counter(len(event["rxInfo"]) for _, event in uplinks)
+    frames = defaultdict(set)
+    for _, event in uplinks:
+        frames[event["deviceInfo"]["devEui"]].add((event["devAddr"], event["fCnt"]))
+
+    assert sum(n for count, n in heard.items() if count > 1) > 0.3 * len(uplinks)
+    lost = 0
+    for seen in frames.values():
+        for address in {a for a, _ in seen}:
+            counters = {f for a, f in seen if a == address}
+            lost += max(counters) - min(counters) + 1 - len(counters)
+    assert 0 < lost < 0.06 * len(uplinks)
+
+
+def test_some_uplinks_are_published_twice_byte_for_byte(small_world):
+    week = messages(small_world, start=START, end=START + timedelta(days=3))
+    payloads = Counter(m.payload for m in week if m.topic.endswith("/up"))
+
+    again = sum(count == 2 for count in payloads.values())
+    assert 0 < again < 0.01 * len(payloads)
+    assert max(payloads.values()) == 2
+
+
+def test_payload_bytes_and_decoded_object_agree(feed):
+    layouts = {10: ">BhhBH", 20: ">BHhHhHhH", 30: ">BhBHHHHH", 40: ">BhH"}
+    scales = {
+        10: (100, 100, 2, 1000),
+        20: (100, 100, 100, 100, 100, 100, 1000),
+        30: (100, 2, 100, 100, 10, 10, 1000),
+        40: (1, 1000),
+    }
+    ports = set()
+    for _, event in of(feed, r"application/.*/event/up"):
+        port = event["fPort"]
+        version, *raw = struct.unpack(layouts[port], base64.b64decode(event["data"]))
+        assert version == 1
+        assert list(event["object"].values()) == [value / scale for value, scale in zip(raw, scales[port], strict=True)]
+        ports.add(port)
+    assert ports == {10, 20, 30, 40}
+
+
+def test_a_things_stack_uplink_has_the_members_of_its_documentation(feed):
+    uplinks = of(feed, r"v3/[a-z-]+@[a-z-]+/devices/[a-z0-9-]+/up")
+    assert len(uplinks) > 100
+    for message, up in uplinks:
+        uplink = up["uplink_message"]
+        assert message.topic.split("/")[3] == up["end_device_ids"]["device_id"]
+        assert message.topic.split("/")[1].split("@")[0] == up["end_device_ids"]["application_ids"]["application_id"]
+        assert re.fullmatch(r"[0-9A-F]{16}", up["end_device_ids"]["dev_eui"])
+        assert isinstance(uplink["settings"]["frequency"], str)
+        assert uplink.get("f_cnt") != 0  # empty values are left out
+        assert re.fullmatch(r"gs:uplink:[0-9A-HJKMNP-TV-Z]{26}", up["correlation_ids"][0])
+        assert uplink["received_at"] < up["received_at"]
+        assert uplink["rx_metadata"]
+        assert base64.b64decode(uplink["frm_payload"])
+
+
+def test_senml_packs_are_packs_of_rfc_8428(feed):
+    packs = [m for m in feed if m.topic.startswith("roadtwin/v1/sensors/")]
+    assert packs
+    for message in packs:
+        first, *_ = msgspec.json.decode(message.payload, type=SenmlPack)
+        assert first.bn == f"{message.topic.split('/')[3]}/"
+        assert first.bt > 1e9
+
+
+def test_vehicles_send_a_valid_reading_every_ten_metres_also_when_they_see_nothing(feed):
+    readings = [
+        (m, msgspec.json.decode(m.payload, type=WireVehicleReading))
+        for m in feed
+        if m.topic.startswith("roadtwin/v1/vehicles/")
+    ]
+    assert len(readings) > 500
+    nothing = sum(not reading.detections for _, reading in readings)
+    assert 0.5 < nothing / len(readings) < 0.99
+    assert len({reading.event_id for _, reading in readings}) == len(readings)
+    for message, reading in readings:
+        assert message.topic.split("/")[3] not in message.payload.decode()  # the vehicle stands in the topic only
+        assert reading.observed_at < message.publish_at
+        assert reading.imu is not None
+
+
+def test_status_and_joins_are_sent_now_and_then(small_world):
+    kinds = Counter(
+        m.topic.rsplit("/", 1)[1] for m in messages(small_world, start=START, end=START + timedelta(days=30))
+    )
+
+    assert kinds["status"] > 100
+    assert kinds["join"] >= 1
+
+
+def test_additional_buses_make_the_feed_livelier_day_and_night(small_world):
+    night = START + timedelta(hours=2)
+    quiet = list(messages(small_world, start=night, end=night + timedelta(minutes=30)))
+    lively = list(messages(small_world, start=night, end=night + timedelta(minutes=30), additional_buses=6))
+
+    assert set(quiet) < set(lively)
+    assert 0.25 < (len(lively) - len(quiet)) / 1800 / 6 < 1.0
+
+
+@pytest.mark.parametrize("buses", [-1, 2001])
+def test_an_impossible_number_of_buses_is_refused(small_world, buses):
+    with pytest.raises(SimulationError, match="Additional buses"):
+        next(messages(small_world, start=START, end=END, additional_buses=buses))

@@ -51,6 +51,6 @@ def _print_card(model_run_id: int, card: dict[str, Any]) -> None:
         console.print(card["notice_en"])
 
 
-def cell(value: float | None) -> str:
+def cell(value: Any) -> str:
     """A figure for a table; a dash for what cannot be said."""
     return "–" if value is None else f"{value:.3f}" if isinstance(value, float) else f"{value:,}"

@@ -86,6 +86,10 @@ def _add_page(app: FastAPI) -> None:
     async def read_page(request: Request) -> FileResponse:  # noqa: ARG001
         return FileResponse(UI_DIR / "index.html", headers={"Cache-Control": "no-cache"})
 
+    @app.get("/v1/docs", include_in_schema=False)
+    async def read_docs(request: Request) -> FileResponse:  # noqa: ARG001
+        return FileResponse(UI_DIR / "docs.html", headers={"Cache-Control": "no-cache"})
+
     app.mount("/ui", _Files(directory=UI_DIR), name="ui")
 
 

@@ -261,3 +261,14 @@ def luminance(colour: str) -> float:
 def contrast(one: str, other: str) -> float:
     light, dark = sorted((luminance(one), luminance(other)), reverse=True)
     return (light + 0.05) / (dark + 0.05)
+
+
+def test_the_api_page_shows_every_operation_without_help_from_elsewhere(visit):
+    visit.page.goto(f"{visit.site.url}/v1/docs")
+    visit.page.locator("details").first.wait_for()
+    operations = visit.page.locator("summary code").all_inner_texts()
+    assert {"/v1/segments", "/v1/worklist", "/v1/repairs"} <= set(operations)
+    visit.page.locator("details", has_text="/v1/repairs").locator("summary").click()
+    assert '"method"' in visit.page.locator("details", has_text="/v1/repairs").locator("pre").inner_text()
+    assert visit.foreign == []
+    assert visit.complaints == []

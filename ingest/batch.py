@@ -15,8 +15,16 @@ from roadtwin.types import BatchCounts, Message, RejectedMessage
 
 log = get_logger(__name__)
 
-POISON = (psycopg.DataError, psycopg.IntegrityError, UnicodeError, OverflowError, struct.error)
-"""What one row that the database cannot hold raises: SQLSTATE classes 22 and 23, or its client-side equal."""
+POISON = (
+    psycopg.DataError,
+    psycopg.IntegrityError,
+    psycopg.errors.ConfigurationLimitExceeded,
+    UnicodeError,
+    OverflowError,
+    struct.error,
+)
+"""What one row that the database cannot hold raises: SQLSTATE classes 22 and 23, or its client-side equal; and 53400,
+which TimescaleDB raises when a batch touches too much compressed data: halves of it may pass."""
 
 # A mistake in a decoder must cost one message, not the stream.
 _DECODER_MISTAKES = (ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError)

@@ -110,9 +110,10 @@ def _try_client(
     def on_connect(
         client: paho.Client, userdata: Any, flags: paho.ConnectFlags, reason: ReasonCode, properties: Any
     ) -> None:
+        first = not answered.is_set()
         answer.append(reason)
         answered.set()
-        if their_on_connect is not None and not reason.is_failure:
+        if their_on_connect is not None and not (first and reason.is_failure):  # that one is raised
             their_on_connect(client, userdata, flags, reason, properties)
 
     def on_disconnect(client: paho.Client, userdata: Any, flags: Any, reason: ReasonCode, properties: Any) -> None:

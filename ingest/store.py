@@ -21,6 +21,7 @@ FIRST_RETRY_S = 0.2
 MOST_RETRY_S = 15.0
 
 _RETRIED_CLASSES = ("08", "40", "53", "57", "58")  # connection, rollback, resources (disk full), operator, system
+_NOT_RETRIED = ("53400",)  # a limit that a smaller batch may keep: TimescaleDB, late rows into compressed chunks
 _RETRIED_STATES = ("25006", "55P03", "55000")  # read-only (a failover), lock not available, not in required state
 
 
@@ -37,6 +38,8 @@ def is_transient(exc: Exception) -> bool:
     state = exc.sqlstate or ""
     if not state:  # the connection broke, maybe during COMMIT: written again, the batch is all duplicates at worst
         return isinstance(exc, psycopg.OperationalError | psycopg.InterfaceError)
+    if state in _NOT_RETRIED:
+        return False
     return state[:2] in _RETRIED_CLASSES or state in _RETRIED_STATES
 
 

@@ -63,9 +63,18 @@ def false_potholes(
 ) -> tuple[NDArray[np.intp], NDArray[np.float64]]:
     """Rows of drives with a false pothole, and its station [m]: lids, patches, shadows, mostly the same ones again."""
     length = world.geometry.section_length_m[passes.section]
-    proneness = np.exp(0.8 * world.streams.normal("camera/proneness", passes.section) - 0.32)
+    proneness = _proneness(world)[passes.section]
     mean = factor * FALSE_PER_100_M * length / 100 * proneness * np.where(good, 1.0, 1.3)
     rows = np.flatnonzero(world.streams.uniform("camera/false", passes.key, time_key) < 1 - np.exp(-mean))
     which = (world.streams.uniform("camera/false", passes.key[rows], time_key, 1) * _CONFUSERS).astype(np.int64)
     station = length[rows] * world.streams.uniform("camera/confuser", passes.section[rows], which)
     return rows, station
+
+
+def _proneness(world: World) -> NDArray[np.float64]:
+    """How much a section looks like holes where there are none; 1 on average."""
+    known: NDArray[np.float64] | None = world.kept.get("camera proneness")
+    if known is None:
+        known = np.exp(0.8 * world.streams.normal("camera/proneness", np.arange(len(world.sections))) - 0.32)
+        world.kept["camera proneness"] = known
+    return known

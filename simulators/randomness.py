@@ -138,5 +138,10 @@ class Streams:
 
     def uuid(self, name: str, *parts: int | str) -> UUID:
         """An id for a thing named by `parts`; the same thing has the same id in every run."""
-        text = "/".join([str(self.seed), name, *map(str, parts)])
-        return UUID(bytes=hashlib.blake2b(text.encode(), digest_size=16).digest(), version=4)
+        text = "/".join([name, *map(str, parts)])
+        digest = hashlib.blake2b(
+            text.encode(), digest_size=16, key=_key(self.seed, "uuid").to_bytes(16, "little")
+        ).digest()
+        # Version 4, variant of RFC 9562.
+        bits = int.from_bytes(digest, "big") & ~(0xF000 << 64) & ~(0xC000 << 48) | 4 << 76 | 0x8000 << 48
+        return UUID(int=bits)

@@ -158,13 +158,16 @@ def test_vehicles_send_a_valid_reading_every_ten_metres_also_when_they_see_nothi
         assert reading.imu is not None
 
 
-def test_status_and_joins_are_sent_now_and_then(small_world):
-    kinds = Counter(
-        m.topic.rsplit("/", 1)[1] for m in messages(small_world, start=START, end=START + timedelta(days=30))
-    )
+def test_a_device_tells_its_status_daily_and_counts_from_zero_after_a_join(small_world):
+    feed = list(messages(small_world, start=START, end=START + timedelta(days=12)))
+    status = [message for message in feed if message.topic.endswith("event/status")]
+    joined = next(message for message in feed if message.topic.endswith("event/join"))
+    uplinks = [m for m in feed if m.topic == f"{joined.topic.removesuffix('join')}up"]
+    after = [json.loads(m.payload) for m in uplinks if m.publish_at > joined.publish_at]
 
-    assert kinds["status"] > 100
-    assert kinds["join"] >= 1
+    assert len(status) == 12 * sum(device.network_source == "chirpstack-v4" for device in small_world.devices)
+    assert after[0]["fCnt"] <= 3  # the first frames may be lost
+    assert {event["devAddr"] for event in after} == {json.loads(joined.payload)["devAddr"]}
 
 
 def test_additional_buses_make_the_feed_livelier_day_and_night(small_world):

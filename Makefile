@@ -29,7 +29,7 @@ demo: install
 	$(BIN)/roadtwin demo $(ARGS)
 
 test: install
-	$(BIN)/pytest -q -ra
+	$(BIN)/pytest -q -ra -o faulthandler_timeout=300
 
 check: $(CHECKS)
 

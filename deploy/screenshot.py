@@ -2,7 +2,7 @@
 
 Example: python deploy/screenshot.py --url http://127.0.0.1:8000
 
-Writes `docs/images/map.png`, `segment.png`, `dark.png` and `phone.png`. Needs Chromium (the Debian package, or
+Writes `docs/images/map.png` and `segment.png`; with --all also `dark.png` and `phone.png`. Needs Chromium (the Debian package, or
 ROADTWIN_CHROMIUM) and the Python package playwright.
 """
 
@@ -51,11 +51,13 @@ def open_worst_segment(page: Any) -> None:
 
 
 def take(browser: Any, options: argparse.Namespace) -> None:
-    """All pictures."""
+    """The pictures that were asked for."""
     page = visit(browser, options, width=1440, height=900)
     page.screenshot(path=options.folder / "map.png")
     open_worst_segment(page)
     page.screenshot(path=options.folder / "segment.png")
+    if not options.all:
+        return
     page = visit(browser, options, width=1440, height=900, color_scheme="dark")
     open_worst_segment(page)
     page.screenshot(path=options.folder / "dark.png")
@@ -70,6 +72,7 @@ def main() -> int:
     parser.add_argument("--folder", type=Path, default=REPOSITORY / "docs" / "images", help="where the pictures go")
     parser.add_argument("--locale", default="en-GB", help="language of the page, such as de-DE")
     parser.add_argument("--scale", type=float, default=1.0, help="device pixels per pixel of the page")
+    parser.add_argument("--all", action="store_true", help="also the dark page and the one on a phone")
     options = parser.parse_args()
     chromium = os.environ.get("ROADTWIN_CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser")
     try:
@@ -89,7 +92,7 @@ def main() -> int:
     except Error as exc:
         print(f"screenshot: {options.url} could not be shown: {exc.message.splitlines()[0]}", file=sys.stderr)
         return 1
-    print(f"wrote map.png, segment.png, dark.png and phone.png to {options.folder}")
+    print(f"wrote the pictures to {options.folder}")
     return 0
 
 

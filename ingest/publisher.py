@@ -1,6 +1,9 @@
 """Publishing at QoS 1 and knowing what the broker has taken: for replay, simulators and checks."""
 
+import hashlib
 import threading
+import time
+from collections import deque
 from typing import Any, Self
 from uuid import uuid4
 
@@ -10,18 +13,36 @@ from paho.mqtt.reasoncodes import ReasonCode
 from ingest.mqtt import BrokerAddress, Session, open_client
 from roadtwin.errors import BrokerRefusedError, BrokerUnavailableError
 
-_PUBACK_S = 30.0
+IN_FLIGHT = 1000
+"""Most messages published and not confirmed yet."""
+CONFIRM_S = 30.0
 
 
 class Publisher:
-    """Publishes at QoS 1 and knows which messages the broker has taken."""
+    """A connection that publishes and keeps account of what the broker has confirmed. Use as a context manager.
 
-    def __init__(self, address: BrokerAddress, *, name: str) -> None:
-        self._address = address
-        self._outstanding = 0
-        self._refused: str | None = None
-        self._changed = threading.Condition()
+    Opening raises BrokerUnavailableError or BrokerRefusedError. When the connection breaks, it is made again in the
+    background, and what was not confirmed is sent again.
+    """
+
+    def __init__(self, address: BrokerAddress, *, name: str, keep_digests: bool = False) -> None:
+        self._address, self._keep_digests = address, keep_digests
+        self._answered: dict[int, ReasonCode] = {}
+        self._wake = threading.Event()
+        self._waiting: deque[tuple[int, bytes]] = deque()
+        self._digests: list[bytes] = []
+        self.published = self.confirmed = 0
         self._client = open_client(address, Session(f"roadtwin-{name}-{uuid4().hex[:8]}"), self._prepare)
+
+    def _prepare(self, client: paho.Client) -> None:
+        client.on_publish = self._on_publish
+        client.max_inflight_messages_set(IN_FLIGHT)
+        client.max_queued_messages_set(0)  # unlimited: we bound it ourselves
+
+    def _on_publish(self, _client: paho.Client, _userdata: Any, mid: int, reason: ReasonCode, _properties: Any) -> None:
+        # Called in paho's thread with its lock held: no lock of ours here, only a store and a signal.
+        self._answered[mid] = reason
+        self._wake.set()
 
     def __enter__(self) -> Self:
         return self
@@ -30,38 +51,49 @@ class Publisher:
         self._client.disconnect()
         self._client.loop_stop()
 
-    def _prepare(self, client: paho.Client) -> None:
-        client.on_publish = self._on_publish
+    def publish(self, topic: str, payload: bytes, *, stop: threading.Event | None = None) -> None:
+        """Publish one message; waits while too many are unconfirmed, at most until `stop` is set."""
+        while len(self._waiting) >= IN_FLIGHT and not (stop and stop.is_set()):
+            self._settle()
+            if len(self._waiting) >= IN_FLIGHT:
+                self._wake.wait(0.2)
+                self._wake.clear()
+        if stop and stop.is_set():
+            return
+        info = self._client.publish(topic, payload, qos=1)
+        self.published += 1
+        self._waiting.append((info.mid, hashlib.sha256(payload).digest() if self._keep_digests else b""))
 
-    def _on_publish(
-        self, _client: paho.Client, _userdata: Any, _mid: int, reason: ReasonCode, _properties: Any
-    ) -> None:
-        with self._changed:
-            self._outstanding -= 1
-            if reason.is_failure:
-                self._refused = str(reason)
-            self._changed.notify_all()
+    def wait_for_confirmations(self, timeout_s: float = CONFIRM_S) -> None:
+        """Return when the broker has confirmed everything.
 
-    def publish(self, topic: str, payload: bytes) -> None:
-        """Publish; the broker's answer is waited for in `wait_for_acknowledgements`."""
-        with self._changed:
-            self._outstanding += 1
-        self._client.publish(topic, payload, qos=1)
-        self._check()
-
-    def wait_for_acknowledgements(self) -> None:
-        """Return when the broker has taken every message.
-
-        Raises BrokerRefusedError if it took one not, BrokerUnavailableError if it does not answer.
+        Raises BrokerUnavailableError when that takes longer than `timeout_s` without progress.
         """
-        with self._changed:
-            answered = self._changed.wait_for(lambda: self._outstanding == 0 or self._refused is not None, _PUBACK_S)
-        self._check()
-        if not answered:
-            raise BrokerUnavailableError(
-                f"The MQTT broker {self._address} left {self._outstanding} messages unacknowledged."
-            )
+        last, deadline = self.confirmed, time.monotonic() + timeout_s
+        while self._waiting:
+            self._settle()
+            if self.confirmed != last:
+                last, deadline = self.confirmed, time.monotonic() + timeout_s
+            if self._waiting and time.monotonic() > deadline:
+                raise BrokerUnavailableError(
+                    f"The MQTT broker {self._address} left {len(self._waiting)} of {self.published} messages "
+                    "unconfirmed."
+                )
+            self._wake.wait(0.05)
+            self._wake.clear()
 
-    def _check(self) -> None:
-        if self._refused is not None:
-            raise BrokerRefusedError(f"The MQTT broker {self._address} refused a message: {self._refused}.")
+    @property
+    def digests(self) -> tuple[bytes, ...]:
+        """SHA-256 of the confirmed payloads in the order of publication, if they are kept."""
+        return tuple(self._digests)
+
+    def _settle(self) -> None:
+        """Take confirmed messages off the front of the queue."""
+        while self._waiting and self._waiting[0][0] in self._answered:
+            mid, digest = self._waiting.popleft()
+            reason = self._answered.pop(mid)
+            if reason.is_failure:
+                raise BrokerRefusedError(f"The MQTT broker {self._address} refused a message: {reason}.")
+            self.confirmed += 1
+            if self._keep_digests:
+                self._digests.append(digest)

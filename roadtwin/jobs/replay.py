@@ -157,7 +157,7 @@ def publish_and_wait(
                 pace.wait_for(len(payloads) + 1 - WINDOW)
                 publisher.publish(publication.topic, publication.payload)
                 payloads.append(publication.payload)
-            publisher.wait_for_acknowledgements()
+            publisher.wait_for_confirmations()
         pace.wait_for(total)
         manifest = manifest_of(payloads)
         _wait_until_found(conn, manifest, stalled_after_s)

@@ -2,8 +2,8 @@
 
 Example: python deploy/screenshot.py --url http://127.0.0.1:8000
 
-Writes `docs/images/map.png` and `segment.png`; with --all also `dark.png` and `phone.png`. Needs Chromium (the Debian package, or
-ROADTWIN_CHROMIUM) and the Python package playwright.
+Writes `docs/images/map.png` and `segment.png`; with --all also `dark.png` and `phone.png`. Needs Chromium
+(the Debian package, or ROADTWIN_CHROMIUM) and the Python package playwright.
 """
 
 import argparse

@@ -101,7 +101,7 @@ def test_the_worklist_begins_with_the_most_urgent_pothole_and_says_what_is_left_
     assert page.locator(".task").count() == 7
     assert "anderer Baulastträger" in page.locator(".left-out").inner_text()
     page.locator(".left-out button").click()
-    page.wait_for_function("document.querySelectorAll('.task').length === 9")
+    page.wait_for_function("() => document.querySelectorAll('.task').length === 9")
 
 
 def test_the_panel_explains_risk_reasons_state_and_evidence(visit):
@@ -121,7 +121,7 @@ def test_the_horizon_changes_list_legend_and_panel(visit):
     visit.page.locator('input[name=horizon][value="7"]').check()
     visit.page.locator(".risk-main .value", has_text="12 %").wait_for()
     assert "in 7 Tagen" in visit.page.locator(".legend summary").inner_text()
-    visit.page.wait_for_function("document.querySelector('.task .side').textContent.includes('12')")
+    visit.page.wait_for_function("() => document.querySelector('.task .side').textContent.includes('12')")
 
 
 def test_english_replaces_every_german_text_and_is_remembered(visit):

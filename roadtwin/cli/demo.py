@@ -131,7 +131,7 @@ def _run_live(url: str, prepared: Prepared, group: ProcessGroup) -> None:
             "simulate",
             "--seed", str(scenario.seed),
             "--km", str(scenario.length_km),
-            "--world-start", scenario.start.isoformat(),
+            "--epoch", prepared.world.epoch.isoformat(),
             "--from", scenario.until.isoformat(),
         ],
     )  # fmt: skip

@@ -22,6 +22,7 @@ from scipy.special import ndtri
 
 _ROUNDS = 10
 _MULTIPLIERS = np.array([[0xD2511F53], [0xCD9E8D57]], np.uint64)  # table 2 of [1]
+_FEW = 5
 _WEYL = (0x9E3779B9, 0xBB67AE85)
 _STANDARD_NORMAL = NormalDist()
 _LOW, _SHIFT = np.uint64(0xFFFFFFFF), np.uint64(32)
@@ -47,6 +48,8 @@ def philox4x32(counter: NDArray[np.uint64], key: tuple[int, int]) -> NDArray[np.
     >>> [hex(word) for word in philox4x32(np.zeros((4, 1), np.uint64), (0, 0))[:, 0]]
     ['0x6627e8d5', '0xe169c58d', '0xbc57ac4c', '0x9b00dbd8']
     """
+    if counter.shape[1] <= _FEW:
+        return np.array([_philox_one(*column, key) for column in counter.T.tolist()], np.uint64).T
     # The words 0 and 2 are multiplied, 1 and 3 are mixed in: two rows each, so that a round is five operations.
     multiplied, mixed = counter[::2], counter[1::2]
     for round_key in _round_keys(key):
@@ -57,6 +60,16 @@ def philox4x32(counter: NDArray[np.uint64], key: tuple[int, int]) -> NDArray[np.
     out = np.empty_like(counter)
     out[::2], out[1::2] = multiplied, mixed
     return out
+
+
+def _philox_one(c0: int, c1: int, c2: int, c3: int, key: tuple[int, int]) -> tuple[int, int, int, int]:
+    """The same for one counter, in plain integers: for a handful quicker than arrays."""
+    k0, k1 = key
+    for _ in range(_ROUNDS):
+        p0, p1 = 0xD2511F53 * c0, 0xCD9E8D57 * c2
+        c0, c1, c2, c3 = p1 >> 32 ^ c1 ^ k0, p1 & 0xFFFFFFFF, p0 >> 32 ^ c3 ^ k1, p0 & 0xFFFFFFFF
+        k0, k1 = k0 + _WEYL[0] & 0xFFFFFFFF, k1 + _WEYL[1] & 0xFFFFFFFF
+    return c0, c1, c2, c3
 
 
 @lru_cache(maxsize=512)

@@ -12,6 +12,11 @@ def test_philox_gives_the_known_answers_of_its_authors():
     ones = philox4x32(words([0xFFFFFFFF] * 4), (0xFFFFFFFF, 0xFFFFFFFF))
     pi = philox4x32(words([0x243F6A88, 0x85A308D3, 0x13198A2E, 0x03707344]), (0xA4093822, 0x299F31D0))
 
+    many = philox4x32(
+        np.repeat(words([0x243F6A88, 0x85A308D3, 0x13198A2E, 0x03707344]), 40, axis=1), (0xA4093822, 0x299F31D0)
+    )
+
+    assert np.array_equal(many, np.repeat(pi, 40, axis=1))  # arrays and single numbers take different ways
     assert zero[:, 0].tolist() == [0x6627E8D5, 0xE169C58D, 0xBC57AC4C, 0x9B00DBD8]
     assert ones[:, 0].tolist() == [0x408F276D, 0x41C83B0E, 0xA20BC7C6, 0x6D5451FD]
     assert pi[:, 0].tolist() == [0xD16CFE09, 0x94FDCCEB, 0x5001E420, 0x24126EA1]

@@ -1,7 +1,9 @@
 """`roadtwin serve`: API and map."""
 
 import ipaddress
+import signal
 import socket
+from contextlib import suppress
 from typing import Annotated
 
 import typer
@@ -34,6 +36,8 @@ def main(
     service answers 503 by name and keeps trying.
     """
     settings = settings_for_command(http_host=host, http_port=port)
+    # uvicorn raises a signal again once it has shut down; as an exception, it lets the embedded database stop too.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     check_exposure(settings.http_host, open_read=settings.open_read, allowed=allow_open_read)
     with (
         listen(settings.http_host, settings.http_port) as listener,
@@ -45,7 +49,8 @@ def main(
         if not (UI_DIR / "vendor").is_dir():
             typer.echo("The map library is missing: run `python deploy/install_ui_libraries.py`.", err=True)
         config = uvicorn.Config(create_app(settings, database_url), log_config=None, access_log=False)
-        uvicorn.Server(config).run(sockets=[listener])
+        with suppress(KeyboardInterrupt):
+            uvicorn.Server(config).run(sockets=[listener])
 
 
 def check_database(database_url: str) -> None:

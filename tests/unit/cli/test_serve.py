@@ -1,9 +1,19 @@
+import os
+import re
+import signal
 import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
 
 import pytest
 
 from roadtwin.cli.serve import check_database, check_exposure, listen
 from roadtwin.errors import MigrationError, ServeError
+from roadtwin.storage.embedded import EmbeddedPostgres
+from roadtwin.storage.migrate import migrate
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "::1", "localhost", "127.8.9.1"])
@@ -41,3 +51,33 @@ def test_a_database_that_is_away_does_not_stop_the_service_from_starting():
 def test_a_database_without_our_schema_does(empty_database_url):
     with pytest.raises(MigrationError, match="roadtwin migrate"):
         check_database(empty_database_url)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_ends_the_service_and_its_embedded_database(data_dir, number):
+    with EmbeddedPostgres(data_dir) as postgres:
+        migrate(postgres.url)
+    environment = os.environ | {"ROADTWIN_DATA_DIR": str(data_dir)}
+    environment.pop("ROADTWIN_DATABASE_URL", None)
+    command = [sys.executable, "-m", "roadtwin.cli.main", "serve", "--port", "0"]
+    with subprocess.Popen(
+        command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        address = re.search(r"http://\S+", process.stdout.readline()).group()
+        wait_until_it_answers(f"{address}/readyz")
+        assert (data_dir / "postgres" / "postmaster.pid").exists()
+        process.send_signal(number)
+        _, complaints = process.communicate(timeout=30)
+    assert "Traceback" not in complaints
+    assert process.returncode == 0
+    assert not (data_dir / "postgres" / "postmaster.pid").exists()
+
+
+def wait_until_it_answers(address: str) -> None:
+    for _ in range(300):
+        try:
+            with urllib.request.urlopen(address, timeout=5):
+                return
+        except (urllib.error.URLError, ConnectionError):
+            time.sleep(0.1)
+    raise AssertionError(f"{address} did not answer")

@@ -49,7 +49,7 @@ def philox4x32(counter: NDArray[np.uint64], key: tuple[int, int]) -> NDArray[np.
     ['0x6627e8d5', '0xe169c58d', '0xbc57ac4c', '0x9b00dbd8']
     """
     if counter.shape[1] <= _FEW:
-        return np.array([_philox_one(*column, key) for column in counter.T.tolist()], np.uint64).T
+        return np.array([_philox_one(words, key) for words in counter.T.tolist()], np.uint64).T
     # The words 0 and 2 are multiplied, 1 and 3 are mixed in: two rows each, so that a round is five operations.
     multiplied, mixed = counter[::2], counter[1::2]
     for round_key in _round_keys(key):
@@ -62,8 +62,9 @@ def philox4x32(counter: NDArray[np.uint64], key: tuple[int, int]) -> NDArray[np.
     return out
 
 
-def _philox_one(c0: int, c1: int, c2: int, c3: int, key: tuple[int, int]) -> tuple[int, int, int, int]:
+def _philox_one(words: list[int], key: tuple[int, int]) -> tuple[int, int, int, int]:
     """The same for one counter, in plain integers: for a handful quicker than arrays."""
+    c0, c1, c2, c3 = words
     k0, k1 = key
     for _ in range(_ROUNDS):
         p0, p1 = 0xD2511F53 * c0, 0xCD9E8D57 * c2

@@ -16,7 +16,7 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedCo
 from roadtwin.cli.common import open_database, settings_for_command
 from roadtwin.jobs.broker import start_broker
 from roadtwin.jobs.demo import Prepared, editor_key, free_port, prepare, require_free_port, wait_until_ready
-from roadtwin.jobs.demo_chain import check_chain
+from roadtwin.jobs.demo_chain import LEAD, check_chain
 from roadtwin.jobs.processes import ProcessGroup
 from roadtwin.jobs.simulated import keep_up
 from roadtwin.settings import Settings
@@ -90,7 +90,15 @@ def demo(
             bars = _Bars()
             with bars.progress:
                 length_km = km or (SMALL_KM if small else FULL_KM)
-                prepared = prepare(url, settings, seed=seed, length_km=length_km, winters=winters, on_progress=bars)
+                prepared = prepare(
+                    url,
+                    settings,
+                    seed=seed,
+                    length_km=length_km,
+                    winters=winters,
+                    until=datetime.now(UTC) - (LEAD if once else timedelta(0)),
+                    on_progress=bars,
+                )
             group = stack.enter_context(
                 ProcessGroup(
                     log_dir=settings.data_dir / "logs",

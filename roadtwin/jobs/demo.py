@@ -36,9 +36,11 @@ class Prepared:
 
 
 def prepare(
-    url: str, settings: Settings, *, seed: int, length_km: float, winters: int, on_progress: Progress
+    url: str, settings: Settings, *, seed: int, length_km: float, winters: int, until: datetime, on_progress: Progress
 ) -> Prepared:
     """Set the city up, or catch up with the one that is there (its own seed and length win), and score it.
+
+    The past is written up to `until`; what is newer has to come over MQTT.
 
     Raises DemoError if the database holds a real city.
     """
@@ -51,13 +53,13 @@ def prepare(
             "Set ROADTWIN_DATABASE_URL or ROADTWIN_DATA_DIR to another place."
         )
     first_time = scenario is None
-    now = datetime.now(UTC)
     if scenario is None:
-        scenario = new_scenario(settings, seed=seed, length_km=length_km, winters=winters, now=now)
+        scenario = new_scenario(settings, seed=seed, length_km=length_km, winters=winters, now=until)
     on_progress("city", 0.0)
     world = found_city(url, settings, scenario)
     on_progress("city", 1.0)
-    scenario = catch_up(url, settings, scenario, world, now=now, on_progress=on_progress)
+    if scenario.until < until:
+        scenario = catch_up(url, settings, scenario, world, now=until, on_progress=on_progress)
     refresh(url, settings, on_progress=on_progress)
     return Prepared(scenario, world, first_time)
 

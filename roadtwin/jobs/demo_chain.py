@@ -1,6 +1,6 @@
 """The chain checked end to end: published over MQTT, stored, scored, served over HTTP; the counts must agree."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from urllib.parse import quote
@@ -16,11 +16,11 @@ from roadtwin.storage.database import connect, detect_mode
 from roadtwin.storage.messages import read_accounts
 from roadtwin.storage.status import read_status
 from roadtwin.types import HORIZONS_DAYS
-from simulators.messages import TimedMessage, messages
-from simulators.world import World
+from simulators.messages import messages
 
-LEAST_MESSAGES = 200
-"""Messages that the check publishes at least; a small city may take some minutes for as many."""
+LEAD = timedelta(minutes=2)
+"""How much of the newest past is left for the check to publish: some hundred messages with the buses below."""
+ADDITIONAL_BUSES = 8
 
 
 def check_chain(
@@ -36,12 +36,13 @@ def check_chain(
 
     Needs a running ingester and service. Returns the summary; `ok` says whether every pair of counts agrees.
     """
-    feed = list(_feed(prepared.world, prepared.scenario.until))
+    now = datetime.now(UTC)
+    feed = list(messages(prepared.world, start=prepared.scenario.until, end=now, additional_buses=ADDITIONAL_BUSES))
     with connect(url) as conn:
         before = read_accounts(conn)
     result = publish_and_wait(feed, len(feed), parse_mqtt_url(mqtt_url, ca_file=settings.mqtt_ca_file), url)
     check_children()
-    keep_up(url, prepared.scenario, prepared.world, now=datetime.now(UTC))
+    keep_up(url, prepared.scenario, prepared.world, now=now)
     refresh(url, settings, on_progress=lambda _phase, _part: None)
     with connect(url) as conn:
         report = verify(conn, result.manifest)
@@ -91,12 +92,3 @@ def check_chain(
 
 def _found(witness: Any) -> int:
     return int(witness.stored + witness.duplicate + witness.rejected)
-
-
-def _feed(world: World, start: datetime) -> Iterator[TimedMessage]:
-    """Everything published between `start` and now, and at least `LEAST_MESSAGES`: some may be a little early."""
-    now = datetime.now(UTC)
-    for number, message in enumerate(messages(world, start=start, end=start + timedelta(hours=6))):
-        if number >= LEAST_MESSAGES and message.publish_at > now:
-            return
-        yield message

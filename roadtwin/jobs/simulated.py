@@ -8,6 +8,7 @@ from typing import Any
 import psycopg
 
 from ingest.offline import ingest_directly
+from ingest.pseudonyms import open_pseudonyms
 from roadtwin.jobs.history import load_history
 from roadtwin.jobs.importing import import_network, import_records
 from roadtwin.settings import Settings
@@ -107,7 +108,11 @@ def catch_up(
     with connect(url) as conn:
         if scenario.until < raw_from:
             chunks = simulate_history(
-                world, start=scenario.until, end=raw_from, on_progress=lambda part: on_progress("history", part)
+                world,
+                start=scenario.until,
+                end=raw_from,
+                on_progress=lambda part: on_progress("history", part),
+                pseudonyms=open_pseudonyms(settings),
             )
             load_history(conn, chunks)
         _import_live_records(conn, world, start=raw_from, end=now, origin=Origin.LOADED)

@@ -5,15 +5,17 @@ import signal
 import sys
 import time
 from contextlib import ExitStack
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from types import FrameType
-from typing import Annotated, Any
+from typing import Annotated, Any, NoReturn
 
 import typer
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
 from roadtwin.cli.common import open_database, settings_for_command
+from roadtwin.errors import SettingsError
 from roadtwin.jobs.broker import start_broker
 from roadtwin.jobs.demo import Prepared, editor_key, free_port, prepare, require_free_port, wait_until_ready
 from roadtwin.jobs.demo_chain import LEAD, check_chain
@@ -62,6 +64,13 @@ def demo(
     winters: Annotated[int, typer.Option(help="Complete winters of history.", min=3, max=12)] = 4,
     port: Annotated[int | None, typer.Option(help="Port of the map [ROADTWIN_HTTP_PORT].", min=1, max=65535)] = None,
     once: Annotated[bool, typer.Option("--once", help="Check the whole chain over MQTT and HTTP, then end.")] = False,
+    feed_only: Annotated[
+        bool,
+        typer.Option(
+            "--feed-only",
+            help="Make the city and publish its feed; ingest, scoring and service run elsewhere (docker compose).",
+        ),
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="With --once: print one JSON summary on stdout.")] = False,
 ) -> None:
     """Show everything on a simulated city: live sensors and cameras over MQTT, twin, risk model, API and map.
@@ -73,64 +82,92 @@ def demo(
     """
     if as_json and not once:
         raise typer.BadParameter("--json needs --once")
+    if once and feed_only:
+        raise typer.BadParameter("--once and --feed-only exclude each other")
     started = time.monotonic()
     settings = settings_for_command(http_port=port, score_interval_s=SCORE_INTERVAL_S)
+    if feed_only and (settings.database_url is None or settings.mqtt_url is None):
+        raise SettingsError("--feed-only needs ROADTWIN_DATABASE_URL and ROADTWIN_MQTT_URL: where the other parts run.")
     http_port = free_port(settings.http_host) if once and port is None else settings.http_port
-    require_free_port(settings.http_host, http_port)
+    if not feed_only:
+        require_free_port(settings.http_host, http_port)
     signal.signal(signal.SIGTERM, _interrupt)
     with ExitStack() as stack:
         try:
-            url = stack.enter_context(open_database(settings, migrate=True))
-            if settings.mqtt_url is not None:
-                mqtt_url, broker = settings.mqtt_url.get_secret_value(), "the broker of ROADTWIN_MQTT_URL"
-            else:
-                embedded = stack.enter_context(start_broker(settings.data_dir))
-                kept = "kept on disk" if embedded.durable else "in memory only: lost if the broker is killed"
-                mqtt_url, broker = embedded.url, f"embedded {embedded.kind}; its own queue is {kept}"
-            bars = _Bars()
-            with bars.progress:
-                length_km = km or (SMALL_KM if small else FULL_KM)
-                prepared = prepare(
-                    url,
-                    settings,
-                    seed=seed,
-                    length_km=length_km,
-                    winters=winters,
-                    until=datetime.now(UTC) - (LEAD if once else timedelta(0)),
-                    on_progress=bars,
-                )
-            group = stack.enter_context(
-                ProcessGroup(
-                    log_dir=settings.data_dir / "logs",
-                    env={
-                        "ROADTWIN_DATABASE_URL": url,
-                        "ROADTWIN_MQTT_URL": mqtt_url,
-                        "ROADTWIN_DATA_DIR": str(settings.data_dir),
-                        "ROADTWIN_HTTP_PORT": str(http_port),
-                        "ROADTWIN_SCORE_INTERVAL_S": str(SCORE_INTERVAL_S),
-                    },
-                )
-            )
+            parts = _open_parts(stack, settings)
+            until = datetime.now(UTC) - (LEAD if once else timedelta(0))
+            length_km = km or (SMALL_KM if small else FULL_KM)
+            prepared = _prepare(parts, settings, seed=seed, length_km=length_km, winters=winters, until=until)
+            group = stack.enter_context(_process_group(parts, settings, http_port))
+            if feed_only:
+                typer.echo(f"{prepared.world.length_km:g} km of simulated streets; publishing. Ctrl-C ends it.")
+                _run_feed(parts.database_url, prepared, group)
             address = f"http://{settings.http_host}:{http_port}"
             group.start("serve", ["serve"])
             group.start("ingest", ["ingest"])
             wait_until_ready(address, check=group.check)
             if once:
-                summary = check_chain(url, mqtt_url, address, settings, prepared, check_children=group.check)
-                summary["seconds"] = round(time.monotonic() - started, 1)
-                summary["broker"] = broker
+                summary = check_chain(
+                    parts.database_url, parts.mqtt_url, address, settings, prepared, check_children=group.check
+                )
+                summary |= {"broker": parts.broker, "seconds": round(time.monotonic() - started, 1)}
                 _print_summary(summary, as_json=as_json)
-                if not summary["ok"]:
-                    raise typer.Exit(1)
-                return
-            key = editor_key(url, settings.data_dir)
-            _announce(address, broker, key, settings, prepared, time.monotonic() - started)
-            _run_live(url, prepared, group)
+                raise typer.Exit(0 if summary["ok"] else 1)
+            group.start("score", ["score", "--watch"])
+            _announce(address, parts, settings, prepared, time.monotonic() - started)
+            _run_feed(parts.database_url, prepared, group)
         except KeyboardInterrupt:
             typer.echo("\nShutting down; everything that was acknowledged is in the database.", err=True)
 
 
-def _run_live(url: str, prepared: Prepared, group: ProcessGroup) -> None:
+@dataclass(frozen=True, slots=True)
+class _Parts:
+    """Database and broker, and what to tell about the broker."""
+
+    database_url: str
+    mqtt_url: str
+    broker: str
+
+
+def _open_parts(stack: ExitStack, settings: Settings) -> _Parts:
+    database_url = stack.enter_context(open_database(settings, migrate=True))
+    if settings.mqtt_url is not None:
+        return _Parts(database_url, settings.mqtt_url.get_secret_value(), "the broker of ROADTWIN_MQTT_URL")
+    broker = stack.enter_context(start_broker(settings.data_dir))
+    kept = "kept on disk" if broker.durable else "in memory only: lost if the broker is killed"
+    return _Parts(database_url, broker.url, f"embedded {broker.kind}; its own queue is {kept}")
+
+
+def _prepare(
+    parts: _Parts, settings: Settings, *, seed: int, length_km: float, winters: int, until: datetime
+) -> Prepared:
+    bars = _Bars()
+    with bars.progress:
+        return prepare(
+            parts.database_url,
+            settings,
+            seed=seed,
+            length_km=length_km,
+            winters=winters,
+            until=until,
+            on_progress=bars,
+        )
+
+
+def _process_group(parts: _Parts, settings: Settings, http_port: int) -> ProcessGroup:
+    return ProcessGroup(
+        log_dir=settings.data_dir / "logs",
+        env={
+            "ROADTWIN_DATABASE_URL": parts.database_url,
+            "ROADTWIN_MQTT_URL": parts.mqtt_url,
+            "ROADTWIN_DATA_DIR": str(settings.data_dir),
+            "ROADTWIN_HTTP_PORT": str(http_port),
+            "ROADTWIN_SCORE_INTERVAL_S": str(SCORE_INTERVAL_S),
+        },
+    )
+
+
+def _run_feed(url: str, prepared: Prepared, group: ProcessGroup) -> NoReturn:
     """Publish live traffic, write the records of each step, and watch the processes until we are interrupted."""
     scenario = prepared.scenario
     group.start(
@@ -143,7 +180,6 @@ def _run_live(url: str, prepared: Prepared, group: ProcessGroup) -> None:
             "--from", scenario.until.isoformat(),
         ],
     )  # fmt: skip
-    group.start("score", ["score", "--watch"])
     next_step = time.monotonic() + LIVE_STEP_S
     while True:
         time.sleep(0.5)
@@ -153,17 +189,17 @@ def _run_live(url: str, prepared: Prepared, group: ProcessGroup) -> None:
             scenario = keep_up(url, scenario, prepared.world, now=datetime.now(UTC) - timedelta(seconds=5))
 
 
-def _announce(address: str, broker: str, key: str, settings: Settings, prepared: Prepared, seconds: float) -> None:
+def _announce(address: str, parts: _Parts, settings: Settings, prepared: Prepared, seconds: float) -> None:
     place = "the database of ROADTWIN_DATABASE_URL" if settings.database_url else f"{settings.data_dir / 'postgres'}"
     typer.echo(
         f"{'Ready' if prepared.first_time else 'Ready again'} after {seconds:.0f} s.\n"
         f"  Map          {address}/\n"
         f"  API          {address}/v1/docs\n"
-        f"  Editor key   {key}\n"
+        f"  Editor key   {editor_key(parts.database_url, settings.data_dir)}\n"
         f"  City         simulated, {prepared.world.length_km:g} km, {len(prepared.world.segments)} segments, "
         f"seed {prepared.scenario.seed}\n"
         f"  Database     {place}\n"
-        f"  MQTT         {broker}\n"
+        f"  MQTT         {parts.broker}\n"
         f"  Logs         {settings.data_dir / 'logs'}\n"
         "Live traffic is running. Ctrl-C ends it."
     )

@@ -8,6 +8,7 @@ import urllib.request
 
 import pytest
 
+from roadtwin.storage.database import connect
 from roadtwin.storage.embedded import EmbeddedPostgres
 from tests.acceptance.conftest import roadtwin
 from tests.conftest import TIMESCALE_URL
@@ -88,6 +89,30 @@ def test_the_demo_runs_on_timescaledb_and_mosquitto(data_dir, empty_database_url
     assert summary["database"].startswith("timescaledb-")
     assert TIMESCALE_URL is not None
     assert not EmbeddedPostgres.exists(data_dir), "no embedded database was made"
+
+
+@pytest.mark.services
+def test_the_feed_alone_goes_to_an_ingester_elsewhere_as_in_compose(data_dir, empty_database_url, mqtt_url, start):
+    settings = {
+        "DATA_DIR": str(data_dir),
+        "DATABASE_URL": empty_database_url,
+        "MQTT_URL": mqtt_url,
+        "MQTT_CLIENT_ID": f"feed-{data_dir.name}",
+    }
+    feed = start("demo", *CITY, "--feed-only", **settings)
+    line = feed.stdout.readline()
+    assert "publishing" in line, line + feed.stdout.read()
+    ingester = start("ingest", **settings)
+
+    def stored_from_mqtt() -> int:
+        with connect(empty_database_url) as conn:
+            row = conn.execute("SELECT count(*) FROM message WHERE origin = 'mqtt'").fetchone()
+        return row[0]
+
+    wait_for(lambda: stored_from_mqtt() > 20, 60, "live messages in the database")
+    for process in (feed, ingester):
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(timeout=40) == 0
 
 
 def test_a_port_in_use_is_told_before_anything_is_set_up(data_dir):

@@ -23,6 +23,7 @@ from models.features.build import FeatureBuilder
 from models.inputs import (
     CityInputs,
     Inspections,
+    OpenSpells,
     Potholes,
     Repairs,
     SegmentDayTable,
@@ -71,8 +72,9 @@ def synthetic_inputs(count: int, rng: np.random.Generator) -> CityInputs:
         ),
         potholes=Potholes(
             segment_index=hole.astype(np.int32), first_recorded_at=first, confirmed_at=first + DAY,
-            secured_at=np.full(count, np.datetime64("NaT", "us")), closed_at=first + 3 * DAY,
+            secured_at=np.full(count, np.datetime64("NaT", "us")),
         ),
+        open_spells=OpenSpells(segment_index=hole.astype(np.int32), opened_at=first + DAY, closed_at=first + 3 * DAY),
         segment_days=SegmentDayTable(
             recorded_at=passed + DAY, segment_index=segment.astype(np.int32), day=passed.astype("datetime64[D]"),
             good_passes=np.ones(day.size), linear_cracks=rng.poisson(1.0, day.size).astype(float),

@@ -1,6 +1,6 @@
 """Local days of the city: every "day" of a feature is one, also those of 23 and 25 hours."""
 
-from datetime import UTC, datetime, tzinfo
+from datetime import UTC, date, datetime, time, tzinfo
 
 import numpy as np
 from numpy.typing import NDArray
@@ -47,3 +47,30 @@ def local_day(at: NDArray[np.datetime64], zone: tzinfo) -> NDArray[np.datetime64
         known, which = np.unique(quarter, return_inverse=True)
         offset[changing] = np.array([_offset_minutes(int(q), zone) for q in known])[which]
     return np.asarray(at + offset.astype("timedelta64[m]"), dtype="datetime64[D]")
+
+
+def local_day_start(day: NDArray[np.datetime64], zone: tzinfo) -> NDArray[np.datetime64]:
+    """Instant at which each local day begins.
+
+    Parameters
+    ----------
+    day : ndarray of datetime64[D], shape (n,)
+        Without NaT.
+    zone : tzinfo
+        Time zone of the city.
+
+    Returns
+    -------
+    ndarray of datetime64[us], shape (n,), UTC
+
+    Examples
+    --------
+    >>> from zoneinfo import ZoneInfo
+    >>> local_day_start(np.array(["2026-01-05", "2026-07-05"], "datetime64[D]"), ZoneInfo("Europe/Berlin"))
+    array(['2026-01-04T23:00:00.000000', '2026-07-04T22:00:00.000000'],
+          dtype='datetime64[us]')
+    """
+    distinct, which = np.unique(day.astype("datetime64[D]"), return_inverse=True)
+    dates: list[date] = distinct.tolist()
+    starts = [datetime.combine(d, time(), zone).astimezone(UTC).replace(tzinfo=None) for d in dates]
+    return np.array(starts, dtype="datetime64[us]")[which]

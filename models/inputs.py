@@ -168,27 +168,65 @@ class Evidence(Facts):
 
 
 @dataclass(frozen=True, slots=True)
+class Looks(Facts):
+    """Looks at segments at which a hole would have been seen, n rows in any order.
+
+    `observed_from` (n,) is the earliest time at which the look may have been: when a person looked (`by_person` (n,)),
+    or the beginning of the local day of a good camera pass. What was found is in `Evidence`.
+    """
+
+    INSTANTS: ClassVar[frozenset[str]] = frozenset({"observed_from", "recorded_at"})
+
+    observed_from: Instants
+    segment_id: Ints
+    by_person: Bools
+
+
+def _taken_back(column: Instants, as_of: Instant) -> Instants:
+    """Instants that were not yet known at `as_of` become NaT."""
+    return np.where(column <= as_of, column, np.datetime64("NaT", "us"))
+
+
+@dataclass(frozen=True, slots=True)
 class Potholes(Columns):
     """Potholes as the rule derived them, n rows; candidates have no `confirmed_at` (NaT).
 
-    All four times are recorded times, so that each says from when on we knew it. `first_recorded_at` is the label
+    All three times are recorded times, so that each says from when on we knew it. `first_recorded_at` is the label
     time. Severity, place and evidence may still grow with later rows and are therefore no features.
     """
 
-    INSTANTS: ClassVar[frozenset[str]] = frozenset({"first_recorded_at", "confirmed_at", "secured_at", "closed_at"})
+    INSTANTS: ClassVar[frozenset[str]] = frozenset({"first_recorded_at", "confirmed_at", "secured_at"})
 
     segment_index: Ints
     first_recorded_at: Instants
     confirmed_at: Instants
     secured_at: Instants
+
+    def recorded_by(self, as_of: Instant) -> Self:
+        """What we knew at `as_of`: later confirmations and securings are taken back."""
+        known = self.take(self.first_recorded_at <= as_of)
+        confirmed_at, secured_at = (_taken_back(column, as_of) for column in (known.confirmed_at, known.secured_at))
+        return replace(known, confirmed_at=confirmed_at, secured_at=secured_at)
+
+
+@dataclass(frozen=True, slots=True)
+class OpenSpells(Columns):
+    """When which confirmed potholes were known to be open, n rows, in recorded times; `closed_at` NaT: still open.
+
+    A hole that was not found and then seen again has several. One time of closing a hole would not do: what came after
+    it was seen again would change what was known before.
+    """
+
+    INSTANTS: ClassVar[frozenset[str]] = frozenset({"opened_at", "closed_at"})
+
+    segment_index: Ints
+    opened_at: Instants
     closed_at: Instants
 
     def recorded_by(self, as_of: Instant) -> Self:
-        """What we knew at `as_of`: later confirmations, securings and closures are taken back."""
-        known = self.take(self.first_recorded_at <= as_of)
-        nat = np.datetime64("NaT", "us")
-        later = {name: getattr(known, name) for name in ("confirmed_at", "secured_at", "closed_at")}
-        return replace(known, **{name: np.where(column <= as_of, column, nat) for name, column in later.items()})
+        """What we knew at `as_of`: later closures are taken back."""
+        known = self.take(self.opened_at <= as_of)
+        return replace(known, closed_at=_taken_back(known.closed_at, as_of))
 
 
 @dataclass(frozen=True, slots=True)
@@ -242,6 +280,7 @@ class CityInputs:
     segments: SegmentTable
     weather: WeatherHours
     potholes: Potholes
+    open_spells: OpenSpells
     segment_days: SegmentDayTable
     inspections: Inspections
     repairs: Repairs
@@ -254,6 +293,7 @@ class CityInputs:
             self,
             weather=self.weather.recorded_by(as_of),
             potholes=self.potholes.recorded_by(as_of),
+            open_spells=self.open_spells.recorded_by(as_of),
             segment_days=self.segment_days.recorded_by(as_of),
             inspections=self.inspections.recorded_by(as_of),
             repairs=self.repairs.recorded_by(as_of),

@@ -4,28 +4,41 @@ Evidence is processed strictly in the order in which it was recorded, so the sta
 recorded by t: a late row with an old `observed_at` changes nothing before it came.
 
 1. **Same hole.** Evidence belongs to the nearest open hole of its section within max(5 m, 2 σ), σ the larger position
-   accuracy of the two. Two holes closer than that cannot be told apart by a camera; they count as one.
+   accuracy of the two; for repairs and securings σ is both together, √(σ₁² + σ₂²): a crew works on a hole that it was
+   sent to. Two holes closer than that cannot be told apart by a camera; they count as one.
 2. **Before its repair.** Evidence observed before a repair, but recorded after it, belongs to the closed hole (cameras
    upload at night, crews close deep holes the same day). It opens nothing.
-3. **New.** Everything else opens a candidate. Within the tolerance of a closed hole, it is a hole *reopened*.
+3. **New.** Everything else opens a candidate. Within 5 m of a repaired hole, it is a hole *reopened*.
 4. **Confirmed** by a person (inspection finding, repair, securing), by detections of two passes, or by a report and
    a detection. Confirmation is recorded with the time we knew it.
 5. **Lapsed.** A candidate that nothing confirms within 28 d of its first record was no pothole.
 6. **Closed** by a repair. A repair where no hole is open means a hole first known, confirmed and closed then.
-   A renewed surface closes all holes of its segment and opens none. Passes that see nothing close nothing.
-7. **Severity**: the last person's grade; else the worst of depth × width measured; else 2 (medium: unknown).
+   A renewed surface closes all holes of its segment and opens none.
+7. **Not found.** A confirmed hole is closed, too, when looks that were recorded and made after its last evidence did
+   not see it: one of a person, or good camera passes on four days. With a recall of 0.75 a pass [1]_, four of them miss
+   a hole that is there with 0.25⁴ = 0.4 % (more if they drove in the other lane). What is seen near it counts as seen.
+8. **Seen again** within 90 d after that, it is the same hole, open again: absence must not make new events. What was
+   observed before the look that missed it, but recorded later, belongs to it and leaves it closed.
+9. **Severity**: the last person's grade; else the worst of depth × width measured; else 2 (medium: unknown).
    Severity, last evidence and the earliest `observed_at` may grow with later rows: no feature or label reads them.
+
+References
+----------
+.. [1] D. Arya et al., "RDD2022," doi:10.48550/arXiv.2209.08538, and the road damage detection challenges on it: F1 of
+   0.7 to 0.8 for the best detectors.
 """
 
 import math
+from bisect import bisect_left
 from collections import defaultdict
 from dataclasses import dataclass, field
+from enum import StrEnum
 from uuid import UUID, uuid5
 
 import numpy as np
 from numpy.typing import NDArray
 
-from models.inputs import INSTANT, Evidence, EvidenceKind, Instant, Potholes
+from models.inputs import INSTANT, Evidence, EvidenceKind, Instant, Instants, Looks, OpenSpells, Potholes
 
 RULE_VERSION = 1
 SAME_HOLE_M = 5.0
@@ -33,12 +46,24 @@ SAME_HOLE_M = 5.0
 LAPSE_DAYS = 28
 """A candidate lapses after this [d]. Labels are mature after it, too (`models.dataset.MATURITY_DAYS`)."""
 UNKNOWN_SEVERITY = 2
+LEAST_CAMERA_DAYS = 4
+"""Days with a good camera pass that must miss a hole before it counts as not found."""
+SEEN_AGAIN_DAYS = 90
+"""Seen again so soon after it was not found, a hole is the same one [d]."""
 
 _NAMESPACE = UUID("6d1c8b0e-6a6f-5b0a-9d2b-1f7f0d6f3c11")
 _LAPSE = np.timedelta64(LAPSE_DAYS, "D").astype("timedelta64[us]").astype(int)
+_SEEN_AGAIN = SEEN_AGAIN_DAYS * 86_400_000_000
 _BY_PERSON = frozenset({EvidenceKind.FINDING, EvidenceKind.REPAIR, EvidenceKind.SECURING})
 # Rows: depth 13–25, 25–50, > 50 mm; columns: width up to 200, 450, above [mm] (ASTM D6433, distress 13).
 _SEVERITY = ((1, 1, 2), (1, 2, 3), (2, 2, 3))
+
+
+class CloseReason(StrEnum):
+    """Why a hole is no longer open."""
+
+    REPAIRED = "repaired"  # also by a renewed surface
+    NOT_FOUND = "not_found"
 
 
 @dataclass(slots=True)
@@ -58,11 +83,15 @@ class Pothole:
     confirmed_us: int | None = None
     secured_us: int | None = None
     closed_us: int | None = None
+    close_reason: CloseReason | None = None
     severity: int = UNKNOWN_SEVERITY
     evidence: list[int] = field(default_factory=list)
     """Rows of the `Evidence` given, in the order of recording."""
+    spells: list[tuple[int, int | None]] = field(default_factory=list)
+    """Recorded times between which it was known to be open; more than one if it was not found in between."""
 
-    # What only the rule needs: best known place, who saw it, when it was repaired (observed).
+    # What only the rule needs: best known place, who saw it, when it was repaired (observed), when anything was last
+    # seen near it (observed), and the look that did not find it (recorded, observed).
     _match_station_m: float = 0.0
     _accuracy_m: float = math.inf
     _pass_nos: set[int] = field(default_factory=set)
@@ -70,6 +99,8 @@ class Pothole:
     _graded_by_person: bool = False
     _measured_severity: int = 0
     _repaired_us: int | None = None
+    _seen_near_us: int = 0
+    _missed: tuple[int, int] | None = None
 
 
 def measured_severity(depth_m: float, width_m: float) -> int:
@@ -120,27 +151,68 @@ class _Row:
     measured_severity: int
 
 
+class _Misses:
+    """Looks by segment, in the order of recording."""
+
+    def __init__(self, looks: Looks, now: Instant) -> None:
+        known = looks.recorded_by(now)
+        recorded, begun = (column.astype(np.int64) for column in (known.recorded_at, known.observed_from))
+        order = np.lexsort((known.by_person, begun, recorded, known.segment_id))
+        ids, starts, counts = np.unique(known.segment_id[order], return_index=True, return_counts=True)
+        columns = [column[order].tolist() for column in (recorded, begun, known.by_person)]
+        self._of = {
+            segment: tuple(column[start : start + count] for column in columns)
+            for segment, start, count in zip(ids.tolist(), starts.tolist(), counts.tolist(), strict=True)
+        }
+
+    def first(self, segment_id: int, *, seen_us: int, known_us: int) -> tuple[int, int] | None:
+        """Recorded and observed time of the look that settles that a hole last seen (and known) then is gone."""
+        recorded, begun, by_person = self._of.get(segment_id, ([], [], []))
+        days = set()
+        for i in range(bisect_left(recorded, known_us), len(recorded)):
+            if begun[i] <= seen_us:
+                continue
+            days.add(begun[i])
+            if by_person[i] or len(days) >= LEAST_CAMERA_DAYS:
+                return recorded[i], begun[i]
+        return None
+
+
 class _Section:
     """The holes of one section while evidence comes in."""
 
-    __slots__ = ("closed", "live")
+    __slots__ = ("live", "lost", "repaired")
 
     def __init__(self) -> None:
         self.live: list[Pothole] = []  # open holes and candidates
-        self.closed: list[Pothole] = []
+        self.repaired: list[Pothole] = []
+        self.lost: list[Pothole] = []  # not found
 
-    def lapse(self, now_us: int) -> None:
+    def settle(self, now_us: int, *, looks_before_us: int) -> None:
+        """Drop candidates that lapsed, close holes that were not found."""
         self.live = [h for h in self.live if h.confirmed_us is not None or now_us - h.first_recorded_us <= _LAPSE]
+        for hole in [h for h in self.live if h._missed is not None and h._missed[0] < looks_before_us]:
+            assert hole._missed is not None  # just asked
+            _end(hole, hole._missed[0], CloseReason.NOT_FOUND)
+            self.live.remove(hole)
+            self.lost.append(hole)
+
+    def lost_lately(self, now_us: int) -> list[Pothole]:
+        """Holes not found that count as the same if seen again now."""
+        return [h for h in self.lost if h.closed_us is not None and now_us - h.closed_us <= _SEEN_AGAIN]
+
+
+def _near(hole: Pothole, row: _Row) -> bool:
+    if row.kind in (EvidenceKind.REPAIR, EvidenceKind.SECURING):
+        sigma_m = math.hypot(row.accuracy_m, hole._accuracy_m)
+    else:
+        sigma_m = max(row.accuracy_m, hole._accuracy_m)
+    return abs(hole._match_station_m - row.station_m) <= max(SAME_HOLE_M, 2 * sigma_m)
 
 
 def _nearest(holes: list[Pothole], row: _Row) -> Pothole | None:
-    best: Pothole | None = None
-    best_m = math.inf
-    for hole in holes:
-        distance_m = abs(hole._match_station_m - row.station_m)
-        if distance_m <= max(SAME_HOLE_M, 2 * row.accuracy_m, 2 * hole._accuracy_m) and distance_m < best_m:
-            best, best_m = hole, distance_m
-    return best
+    near = [hole for hole in holes if _near(hole, row)]
+    return min(near, key=lambda hole: abs(hole._match_station_m - row.station_m), default=None)
 
 
 def _add(hole: Pothole, row: _Row) -> None:
@@ -158,6 +230,7 @@ def _add(hole: Pothole, row: _Row) -> None:
     sure = row.kind in _BY_PERSON or len(hole._pass_nos) >= 2 or (hole._reported and bool(hole._pass_nos))
     if sure and hole.confirmed_us is None:
         hole.confirmed_us = row.recorded_us
+        hole.spells.append((row.recorded_us, None))
 
 
 def _grade(hole: Pothole, row: _Row) -> None:
@@ -185,40 +258,81 @@ def _open(row: _Row, evidence: Evidence, *, reopened: bool) -> Pothole:
     )
 
 
+def _end(hole: Pothole, closed_us: int, reason: CloseReason) -> None:
+    hole.closed_us, hole.close_reason = closed_us, reason
+    hole.spells[-1] = (hole.spells[-1][0], closed_us)
+
+
 def _close(section: _Section, hole: Pothole, row: _Row) -> None:
+    """Close an open hole by a repair or a renewed surface."""
     _add(hole, row)
-    if hole.confirmed_us is None:  # a renewal is no witness of a hole: the candidate ends unconfirmed
-        section.live.remove(hole)
-        return
-    hole.closed_us, hole._repaired_us = row.recorded_us, row.observed_us
     section.live.remove(hole)
-    section.closed.append(hole)
+    if hole.confirmed_us is None:  # a renewal is no witness of a hole: the candidate ends unconfirmed
+        return
+    _end(hole, row.recorded_us, CloseReason.REPAIRED)
+    hole._repaired_us = row.observed_us
+    section.repaired.append(hole)
 
 
-def _closed_after(section: _Section, row: _Row) -> list[Pothole]:
-    """Closed holes whose repair was done after the row was observed, and that were not long after it."""
+def _repaired_after(section: _Section, row: _Row) -> list[Pothole]:
+    """Holes whose repair was done after the row was observed, and that were not long after it."""
     return [
         h
-        for h in section.closed
+        for h in section.repaired
         if h._repaired_us is not None and h.first_evidence_us - _LAPSE <= row.observed_us < h._repaired_us
     ]
 
 
-def _apply(section: _Section, row: _Row, evidence: Evidence) -> Pothole | None:
+def _join_closed(section: _Section, row: _Row) -> bool:
+    """Add a row that came late to the closed hole that it speaks of; False if there is none."""
+    hole = _nearest(_repaired_after(section, row), row)
+    if hole is not None:
+        _add(hole, row)
+        return True
+    before_miss = [h for h in section.lost_lately(row.recorded_us) if h._missed and row.observed_us < h._missed[1]]
+    hole = _nearest(before_miss, row)
+    if hole is None:
+        return False
+    _add(hole, row)
+    if row.kind == EvidenceKind.REPAIR:  # why it was not found; when it was closed stays as we knew it
+        hole.close_reason, hole._repaired_us = CloseReason.REPAIRED, row.observed_us
+        section.lost.remove(hole)
+        section.repaired.append(hole)
+    return True
+
+
+def _open_again(section: _Section, row: _Row) -> Pothole | None:
+    """The hole that was lately not found and that this row sees again."""
+    hole = _nearest(section.lost_lately(row.recorded_us), row)
+    if hole is not None:
+        hole.closed_us = hole.close_reason = hole._missed = None
+        hole.spells.append((row.recorded_us, None))
+        section.lost.remove(hole)
+        section.live.append(hole)
+    return hole
+
+
+def _renew(section: _Section, row: _Row) -> None:
+    for hole in [h for h in section.live if h.segment_id == row.segment_id]:
+        _close(section, hole, row)
+    section.lost = [h for h in section.lost if h.segment_id != row.segment_id]
+
+
+def _apply(section: _Section, row: _Row, evidence: Evidence, misses: _Misses) -> Pothole | None:
     """Let one row of evidence act on its section; a hole that it opened is returned."""
-    section.lapse(row.recorded_us)
+    section.settle(row.recorded_us, looks_before_us=row.recorded_us)
     if row.kind == EvidenceKind.RENEWAL:
-        for here in [h for h in section.live if h.segment_id == row.segment_id]:
-            _close(section, here, row)
+        _renew(section, row)
         return None
     opened: Pothole | None = None
     hole = _nearest(section.live, row)
     if hole is None:
-        before = _nearest(_closed_after(section, row), row)
-        if before is not None:
-            _add(before, row)
+        if _join_closed(section, row):
             return None
-        hole = opened = _open(row, evidence, reopened=_nearest(section.closed, row) is not None)
+        hole = _open_again(section, row)
+    if hole is None:
+        again = any(abs(h._match_station_m - row.station_m) <= SAME_HOLE_M for h in section.repaired)
+        hole = opened = _open(row, evidence, reopened=again)
         section.live.append(hole)
     if row.kind == EvidenceKind.REPAIR:
         _close(section, hole, row)
@@ -226,16 +340,22 @@ def _apply(section: _Section, row: _Row, evidence: Evidence) -> Pothole | None:
         _add(hole, row)
         if row.kind == EvidenceKind.SECURING and hole.secured_us is None:
             hole.secured_us = row.recorded_us
+    for other in section.live:
+        if other.confirmed_us is not None and (other is hole or _near(other, row)):
+            other._seen_near_us = max(other._seen_near_us, row.observed_us, other.last_evidence_us)
+            other._missed = misses.first(other.segment_id, seen_us=other._seen_near_us, known_us=row.recorded_us)
     return opened
 
 
-def derive(evidence: Evidence, now: Instant) -> list[Pothole]:
+def derive(evidence: Evidence, looks: Looks, now: Instant) -> list[Pothole]:
     """Potholes and open candidates as of `now`, from everything recorded by then.
 
     Parameters
     ----------
     evidence : Evidence
         Rows in any order; those recorded after `now` are left out.
+    looks : Looks
+        Looks at segments, in any order; likewise. Those recorded with evidence come after it.
     now : datetime64[us]
         The instant as of which the state is wanted, UTC.
 
@@ -261,34 +381,44 @@ def derive(evidence: Evidence, now: Instant) -> list[Pothole]:
     ]  # fmt: skip
     kinds = [EvidenceKind(k) for k in evidence.kind.tolist()]
     rows = list(zip(range(len(evidence)), kinds, *columns, strict=True))
+    misses = _Misses(looks, now)
     sections: defaultdict[int, _Section] = defaultdict(_Section)
     found: list[Pothole] = []
     for i in order:
         row = _Row(*rows[i])
-        opened = _apply(sections[row.section_id], row, evidence)
+        opened = _apply(sections[row.section_id], row, evidence, misses)
         if opened is not None:
             found.append(opened)
     now_us = int(now.astype(INSTANT).astype(np.int64))
-    live: set[int] = set()
     for section in sections.values():
-        section.lapse(now_us)
-        live.update(id(h) for h in (*section.live, *section.closed))
-    return [hole for hole in found if id(hole) in live]
+        section.settle(now_us, looks_before_us=now_us + 1)
+    live = {id(hole) for section in sections.values() for hole in section.live}
+    return [hole for hole in found if hole.confirmed_us is not None or id(hole) in live]
+
+
+def _instants(values: list[int | None]) -> Instants:
+    nat = np.datetime64("NaT", "us")
+    return np.array([nat if v is None else np.datetime64(v, "us") for v in values], INSTANT)
 
 
 def to_table(holes: list[Pothole], segment_ids: NDArray[np.int32]) -> Potholes:
     """The model's view of derived potholes; holes on segments that are not in `segment_ids` (n,) are left out."""
     row_of = {int(segment_id): row for row, segment_id in enumerate(segment_ids)}
     kept = [hole for hole in holes if hole.segment_id in row_of]
-
-    def column(name: str) -> NDArray[np.datetime64]:
-        values = [getattr(hole, name) for hole in kept]
-        return np.array([np.datetime64("NaT", "us") if v is None else np.datetime64(v, "us") for v in values], INSTANT)
-
     return Potholes(
         segment_index=np.array([row_of[hole.segment_id] for hole in kept], dtype=np.int32),
-        first_recorded_at=column("first_recorded_us"),
-        confirmed_at=column("confirmed_us"),
-        secured_at=column("secured_us"),
-        closed_at=column("closed_us"),
+        first_recorded_at=_instants([hole.first_recorded_us for hole in kept]),
+        confirmed_at=_instants([hole.confirmed_us for hole in kept]),
+        secured_at=_instants([hole.secured_us for hole in kept]),
+    )
+
+
+def to_spells(holes: list[Pothole], segment_ids: NDArray[np.int32]) -> OpenSpells:
+    """When which holes were known to be open; those on segments not in `segment_ids` (n,) are left out."""
+    row_of = {int(segment_id): row for row, segment_id in enumerate(segment_ids)}
+    spells = [(row_of[h.segment_id], *spell) for h in holes if h.segment_id in row_of for spell in h.spells]
+    return OpenSpells(
+        segment_index=np.array([row for row, _, _ in spells], dtype=np.int32),
+        opened_at=_instants([opened for _, opened, _ in spells]),
+        closed_at=_instants([closed for _, _, closed in spells]),
     )

@@ -35,11 +35,13 @@ class Hindrance(StrEnum):
 
 
 class PotholeStatus(StrEnum):
-    """Where a pothole of the worklist stands."""
+    """Where a pothole stands. On the worklist there are open, secured and (today) repaired ones."""
 
+    SUSPECTED = "suspected"  # a candidate: seen once, not confirmed
     OPEN = "open"
     SECURED = "secured"
     REPAIRED = "repaired"
+    NOT_FOUND = "not_found"  # closed because it was looked for in vain
 
 
 @dataclass(frozen=True, slots=True)

@@ -29,6 +29,7 @@ _PASS_FIELDS = (
     "potholes_seen",
     "roughness_mps2",
 )
+_POTHOLE_FIELDS = ("severity", "evidence_count", "reopened", "confirmed_at", "secured_at", "closed_at", "evidence")
 _REPAIR_FIELDS = ("kind", "method", "area_m2", "depth_m", "crew", "note", "lon", "lat", "origin")
 _REPORT_FIELDS = ("channel", "category", "text", "lon", "lat", "origin")
 _INSPECTION_FIELDS = ("inspector_role", "findings", "note", "origin")
@@ -36,9 +37,11 @@ _DECISION_FIELDS = ("action", "reason", "decided_by", "pothole_id", "score_as_of
 
 
 def pothole_status(row: Mapping[str, Any]) -> PotholeStatus:
-    """Open, secured or repaired."""
+    """Suspected, open, secured, repaired or not found."""
     if row["closed_at"] is not None:
-        return PotholeStatus.REPAIRED
+        return PotholeStatus.NOT_FOUND if row["close_reason"] == "not_found" else PotholeStatus.REPAIRED
+    if row["confirmed_at"] is None:
+        return PotholeStatus.SUSPECTED
     return PotholeStatus.SECURED if row["secured_at"] is not None else PotholeStatus.OPEN
 
 
@@ -94,9 +97,7 @@ async def read_evidence(
         )
 
     for row in await read("read_potholes"):
-        details = _pick(
-            row, ("severity", "evidence_count", "reopened", "confirmed_at", "secured_at", "closed_at", "evidence")
-        )
+        details = {"status": pothole_status(row), **_pick(row, _POTHOLE_FIELDS)}
         add("pothole", row["pothole_id"], row["first_evidence_at"], row["first_recorded_at"], details)
     for row in await read("read_pass_days"):
         at = min(_noon(row["day"], zone), now)

@@ -201,6 +201,8 @@ def _potholes(db: psycopg.Connection[Any], city: City) -> None:
         ("low", zweig[0], 1, now - timedelta(days=1), None, None),
         ("closed today", zweig[1], 2, now - timedelta(days=4), None, now - timedelta(minutes=5)),
         ("closed long ago", zweig[1], 2, now - timedelta(days=90), None, now - timedelta(days=80)),
+        ("suspected", ruett[0], 3, now - timedelta(days=1), None, None),
+        ("not found today", ruett[0], 3, now - timedelta(days=5), None, now - timedelta(minutes=5)),
         ("other owner", city.streets["Frankenstraße"][0], 3, now - timedelta(hours=5), None, None),
         ("warranty severe", city.streets["Am Ruhrstein"][0], 3, now - timedelta(hours=1), None, None),
         ("warranty low", city.streets["Am Ruhrstein"][1], 1, now - timedelta(hours=1), None, None),
@@ -209,10 +211,12 @@ def _potholes(db: psycopg.Connection[Any], city: City) -> None:
         city.potholes[name] = uid(name)
         lon, lat = city.middles[public_id]
         db.execute(
-            """INSERT INTO pothole SELECT %s, 1, section_id, segment_id, 50, %s, %s, %s, %s, %s, %s, %s, %s, %s, 4, %s,
-               FALSE FROM segment WHERE public_id = %s""",
+            """INSERT INTO pothole SELECT %s, 1, section_id, segment_id, 50, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s,
+               4, %s, FALSE FROM segment WHERE public_id = %s""",
             [
-                uid(name), lon, lat, first, first, first, secured, closed, first + timedelta(minutes=30), severity,
+                uid(name), lon, lat, first, first, None if name == "suspected" else first, secured, closed,
+                closed and ("not_found" if name == "not found today" else "repaired"),
+                first + timedelta(minutes=30), severity,
                 Jsonb([{"kind": "detection", "id": str(uid(f"{name} seen")), "part": 0, "at": first.isoformat()}]),
                 public_id,
             ],

@@ -159,6 +159,7 @@ class FeatureBuilder:
 
     def _memory(self, as_of: Instant) -> dict[str, Floats]:
         holes, repairs, count = self.inputs.potholes, self.inputs.repairs, len(self.inputs.segments)
+        spells = self.inputs.open_spells
         known = holes.confirmed_at <= as_of  # NaT compares false: candidates are not counted
         where, first = holes.segment_index, holes.first_recorded_at
         mended = repairs.recorded_at <= as_of
@@ -177,7 +178,9 @@ class FeatureBuilder:
             "potholes_200m_relative": relative_rate(
                 self._neighbours @ year, year.sum() * (self._neighbours @ usual), shape=2.0
             ),
-            "potholes_open": count_by_segment(where, known & ~(holes.closed_at <= as_of), count),
+            "potholes_open": count_by_segment(
+                spells.segment_index, (spells.opened_at <= as_of) & ~(spells.closed_at <= as_of), count
+            ),
             "days_since_pothole": days_since(newest_by_segment(where, first, known, count), as_of),
             "repairs_90d": count_by_segment(
                 repairs.segment_index, patched & (repairs.recorded_at > as_of - np.timedelta64(90, "D")), count

@@ -8,8 +8,8 @@ from typing import Any
 import psycopg
 
 from models.inputs import Evidence, EvidenceKind
-from models.potholes import RULE_VERSION, Pothole, derive
-from roadtwin.jobs.inputs import load_evidence, to_datetime, to_instant
+from models.potholes import RULE_VERSION, CloseReason, Pothole, derive
+from roadtwin.jobs.inputs import load_evidence, load_looks, to_datetime, to_instant
 from roadtwin.storage.potholes import PotholeRow, replace_potholes
 
 _KIND_NAMES = {
@@ -24,12 +24,16 @@ _KIND_NAMES = {
 
 @dataclass(frozen=True, slots=True)
 class PotholeCounts:
-    """What was derived: evidence read, holes by state, rows written (new or changed) and removed."""
+    """What was derived: evidence read, holes by state, rows written (new or changed) and removed.
+
+    `not_found` are those among the closed that were looked for in vain.
+    """
 
     evidence: int
     candidates: int
     open: int
     closed: int
+    not_found: int
     written: int
     removed: int
 
@@ -41,7 +45,7 @@ def derive_potholes(conn: psycopg.Connection[Any], *, now: datetime) -> PotholeC
     """
     with conn.transaction():
         evidence = load_evidence(conn, now=now)
-        holes = derive(evidence, to_instant(now))
+        holes = derive(evidence, load_looks(conn, now=now), to_instant(now))
         written, removed = replace_potholes(conn, _rows(holes, evidence))
     confirmed = [hole for hole in holes if hole.confirmed_us is not None]
     closed = sum(hole.closed_us is not None for hole in confirmed)
@@ -50,6 +54,7 @@ def derive_potholes(conn: psycopg.Connection[Any], *, now: datetime) -> PotholeC
         candidates=len(holes) - len(confirmed),
         open=len(confirmed) - closed,
         closed=closed,
+        not_found=sum(hole.close_reason == CloseReason.NOT_FOUND for hole in confirmed),
         written=written,
         removed=removed,
     )
@@ -73,6 +78,7 @@ def _rows(holes: list[Pothole], evidence: Evidence) -> Iterator[PotholeRow]:
             confirmed_at=None if hole.confirmed_us is None else to_datetime(hole.confirmed_us),
             secured_at=None if hole.secured_us is None else to_datetime(hole.secured_us),
             closed_at=None if hole.closed_us is None else to_datetime(hole.closed_us),
+            close_reason=None if hole.close_reason is None else hole.close_reason.value,
             last_evidence_at=to_datetime(hole.last_evidence_us),
             severity=hole.severity,
             evidence_count=len(hole.evidence),

@@ -1,6 +1,6 @@
 """Tables into the arrays of `models.inputs`, as recorded by a time."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, tzinfo
 from typing import Any
 from uuid import UUID
 from zoneinfo import ZoneInfo
@@ -9,6 +9,7 @@ import numpy as np
 import psycopg
 from numpy.typing import NDArray
 
+from models.days import local_day_start
 from models.inputs import (
     CityInputs,
     Evidence,
@@ -16,16 +17,17 @@ from models.inputs import (
     Inspections,
     Instant,
     Ints,
+    Looks,
     Repairs,
     SegmentDayTable,
     SegmentTable,
     TrenchPermits,
     WeatherHours,
 )
-from models.potholes import derive, to_table
+from models.potholes import derive, to_spells, to_table
 from roadtwin.network.sections import ROAD_CLASSES
 from roadtwin.settings import Settings
-from roadtwin.storage.city import read_city
+from roadtwin.storage.city import City, read_city
 from roadtwin.storage.model_inputs import ModelSegment, read_columns, read_model_segments
 
 _DRAINAGE = {"good": 0.0, "fair": 1.0, "poor": 2.0}
@@ -66,6 +68,31 @@ def load_evidence(conn: psycopg.Connection[Any], *, now: datetime) -> Evidence:
     )
 
 
+def load_looks(conn: psycopg.Connection[Any], *, now: datetime) -> Looks:
+    """Looks of persons and of good camera passes recorded by `now`."""
+    return _looks(
+        read_columns(conn, "segment_days", now=now),
+        read_columns(conn, "inspections", now=now),
+        _day_zone(read_city(conn)),
+    )
+
+
+def _day_zone(city: City | None) -> tzinfo:
+    return ZoneInfo(city.timezone) if city is not None else UTC
+
+
+def _looks(segment_days: Columns, inspections: Columns, zone: tzinfo) -> Looks:
+    good = segment_days["good_passes"] > 0
+    began = local_day_start(segment_days["day"][good], zone)
+    by_person = np.repeat([False, True], [began.size, inspections["segment_id"].size])
+    return Looks(
+        recorded_at=np.concatenate([segment_days["recorded_at"][good], inspections["recorded_at"]]),
+        observed_from=np.concatenate([began, inspections["observed_at"]]),
+        segment_id=np.concatenate([segment_days["segment_id"][good], inspections["segment_id"]]),
+        by_person=by_person,
+    )
+
+
 def load_city(conn: psycopg.Connection[Any], settings: Settings, *, now: datetime) -> CityInputs:
     """Everything the risk model may see, as recorded by `now`; potholes are derived from the evidence of then.
 
@@ -76,8 +103,10 @@ def load_city(conn: psycopg.Connection[Any], settings: Settings, *, now: datetim
     segments = to_segment_table(read_model_segments(conn))
     ids = segments.segment_id
     weather = read_columns(conn, "weather", now=now)
-    days = _on_segments(read_columns(conn, "segment_days", now=now), ids)
-    inspections = _on_segments(read_columns(conn, "inspections", now=now), ids)
+    all_days, all_inspections = (read_columns(conn, name, now=now) for name in ("segment_days", "inspections"))
+    looks = _looks(all_days, all_inspections, _day_zone(city))
+    holes = derive(load_evidence(conn, now=now), looks, to_instant(now))
+    days, inspections = _on_segments(all_days, ids), _on_segments(all_inspections, ids)
     repairs = _on_segments(read_columns(conn, "repairs", now=now), ids)
     permits = _on_segments(read_columns(conn, "trench_permits", now=now), ids)
     return CityInputs(
@@ -89,7 +118,8 @@ def load_city(conn: psycopg.Connection[Any], settings: Settings, *, now: datetim
             air_temp_c=weather["air_temp_c"].astype(np.float64),
             rain_mm=weather["rain_mm"].astype(np.float64),
         ),
-        potholes=to_table(derive(load_evidence(conn, now=now), to_instant(now)), ids),
+        potholes=to_table(holes, ids),
+        open_spells=to_spells(holes, ids),
         segment_days=SegmentDayTable(
             recorded_at=days["recorded_at"],
             segment_index=days["segment_index"],

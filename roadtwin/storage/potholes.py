@@ -28,6 +28,7 @@ class PotholeRow(NamedTuple):
     confirmed_at: datetime | None
     secured_at: datetime | None
     closed_at: datetime | None
+    close_reason: str | None
     last_evidence_at: datetime
     severity: int
     evidence_count: int

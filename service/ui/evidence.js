@@ -16,7 +16,7 @@ function finding(f) {
 const TEXT_OF = {
   pothole: (d) => [
     t(`severity_${d.severity}`),
-    t(d.closed_at ? "status_repaired" : d.secured_at ? "status_secured" : "status_open"),
+    t(`status_${d.status}`),
     d.reopened && t("reopened"),
     t("evidence_count", { n: number(d.evidence_count) }),
   ],

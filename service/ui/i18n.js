@@ -42,6 +42,8 @@ export const TEXTS = {
   "status_open": ["offen", "open"],
   "status_secured": ["gesichert", "made safe"],
   "status_repaired": ["repariert", "repaired"],
+  "status_suspected": ["vermutet", "suspected"],
+  "status_not_found": ["nicht mehr gefunden", "no longer found"],
   "pending": ["wird übernommen", "being taken in"],
   "due_overdue": ["überfällig seit {age}", "overdue for {age}"],
   "due_today": ["heute fällig", "due today"],

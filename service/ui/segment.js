@@ -224,7 +224,7 @@ class SegmentPanel extends HTMLElement {
   }
 
   #potholes(segment) {
-    const open = segment.potholes.filter((p) => p.status !== "repaired");
+    const open = segment.potholes.filter((p) => p.closed_at === null);
     const items = open.map((hole) =>
       h(
         "li",

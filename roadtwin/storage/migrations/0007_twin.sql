@@ -11,12 +11,14 @@ CREATE TABLE pothole (
     first_recorded_at timestamptz NOT NULL,  -- when we first knew: the label time
     confirmed_at timestamptz,  -- when we knew for sure (recorded time)
     secured_at timestamptz,
-    closed_at timestamptz,  -- repaired (recorded time)
+    closed_at timestamptz,  -- repaired, or looked for and not found (recorded time)
+    close_reason text CHECK (close_reason IN ('repaired', 'not_found')),
     last_evidence_at timestamptz NOT NULL,
     severity smallint NOT NULL,  -- 1 low, 2 medium, 3 high
     evidence_count integer NOT NULL,
     evidence jsonb NOT NULL,  -- [{"kind", "id", "part", "at"}]
-    reopened boolean NOT NULL  -- within 5 m of one that was closed before
+    reopened boolean NOT NULL,  -- within 5 m of one that was repaired before
+    CHECK ((closed_at IS NULL) = (close_reason IS NULL))
 );
 COMMENT ON TABLE pothole IS 'Derived from evidence by a versioned rule, in the order in which evidence was recorded.';
 CREATE INDEX pothole_segment ON pothole (segment_id);

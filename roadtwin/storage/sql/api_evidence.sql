@@ -9,6 +9,7 @@ SELECT
     confirmed_at,
     secured_at,
     closed_at,
+    close_reason,
     last_evidence_at,
     severity,
     evidence_count,

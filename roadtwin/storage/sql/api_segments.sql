@@ -4,7 +4,7 @@ SELECT
     (SELECT max(as_of) FROM score_run) AS score_as_of,
     (SELECT concat_ws('|', max(as_of), count(*)) FROM twin_state) AS state_version,
     (
-        SELECT concat_ws('|', count(*), max(last_evidence_at), max(secured_at), max(closed_at), max(rule_version))
+        SELECT concat_ws('|', count(*), count(closed_at), max(confirmed_at), max(last_evidence_at), max(secured_at), max(closed_at), max(rule_version))
         FROM pothole
     ) AS pothole_version,
     (SELECT concat_ws('|', count(*), max(segment_id), max(valid_to)) FROM segment) AS segment_version;
@@ -76,7 +76,7 @@ LEFT JOIN twin_state AS t ON t.segment_id = s.segment_id
 LEFT JOIN (
     SELECT segment_id, count(*) AS open_potholes, max(severity) AS worst_severity
     FROM pothole
-    WHERE closed_at IS NULL
+    WHERE confirmed_at IS NOT NULL AND closed_at IS NULL
     GROUP BY segment_id
 ) AS h ON h.segment_id = s.segment_id
 WHERE

@@ -1,5 +1,5 @@
 -- name: read_open_potholes
--- Open ones, and those that were closed since the day began.
+-- Confirmed ones that are open, and those that were repaired since the day began. A candidate is no pothole yet.
 SELECT
     p.pothole_id,
     p.segment_id,
@@ -18,6 +18,7 @@ SELECT
     p.last_evidence_at,
     p.secured_at,
     p.closed_at,
+    p.close_reason,
     section.owner,
     section.warranty_until,
     section.maintenance_district,
@@ -42,7 +43,8 @@ LEFT JOIN (
     ORDER BY pothole_id, decided_at DESC
 ) AS d ON d.pothole_id = p.pothole_id
 WHERE
-    (p.closed_at IS NULL OR p.closed_at >= %(day_start)s)
+    p.confirmed_at IS NOT NULL
+    AND (p.closed_at IS NULL OR (p.closed_at >= %(day_start)s AND p.close_reason = 'repaired'))
     AND (%(district)s::text IS NULL OR s.district = %(district)s::text)
 ORDER BY p.first_recorded_at, p.pothole_id;
 

@@ -9,7 +9,7 @@ SELECT
     (SELECT coalesce(sum(duplicate), 0)::bigint FROM ingest_batch) AS messages_duplicate,
     (SELECT coalesce(sum(rejected), 0)::bigint FROM ingest_batch) AS messages_rejected,
     (SELECT coalesce(sum(observations_stored), 0)::bigint FROM ingest_batch) AS observations_stored,
-    (SELECT count(*) FROM pothole WHERE closed_at IS NULL) AS potholes_open;
+    (SELECT count(*) FROM pothole WHERE confirmed_at IS NOT NULL AND closed_at IS NULL) AS potholes_open;
 
 -- name: read_last_batch
 SELECT recorded_at, worker, origin, received, stored, duplicate, rejected

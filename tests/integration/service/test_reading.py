@@ -131,6 +131,25 @@ def test_worklist_orders_potholes_by_urgency_and_shows_what_was_repaired_today_l
     assert worklist["repaired_today_count"] == 1
 
 
+def test_a_suspected_pothole_and_one_no_longer_found_are_told_as_such_and_are_no_work(reading, read_city):
+    segment = get(reading, f"/v1/segments/{read_city.streets['Rüttenscheider Straße'][0]}")
+    names = {str(value): name for name, value in read_city.potholes.items()}
+    told = {e["id"]: e["details"]["status"] for e in segment["evidence"] if e["kind"] == "pothole"}
+
+    assert [(names[p["pothole_id"]], p["status"]) for p in segment["potholes"]] == [
+        ("suspected", "suspected"),
+        ("medium", "open"),
+        ("not found today", "not_found"),
+    ]
+    assert {names[id_]: status for id_, status in told.items()} == {
+        "suspected": "suspected",
+        "medium": "open",
+        "not found today": "not_found",
+    }
+    listed = {s["segment_id"]: s["open_potholes"] for s in get(reading, "/v1/segments", limit=30)["segments"]}
+    assert listed[segment["segment_id"]] == 1
+
+
 def test_worklist_leaves_out_others_roads_warranty_and_planned_works_and_counts_them(reading, read_city):
     worklist = get(reading, "/v1/worklist", horizon_days=7)
     inspected = [s["segment_id"] for s in worklist["inspections"]]

@@ -198,7 +198,7 @@ def test_an_open_pothole_and_a_survey_make_the_grade(city):
 
     city.execute(
         "INSERT INTO pothole SELECT gen_random_uuid(), 1, section_id, segment_id, 10, 7.0, 51.4501, %(t)s, %(t)s,"
-        " %(t)s, NULL, NULL, %(t)s, 2, 3, '[]', FALSE FROM segment WHERE public_id = 'reg:7:0-100'",
+        " %(t)s, NULL, NULL, NULL, %(t)s, 2, 3, '[]', FALSE FROM segment WHERE public_id = 'reg:7:0-100'",
         {"t": NOW - timedelta(days=1)},
     )
     refresh(city)

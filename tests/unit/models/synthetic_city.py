@@ -10,21 +10,24 @@ from zoneinfo import ZoneInfo
 
 import numpy as np
 
+from models.days import local_day_start
 from models.inputs import (
     CityInputs,
     Evidence,
     EvidenceKind,
     Inspections,
     Instant,
+    Looks,
     Repairs,
     SegmentDayTable,
     SegmentTable,
     TrenchPermits,
     WeatherHours,
 )
-from models.potholes import derive, to_table
+from models.potholes import derive, to_spells, to_table
 
 DAY = np.timedelta64(86_400_000_000, "us")
+BERLIN = ZoneInfo("Europe/Berlin")
 START = np.datetime64("2023-10-01T00:00", "us")
 
 
@@ -34,6 +37,7 @@ class City:
 
     inputs: CityInputs
     evidence: Evidence
+    looks: Looks
     until: Instant
 
 
@@ -98,11 +102,20 @@ def make_city(segment_count: int = 200, days: int = 1095, *, seed: int = 1) -> C
     born_day, born_segment = np.nonzero(rng.random((days, segment_count)) < -np.expm1(-weekly / 7))
     evidence, repairs = _observe(segments, born_day, born_segment, days, rng)
     until = START + days * DAY
+    passes = _passes(segment_count, days, cracks, rng)
+    looks = Looks(
+        recorded_at=passes.recorded_at,
+        observed_from=local_day_start(passes.day, BERLIN),
+        segment_id=segments.segment_id[passes.segment_index],
+        by_person=np.zeros(len(passes), bool),
+    )
+    holes = derive(evidence, looks, until)
     inputs = CityInputs(
         segments=segments,
         weather=weather,
-        potholes=to_table(derive(evidence, until), segments.segment_id),
-        segment_days=_passes(segment_count, days, cracks, rng),
+        potholes=to_table(holes, segments.segment_id),
+        open_spells=to_spells(holes, segments.segment_id),
+        segment_days=passes,
         inspections=Inspections(
             recorded_at=np.zeros(0, "datetime64[us]"),
             observed_at=np.zeros(0, "datetime64[us]"),
@@ -115,9 +128,9 @@ def make_city(segment_count: int = 200, days: int = 1095, *, seed: int = 1) -> C
             segment_index=np.array([0, 5], np.int32),
             area_m2=np.array([20.0, 40.0]),
         ),
-        timezone=ZoneInfo("Europe/Berlin"),
+        timezone=BERLIN,
     )
-    return City(inputs, evidence, until)
+    return City(inputs, evidence, looks, until)
 
 
 def _passes(count: int, days: int, cracks: np.ndarray, rng: np.random.Generator) -> SegmentDayTable:

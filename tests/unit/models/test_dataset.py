@@ -119,6 +119,7 @@ def test_cuts_end_at_the_last_and_are_evenly_spaced():
 def test_a_city_without_segments_gives_no_rows(city):
     segments = city.inputs.segments.take(np.zeros(0, int))
     empty = replace(quiet(city), segments=segments, potholes=city.inputs.potholes.take(np.zeros(0, int)),
+                    open_spells=city.inputs.open_spells.take(np.zeros(0, int)),
                     repairs=city.inputs.repairs.take(np.zeros(0, int)),
                     trench_permits=city.inputs.trench_permits.take(np.zeros(0, int)))  # fmt: skip
 

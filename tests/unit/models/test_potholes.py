@@ -1,14 +1,14 @@
 """The rule that makes potholes of evidence."""
 
 import time
-from dataclasses import fields
+from dataclasses import fields, replace
 from uuid import UUID
 
 import numpy as np
 import pytest
 
-from models.inputs import Evidence, EvidenceKind, instant
-from models.potholes import LAPSE_DAYS, derive, to_table
+from models.inputs import Evidence, EvidenceKind, Looks, instant
+from models.potholes import LAPSE_DAYS, LEAST_CAMERA_DAYS, SEEN_AGAIN_DAYS, derive, to_spells, to_table
 
 DETECTION, FINDING, REPORT = EvidenceKind.DETECTION, EvidenceKind.FINDING, EvidenceKind.REPORT
 REPAIR, SECURING, RENEWAL = EvidenceKind.REPAIR, EvidenceKind.SECURING, EvidenceKind.RENEWAL
@@ -36,8 +36,27 @@ def evidence(*rows) -> Evidence:
     return Evidence(evidence_id=np.array(ids, dtype=object), **columns)
 
 
-def states(*rows, now=LATER):
-    return derive(evidence(*rows), now)
+def walk(observed, recorded=None, *, segment=1):
+    """A person looks at the segment."""
+    return observed, observed if recorded is None else recorded, segment, True
+
+
+def drive(observed, recorded=None, *, segment=1):
+    """A good camera pass on a day; it is recorded at the day's end."""
+    return observed, observed + 1 if recorded is None else recorded, segment, False
+
+
+def looks(*rows) -> Looks:
+    return Looks(
+        recorded_at=np.array([day(r[1]) for r in rows], "datetime64[us]"),
+        observed_from=np.array([day(r[0]) for r in rows], "datetime64[us]"),
+        segment_id=np.array([r[2] for r in rows], np.int32),
+        by_person=np.array([r[3] for r in rows], bool),
+    )
+
+
+def states(*rows, now=LATER, seen=()):
+    return derive(evidence(*rows), looks(*seen), now)
 
 
 def test_two_passes_confirm_a_hole_at_the_time_the_second_was_recorded():
@@ -148,8 +167,81 @@ def test_ids_are_the_same_when_derived_again_and_in_any_order_of_rows():
     assert [h.pothole_id for h in states(*rows)] == [h.pothole_id for h in states(*reversed(rows))]
 
 
+def test_a_person_who_looks_and_writes_down_no_hole_closes_it_as_not_found():
+    (hole,) = states(row(FINDING, 1), seen=[walk(1), walk(8, 8.5)])
+
+    assert (hole.close_reason, hole.closed_us) == ("not_found", day(8.5).astype(int))
+    assert not hole.reopened
+
+
+def test_four_days_of_camera_passes_that_miss_a_hole_close_it_and_three_do_not():
+    days = [drive(day_no) for day_no in range(2, 2 + LEAST_CAMERA_DAYS)]
+
+    assert states(row(FINDING, 1), seen=days)[0].closed_us == day(2 + LEAST_CAMERA_DAYS).astype(int)
+    assert states(row(FINDING, 1), seen=[*days[:-1], days[0]])[0].closed_us is None
+
+
+def test_a_pass_on_the_day_of_the_last_evidence_or_over_another_segment_misses_nothing():
+    days = [drive(day_no) for day_no in range(2, 1 + LEAST_CAMERA_DAYS)]
+
+    assert states(row(FINDING, 1.4), seen=[drive(1), *days])[0].closed_us is None
+    assert states(row(FINDING, 1.4), seen=[drive(6, segment=2), *days, walk(9, segment=2)])[0].closed_us is None
+
+
+def test_what_is_seen_near_a_hole_keeps_it_open_also_where_another_one_is_nearer():
+    rows = [row(FINDING, 1, station=50), row(FINDING, 1, station=56), row(FINDING, 8, station=54)]
+
+    assert [hole.closed_us for hole in states(*rows, seen=[walk(8)])] == [None, None]
+
+
+def test_a_look_closes_no_candidate():
+    assert states(row(DETECTION, 1, pass_no=1), seen=[walk(2)], now=day(3))[0].closed_us is None
+
+
+def test_a_hole_that_was_not_found_and_is_seen_again_soon_is_the_same_hole():
+    (hole,) = states(row(FINDING, 1), row(DETECTION, 20, pass_no=1), seen=[walk(8)])
+
+    assert (hole.closed_us, hole.close_reason) == (None, None)
+    assert hole.spells == [(day(1).astype(int), day(8).astype(int)), (day(20).astype(int), None)]
+
+
+def test_a_hole_that_was_not_found_and_is_seen_much_later_is_a_new_one_but_not_reopened():
+    holes = states(row(FINDING, 1), row(FINDING, 9 + SEEN_AGAIN_DAYS), seen=[walk(8)])
+
+    assert [(hole.closed_us is None, hole.reopened) for hole in holes] == [(False, False), (True, False)]
+
+
+def test_a_repair_recorded_after_the_look_that_missed_the_hole_is_its_repair():
+    (hole,) = states(row(FINDING, 1), row(REPAIR, 5, 12), seen=[walk(8)])
+
+    assert (hole.close_reason, hole.closed_us) == ("repaired", day(8).astype(int))
+    assert len(states(row(FINDING, 1), row(REPAIR, 5, 12), row(FINDING, 30), seen=[walk(8)])) == 2
+
+
+def test_a_camera_that_uploads_after_the_look_that_missed_the_hole_leaves_it_closed():
+    (hole,) = states(row(FINDING, 1), row(DETECTION, 5, 12, pass_no=1), seen=[walk(8)])
+
+    assert (hole.close_reason, len(hole.evidence)) == ("not_found", 2)
+
+
+def test_a_repair_reaches_as_far_as_both_positions_are_uncertain():
+    rows = [row(DETECTION, 1, accuracy=4.0, pass_no=1), row(DETECTION, 2, accuracy=4.0, pass_no=2)]
+
+    assert len(states(*rows, row(REPAIR, 5, station=59, accuracy=3.0))) == 1
+    assert len(states(*rows, row(REPAIR, 5, station=61, accuracy=3.0))) == 2
+    assert len(states(row(FINDING, 1), row(REPAIR, 5, station=56))) == 2
+
+
+def test_a_hole_is_reopened_within_five_metres_of_a_repaired_one_only():
+    def reopened(station):
+        return states(row(FINDING, 1), row(REPAIR, 5), row(FINDING, 30, station=station, accuracy=4.0))[1].reopened
+
+    assert reopened(55)
+    assert not reopened(56)
+
+
 def test_state_as_of_a_time_depends_only_on_what_was_recorded_by_then(city):
-    """Also with late rows that carry an old observed_at."""
+    """Also with late rows of evidence and late looks that carry an old observed_at."""
     everything, segment_ids = city.evidence, city.inputs.segments.segment_id
     as_of = city.until - np.timedelta64(400 * 86400, "s")
     late = everything.take(np.flatnonzero(everything.recorded_at > as_of)[:500])
@@ -158,17 +250,30 @@ def test_state_as_of_a_time_depends_only_on_what_was_recorded_by_then(city):
     }
     joined = {f.name: np.concatenate([getattr(everything, f.name), old[f.name]]) for f in fields(everything)}
     known = everything.recorded_by(as_of)
+    seen = city.looks.take(np.flatnonzero(city.looks.recorded_at > as_of)[:500])
+    seen = replace(seen, observed_from=seen.observed_from - np.timedelta64(600 * 86400, "s"))
+    all_looks = Looks(**{f.name: np.concatenate([getattr(city.looks, f.name), getattr(seen, f.name)])
+                         for f in fields(seen)})  # fmt: skip
 
-    alone = to_table(derive(known, as_of), segment_ids)
-    with_later = to_table(derive(Evidence(**joined), as_of), segment_ids)
-    taken_back = to_table(derive(everything, city.until), segment_ids).recorded_by(as_of)
+    alone = derive(known, city.looks.recorded_by(as_of), as_of)
+    with_later = derive(Evidence(**joined), all_looks, as_of)
+    final = derive(everything, city.looks, city.until)
+    holes, later, taken_back = (to_table(h, segment_ids) for h in (alone, with_later, final))
+    taken_back = taken_back.recorded_by(as_of)
     confirmed = ~np.isnat(taken_back.confirmed_at)
 
-    for name in ("segment_index", "first_recorded_at", "confirmed_at", "closed_at"):
-        np.testing.assert_array_equal(getattr(alone, name), getattr(with_later, name))
+    for name in ("segment_index", "first_recorded_at", "confirmed_at"):
+        np.testing.assert_array_equal(getattr(holes, name), getattr(later, name))
         np.testing.assert_array_equal(
-            getattr(alone, name)[~np.isnat(alone.confirmed_at)], getattr(taken_back, name)[confirmed]
+            getattr(holes, name)[~np.isnat(holes.confirmed_at)], getattr(taken_back, name)[confirmed]
         )
+    assert [(h.closed_us, h.close_reason, h.spells) for h in alone] == [
+        (h.closed_us, h.close_reason, h.spells) for h in with_later
+    ]
+    spells, spells_back = to_spells(alone, segment_ids), to_spells(final, segment_ids).recorded_by(as_of)
+    assert len({h.close_reason for h in alone}) == 3  # open, repaired, not found
+    for name in ("segment_index", "opened_at", "closed_at"):
+        np.testing.assert_array_equal(getattr(spells, name), getattr(spells_back, name))
 
 
 def test_twenty_thousand_rows_take_less_than_two_seconds(synthetic):
@@ -176,6 +281,6 @@ def test_twenty_thousand_rows_take_less_than_two_seconds(synthetic):
     assert len(city.evidence) > 20_000
 
     began = time.process_time()
-    derive(city.evidence, city.until)
+    derive(city.evidence, city.looks, city.until)
 
     assert time.process_time() - began < 2

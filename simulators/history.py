@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from roadtwin.errors import SimulationError
 from roadtwin.records.schema import RECORD_KINDS, Record
-from roadtwin.records.segment_days import SegmentDays
+from roadtwin.records.segment_days import ROUGHNESS_SPEED_MIN_MPS, SegmentDays
 from roadtwin.types import VehicleReading
 from simulators.readings import Cameras, Drives, PlainPseudonyms, Pseudonymiser
 from simulators.registers import MAX_LAG, Registers
@@ -167,7 +167,10 @@ class _Collector:
         rows.day.append(np.full(count, np.datetime64(events.day, "D")))
         rows.recorded.append(np.full(count, np.datetime64(day_end_us, "us")))
         rows.counts.append(columns.astype(np.int16))
-        rows.roughness.append((np.bincount(inverse, seen.roughness_mps2, count) / columns[:, 0]).astype(np.float32))
+        fast = drives.passes.speed_mps[seen.row] >= ROUGHNESS_SPEED_MIN_MPS
+        measured = np.bincount(inverse, fast, count)
+        mean = np.bincount(inverse, np.where(fast, seen.roughness_mps2, 0.0), count) / np.maximum(measured, 1)
+        rows.roughness.append(np.where(measured > 0, mean, np.nan).astype(np.float32))
 
     def _segment_days(self, rows: _Rows) -> SegmentDays:
         counts = np.concatenate([*rows.counts, np.zeros((0, 6), np.int16)])

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import ndtri
 
+from roadtwin.records.segment_days import ROUGHNESS_REFERENCE_SPEED_MPS
 from roadtwin.types import Detection, Position, VehicleReading
 from simulators.camera import FrameQuality
 from simulators.observers import Sighting
@@ -68,7 +69,10 @@ class Drives:
 
 @dataclass(frozen=True, slots=True)
 class SegmentDrives:
-    """Each drive cut into segments: n rows of drive and segment, with crack detections by class and the shaking."""
+    """Each drive cut into segments: n rows of drive and segment, with crack detections by class and the roughness.
+
+    Roughness is what the shaking would be at `ROUGHNESS_REFERENCE_SPEED_MPS`; boxes send it as it was at their speed.
+    """
 
     row: NDArray[np.intp]
     segment: NDArray[np.int32]
@@ -166,7 +170,7 @@ class Cameras:
         segments: SegmentDrives,
         place: dict[tuple[int, int], int],
     ) -> tuple[dict[int, list[str]], NDArray[np.float64]]:
-        """Give the cracks of each segment to its reports, and each report the shaking of its segment."""
+        """Give the cracks of each segment to its reports, and each report the shaking of its segment at its speed."""
         passes, geometry = drives.passes, self.world.geometry
         cracks: dict[int, list[str]] = {}
         where = np.flatnonzero(segments.cracks.sum(axis=1))
@@ -192,7 +196,8 @@ class Cameras:
         }
         shaking = np.array([lookup.get((int(r), int(s)), rough[r]) for r, s in zip(row, segment_of, strict=True)])
         noise = self.world.streams.normal("camera/shake", passes.key[row] * 4096 + bin_no, drives.time_key)
-        return cracks, shaking * np.exp(0.12 * noise)
+        speed = np.sqrt(passes.speed_mps[row] / ROUGHNESS_REFERENCE_SPEED_MPS)
+        return cracks, shaking * speed * np.exp(0.12 * noise)
 
     def _station(self, passes: Passes, row: NDArray[np.intp], bin_no: NDArray[np.int64]) -> NDArray[np.float64]:
         section = passes.section[row]

@@ -1,7 +1,8 @@
 """Which camera vehicle drives over which section, when and in which direction: the same timetable every fortnight.
 
-Refuse trucks come over every section once a fortnight, collecting on either side (out and back). A bus with a camera
-drives every bus route, out and back, once a week.
+Refuse trucks come over every section once a fortnight, collecting on either side (out and back), from seven in the
+morning and with a trip to the incinerator at half time. A bus with a camera drives every bus route, out and back, once
+a week by day.
 """
 
 from dataclasses import dataclass
@@ -16,7 +17,8 @@ from simulators.world import World
 TRUCK_KM_PER_DAY = 34.0
 BIN_M = 10.0
 """A camera reports once per about ten metres."""
-_TURN_S = 14.0
+SHIFT_HOURS, UNLOADING_S = (7.0, 14.0), 4500.0
+_COLLECTING_S_PER_M, _BUS_STOP_S = 0.35, 9.0  # standing: a collecting truck gets on at 5 to 6 km/h, bins included
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +57,7 @@ class Timetable:
         self.world = world
         geometry = world.geometry
         limit = np.array([section.attributes.speed_limit_kmh or 50.0 for section in world.sections]) / 3.6
-        self._truck_speed = np.minimum(0.34 * limit, 4.2)
+        self._truck_speed = np.minimum(0.45 * limit, 5.5)  # between stops
         self._bus_speed = 0.58 * limit
         self._length = geometry.section_length_m
 
@@ -71,8 +73,14 @@ class Timetable:
             sections = order[slot == number]
             trucks = max(1, int(np.ceil(2 * self._length[sections].sum() / 1000 / TRUCK_KM_PER_DAY)))
             parts = np.array_split(sections, trucks)
-            tours.append([_Tour(truck, part, True, 6.4 + 0.1 * (truck % 5)) for truck, part in enumerate(parts)])
+            tours.append([_Tour(t, part, True, self._start_hour(part, number, t)) for t, part in enumerate(parts)])
         return tours
+
+    def _start_hour(self, sections: NDArray[np.int32], slot: int, truck: int) -> float:
+        """A tour that does not fill the shift lies somewhere in it: other bins come before or after."""
+        seconds = 2 * (self._length[sections] * (1 / self._truck_speed[sections] + _COLLECTING_S_PER_M)).sum()
+        spare = SHIFT_HOURS[1] - SHIFT_HOURS[0] - (float(seconds) + UNLOADING_S) / 3600
+        return SHIFT_HOURS[0] + max(spare, 0.0) * ((0.618 * slot + 0.382 * truck) % 1.0)
 
     @cached_property
     def truck_count(self) -> int:
@@ -135,7 +143,9 @@ class Timetable:
             speed = speed * float(
                 np.exp(0.12 * self.world.streams.normals("traffic/speed", tour.vehicle, time_key, 1)[0])
             )
-        seconds = self._length[driven] / speed + (_TURN_S if not is_bus else 9.0)
+        seconds = self._length[driven] / speed + (_BUS_STOP_S if is_bus else _COLLECTING_S_PER_M * self._length[driven])
+        if tour.back_at_once:
+            seconds[count - 1] += UNLOADING_S
         begin = np.concatenate([[0.0], np.cumsum(seconds)[:-1]]) + tour.start_hour * 3600
         start_us = midnight_us + np.round(begin * 1e6).astype(np.int64)
         vehicle = np.full(len(driven), tour.vehicle, np.int32)

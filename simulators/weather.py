@@ -217,14 +217,36 @@ def _radiation(days: NDArray[np.int64], cloud: NDArray[np.float64]) -> NDArray[n
     """Global radiation on the level: clear sky and cloud attenuation of [1]."""
     dates = days.astype("datetime64[D]")
     day_of_year = np.repeat((dates - dates.astype("datetime64[Y]")).astype(np.int64), 24)
-    hour = np.tile(np.arange(24) + 0.5, len(days)) + LONGITUDE_DEG / 15
-    declination = np.radians(-23.44) * np.cos(2 * np.pi * (day_of_year + 10) / 365.25)
-    latitude = np.radians(LATITUDE_DEG)
-    sine = np.sin(latitude) * np.sin(declination) + np.cos(latitude) * np.cos(declination) * np.cos(
-        np.pi * (hour - 12) / 12
-    )
+    sine = _sun_sine(day_of_year, np.tile(np.arange(24) + 0.5, len(days)))
     clear = np.maximum(910.0 * sine - 30.0, 0.0)
     result: NDArray[np.float64] = clear * (1 - 0.75 * cloud**3.4)
+    return result
+
+
+def _sun_sine(day_of_year: NDArray[np.int64], hour_utc: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Sine of the sun's elevation over the city; the equation of time (a quarter of an hour at most) is left out."""
+    declination = np.radians(-23.44) * np.cos(2 * np.pi * (day_of_year + 10) / 365.25)
+    latitude = np.radians(LATITUDE_DEG)
+    hour_angle = np.pi * (hour_utc + LONGITUDE_DEG / 15 - 12) / 12
+    result: NDArray[np.float64] = np.sin(latitude) * np.sin(declination) + np.cos(latitude) * np.cos(
+        declination
+    ) * np.cos(hour_angle)
+    return result
+
+
+def sun_elevation_deg(at_us: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Elevation of the sun over the city at instants [µs since 1970, UTC], without refraction [°].
+
+    Examples
+    --------
+    >>> sun_elevation_deg(np.array(["2026-01-15T11:32", "2026-06-21T11:32"], "datetime64[us]").astype(int)).round(0)
+    array([17., 62.])
+    """
+    day = np.asarray(at_us, np.int64) // 86_400_000_000
+    dates = day.astype("datetime64[D]")
+    day_of_year = (dates - dates.astype("datetime64[Y]")).astype(np.int64)
+    sine = _sun_sine(day_of_year, (at_us - day * 86_400_000_000) / 3.6e9)
+    result: NDArray[np.float64] = np.degrees(np.arcsin(sine))
     return result
 
 

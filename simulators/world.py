@@ -19,7 +19,8 @@ from simulators.randomness import Streams
 
 EPOCH = date(2021, 7, 1)
 """Day on which every world begins unless told otherwise; nothing can be simulated before it."""
-CITY_NAME = "Simulierte Stadt"
+CITY_NAME = "Lohrsiepen"
+"""Invented, in the manner of the Ruhr: no municipality of this name is known to us, and none is meant."""
 
 
 @dataclass(frozen=True, eq=False)

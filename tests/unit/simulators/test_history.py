@@ -23,7 +23,8 @@ def gathered(chunks):
         days += zip(
             columns.segment_index.tolist(), columns.day.tolist(), columns.recorded_at.tolist(), columns.passes.tolist(),
             columns.good_passes.tolist(), columns.longitudinal_cracks.tolist(), columns.transverse_cracks.tolist(),
-            columns.alligator_cracks.tolist(), columns.potholes_seen.tolist(), columns.roughness_mps2.tolist(),
+            columns.alligator_cracks.tolist(), columns.potholes_seen.tolist(),
+            np.nan_to_num(columns.roughness_mps2, nan=-1.0).tolist(),
             strict=True,
         )  # fmt: skip
     return records, readings, days

@@ -1,6 +1,8 @@
 """The slow part of the hidden truth: age, cracks, trenches, renewals and what no register knows.
 
-Nothing here has a memory of its own: every value is a function of the calendar month, so that any day can be asked for.
+Every value is a function of the calendar month. The only memory is the list of treatments that `simulators.truth`
+schedules; each is scheduled more than half a month before it is done, so that all that a month needs is known when the
+month begins. Ask with `treated=False` for months that the truth has not reached.
 """
 
 from dataclasses import dataclass
@@ -22,6 +24,8 @@ _CRACK_AGE_YEARS = {"main": 24.7, "collector": 29.0, "residential": 34.6}
 _CYCLE_YEARS = {"main": 20.0, "collector": 27.0, "residential": 36.0}
 _BK_LIMIT = {"Bk0.3": 0.3, "Bk1.0": 1.0, "Bk1.8": 1.8, "Bk3.2": 3.2, "Bk10": 10.0, "Bk32": 32.0}
 TRENCHES_PER_SEGMENT_YEAR = 0.06
+FRAILTY_KEPT = 0.3
+"""Of what a segment's frailty is above 1, a new wearing course leaves this share: the base below it stays."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +35,15 @@ class Renewal:
     section: int
     done_on: date
     decided_on: date
+
+
+@dataclass(frozen=True, slots=True)
+class Treatment:
+    """A new wearing course for one segment where patching did not help; `decided_on` over half a month before."""
+
+    segment: int
+    decided_on: date
+    done_on: date
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +85,7 @@ class Condition:
         self.frailty: NDArray[np.float64] = (
             gammaincinv(FRAILTY_SHAPE, streams.uniform("truth/frailty", index)) / FRAILTY_SHAPE
         )
+        self.treatments: list[Treatment] = []
         leaking = streams.uniform("truth/leak", self.section) < LEAK_SHARE
         self.hidden = np.where(leaking, LEAK_FACTOR, 1.0)
         # How strong each driver is differs from world to world, so that no model can learn the simulator by heart.
@@ -93,7 +107,7 @@ class Condition:
         if year < self.world.epoch.year:
             return ()
         first = self.world.geometry.first_segment
-        crack, streams = self.crack_pct(year, 1)[first], self.world.streams
+        crack, streams = self.crack_pct(year, 1, treated=False)[first], self.world.streams
         score = np.log(crack + 1.0) + 0.8 * streams.normal("truth/renewal", np.arange(len(first)), year)
         result: list[Renewal] = []
         for cycle in np.unique(self._cycle):
@@ -125,22 +139,31 @@ class Condition:
         return tuple(sorted(result, key=lambda t: (t.opened_on, t.segment)))
 
     @lru_cache(maxsize=512)  # noqa: B019
-    def course_age_years(self, year: int, month: int) -> NDArray[np.float64]:
-        """Age of the wearing course in the middle of a month [a]."""
-        at = date(year, month, 15)
-        age = np.maximum(at.year + at.month / 12 - self._course_year - 0.5, 0.0)
+    def _renewed_on(self, year: int, month: int, treated: bool) -> NDArray[np.int64]:
+        """Ordinal of the day on which each segment got its last wearing course, by the middle of a month; else 0."""
+        at, result = date(year, month, 15), np.zeros(len(self.length_m), np.int64)
         for renewed_in in range(self.world.epoch.year, year + 1):
             if renewed_in == year and month == 1:
                 break  # this year's programme is chosen by January's state, before any of it is done
             for renewal in self.renewals_of(renewed_in):
                 if renewal.done_on <= at:
-                    age[self.segments_of(renewal.section)] = (at - renewal.done_on).days / 365.25
-        return age
+                    result[self.segments_of(renewal.section)] = renewal.done_on.toordinal()
+        for treatment in self.treatments if treated else ():
+            if treatment.done_on <= at:
+                result[treatment.segment] = max(result[treatment.segment], treatment.done_on.toordinal())
+        return result
 
     @lru_cache(maxsize=512)  # noqa: B019
-    def crack_pct(self, year: int, month: int) -> NDArray[np.float64]:
+    def course_age_years(self, year: int, month: int, treated: bool = True) -> NDArray[np.float64]:
+        """Age of the wearing course in the middle of a month [a]."""
+        renewed = self._renewed_on(year, month, treated)
+        age = np.maximum(year + month / 12 - self._course_year - 0.5, 0.0)
+        return np.where(renewed > 0, (date(year, month, 15).toordinal() - renewed) / 365.25, age)
+
+    @lru_cache(maxsize=512)  # noqa: B019
+    def crack_pct(self, year: int, month: int, treated: bool = True) -> NDArray[np.float64]:
         """Cracked share of the surface (RISS: 1 m × a third of a lane) [%]: S-shaped in age."""
-        age = self.course_age_years(year, month) / self._crack_scale
+        age = self.course_age_years(year, month, treated) / self._crack_scale
         result: NDArray[np.float64] = 60.0 * (1 - np.exp(-(age**2.5)))
         return result
 
@@ -155,17 +178,19 @@ class Condition:
         return total
 
     @lru_cache(maxsize=512)  # noqa: B019
-    def multiplier(self, year: int, month: int) -> NDArray[np.float64]:
+    def multiplier(self, year: int, month: int, treated: bool = True) -> NDArray[np.float64]:
         """Relative hazard of each segment, weather and patches apart: recorded drivers, frailty, the hidden one."""
-        effect, crack = self._effect, self.crack_pct(year, month)
-        age = self.course_age_years(year, month)
+        effect, crack = self._effect, self.crack_pct(year, month, treated)
+        age = self.course_age_years(year, month, treated)
+        renewed = (self._renewed_on(year, month, treated) > 0) & (self.frailty > 1)
+        frailty = np.where(renewed, 1 + FRAILTY_KEPT * (self.frailty - 1), self.frailty)
         passes_million = 365 * np.minimum(year - self._built, 60) * self.heavy * 3.3 * 0.23 * 0.5 * 1.4 / 1e6
         log = effect["age"] * np.log(1.3) * age / 10
         log += effect["crack"] * np.interp(crack, [0, 4, 6, 18, 22, 60], np.log([1, 1, 2, 2, 5, 5.5]))
         log += effect["trench"] * np.log(1.5) * (self.trench_pct(year, month) > 10)
         log += effect["load"] * np.log(1.5) * (passes_million > self._design_b)
         log += effect["frost"] * np.log(1.3) * (self._frost_deficit_cm > 10)
-        result: NDArray[np.float64] = np.exp(log) * self.frailty * self.hidden
+        result: NDArray[np.float64] = np.exp(log) * frailty * self.hidden
         return result
 
     @cached_property

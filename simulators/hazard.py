@@ -1,12 +1,13 @@
 """The hidden hazard of a new pothole, and the two numbers of Essen that it is tied to.
 
-λ of a segment and day = λ0 · multiplier (condition) · weather response · patches · length / 100 m, where λ0 and the
-strength of the weather response are solved so that, over the weather of the world's first years, the mean is 0.0375
-per 100 m and week and January and February have 2.5 times as much (Essen: 120 repairs a working day, 300 in winter).
+λ of a segment and day = P(S(λ0 · multiplier (condition) · patches) · weather response) · length / 100 m. S and P
+saturate: where the surface is broken everywhere, more causes or worse weather do not break it more often. λ0 and the
+strength of the weather response are solved so that, over the weather of the world's first years, the mean is 0.0375 per
+100 m and week and January and February have 2.5 times as much (Essen: 120 repairs a working day, 300 in winter).
 """
 
 from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import date
 from functools import lru_cache
 
 import numpy as np
@@ -21,11 +22,21 @@ from simulators.weather import weather_year, weather_year_of
 MEAN_PER_100_M_WEEK = 0.0375
 WINTER_RATIO = 2.5
 CALIBRATION_YEARS = 6
+STRENGTH_MAX = 2.2
+"""Years with nothing but mild winters cannot be made to have the ratio: the response is not stretched beyond this."""
 PATCH_EFFECT, PATCH_LIMIT = 0.2, 5
 """A cold patch younger than a year adds a fifth to its segment's hazard, up to twofold in all; the additional holes are
 at patches. (The ×3 of the sources is for the patch's own place, not for 100 m around it.)"""
 COLD_SHARE = 0.7
-SPIN_UP_DAYS = 400
+SATURATION, PEAK = 5.5, 10.0
+"""No segment has more than 5.5 times the city's mean hazard in mean weather (0.21 a week per 100 m, 11 a year) and ten
+times in any weather (0.38 a week, 5 in 90 days)."""
+TREATMENT_RELIEF, PEAK_FLATTENING = 0.11, 0.1
+"""What λ0 and the winter's strength are raised by, found by running worlds: treatments (`simulators.repairs`) and the
+scatter of patches under the concave S take a tenth of all holes away, P a tenth of the winter's excess."""
+SPIN_UP_DAYS = 120
+"""No hole is open for longer, and repairs are counted over this period; patches, which last a year, are there from the
+beginning (`Calibration.patches`)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,10 +82,13 @@ def _antecedent_precipitation(liquid_mm: NDArray[np.float64]) -> NDArray[np.floa
 
 @dataclass(frozen=True, slots=True)
 class Calibration:
-    """λ0 [per 100 m and week] and the exponent on the weather response."""
+    """λ0 and the ceiling of S [per 100 m and week], the exponent on the weather response, and how many patches younger
+    than a year each segment has on average."""
 
     base_rate: float
+    ceiling: float
     strength: float
+    patches: NDArray[np.float64]
 
 
 def weather_factor(
@@ -92,7 +106,7 @@ def calibrate(condition: Condition) -> Calibration:
     streams, epoch = condition.world.streams, condition.world.epoch
     first = weather_year_of(epoch)
     years = range(first, first + CALIBRATION_YEARS)
-    weight = condition.multiplier(epoch.year + 2, 6) * condition.length_m
+    weight = condition.multiplier(epoch.year + 2, 6, treated=False) * condition.length_m
     groups = np.ravel_multi_index((condition.drainage, condition.exposure), (len(DRAINAGE), len(EXPOSURES)))
     share = np.bincount(groups, weight, len(DRAINAGE) * len(EXPOSURES)) / weight.sum()
     load = np.bincount(groups, weight * (0.5 + 1.5 * condition.heavy_rank), len(share)) / np.maximum(
@@ -107,16 +121,32 @@ def calibrate(condition: Condition) -> Calibration:
         result: NDArray[np.float64] = (np.exp(strength * log) * (1 + strength * thaw[:, None] * load)) @ share
         return result
 
-    low, high = 0.0, 6.0
-    for _ in range(50):
+    low, high, goal = 0.0, STRENGTH_MAX, WINTER_RATIO * (1 + PEAK_FLATTENING)
+    for _ in range(30):
         strength = (low + high) / 2
         mean = daily(strength)
-        low, high = (strength, high) if mean[months <= 2].mean() / mean.mean() < WINTER_RATIO else (low, strength)
-    per_segment = np.zeros(len(weight))
-    for year_row in _sample_months(epoch):
-        per_segment += condition.multiplier(*year_row) / len(_sample_months(epoch))
-    relative = per_segment * _mean_weather(responses, strength, condition)
-    return Calibration(_solve_base_rate(relative, condition.length_m), strength)
+        low, high = (strength, high) if mean[months <= 2].mean() / mean.mean() < goal else (low, strength)
+    sampled = np.array([condition.multiplier(*month, treated=False) for month in _sample_months(epoch)])
+    weather = _mean_weather(responses, strength, condition)
+    solved = _solve_base_rate(sampled, weather, strength, condition.length_m, 1 + TREATMENT_RELIEF)
+    for _ in range(3):
+        raised = (1 + TREATMENT_RELIEF) / (1 - _lost_at_peak(solved, sampled, responses, condition))
+        solved = _solve_base_rate(sampled, weather, strength, condition.length_m, raised)
+    return solved
+
+
+def _lost_at_peak(
+    solved: Calibration, multiplier: NDArray[np.float64], responses: list[WeatherResponse], condition: Condition
+) -> float:
+    """Share of all holes that P takes away, from every fifth day."""
+    patch_factor = 1 + PATCH_EFFECT * _expected_min(solved.patches, PATCH_LIMIT)
+    static = saturated(solved.base_rate * multiplier * patch_factor, solved.ceiling).mean(axis=0)
+    before = after = 0.0
+    for response in responses:
+        rate = weather_factor(response, solved.strength, slice(None, None, 5), condition) * static
+        before += float((rate @ condition.length_m).sum())
+        after += float((saturated(rate, PEAK * MEAN_PER_100_M_WEEK) @ condition.length_m).sum())
+    return 1 - after / before
 
 
 def _sample_months(epoch: date) -> list[tuple[int, int]]:
@@ -140,19 +170,42 @@ def _mean_weather(responses: list[WeatherResponse], strength: float, condition: 
     return total / days
 
 
-def _solve_base_rate(relative: NDArray[np.float64], length_m: NDArray[np.float64]) -> float:
-    """λ0 so that the mean hazard per 100 m, patches included, is Essen's."""
-    target = MEAN_PER_100_M_WEEK
-    low, high = 0.0, 50.0 * target / float(np.average(relative, weights=length_m))
-    for _ in range(60):
+def saturated(rate: NDArray[np.float64], ceiling: float) -> NDArray[np.float64]:
+    """S: the rate itself where it is small, never above the ceiling.
+
+    Examples
+    --------
+    >>> saturated(np.array([0.01, 0.1, 1.0]), 0.2).round(3).tolist()
+    [0.01, 0.092, 0.2]
+    """
+    result: NDArray[np.float64] = ceiling * np.tanh(rate / ceiling)
+    return result
+
+
+def _solve_base_rate(
+    multiplier: NDArray[np.float64],
+    weather: NDArray[np.float64],
+    strength: float,
+    length_m: NDArray[np.float64],
+    raised: float,
+) -> Calibration:
+    """λ0 so that the mean hazard per 100 m, patches included, is Essen's, times `raised`.
+
+    `multiplier` has a row for each of some months of the period.
+    """
+    target = MEAN_PER_100_M_WEEK * raised
+    ceiling = SATURATION * MEAN_PER_100_M_WEEK / float(np.average(weather, weights=length_m))
+    low, high = 0.0, 200.0 * target / float(np.average(multiplier.mean(axis=0) * weather, weights=length_m))
+    patches = np.zeros_like(weather)
+    for _ in range(25):
         base = (low + high) / 2
-        plain = base * relative  # per 100 m and week
-        rate = plain
-        for _ in range(12):  # patches make holes and holes make patches: to the fixed point, segment by segment
+        rate = weather * saturated(base * multiplier, ceiling).mean(axis=0)  # per 100 m and week
+        for _ in range(6):  # patches make holes and holes make patches: to the fixed point, segment by segment
             patches = COLD_SHARE * rate * 52.18 * length_m / 100
-            rate = plain * (1 + PATCH_EFFECT * _expected_min(patches, PATCH_LIMIT))
+            factor = 1 + PATCH_EFFECT * _expected_min(patches, PATCH_LIMIT)
+            rate = weather * saturated(base * multiplier * factor, ceiling).mean(axis=0)
         low, high = (base, high) if float(np.average(rate, weights=length_m)) < target else (low, base)
-    return (low + high) / 2
+    return Calibration((low + high) / 2, ceiling, strength, patches)
 
 
 def _expected_min(mean: NDArray[np.float64], limit: int) -> NDArray[np.float64]:
@@ -162,30 +215,25 @@ def _expected_min(mean: NDArray[np.float64], limit: int) -> NDArray[np.float64]:
 
 
 class Hazard:
-    """λ without patches, day by day."""
+    """λ, day by day."""
 
     def __init__(self, condition: Condition) -> None:
         self.condition = condition
         self.calibration = calibrate(condition)
 
     @lru_cache(maxsize=8)  # noqa: B019 - a hazard lives as long as its world
-    def _month(self, year: int, month: int) -> NDArray[np.float64]:
-        """(days of the month, segments): expected new holes per segment and day, patches apart."""
+    def _month(self, year: int, month: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Weather response (days of the month, segments); λ0 · multiplier (segments,)."""
         streams, begin = self.condition.world.streams, date(year, month, 1)
         after = date(year + month // 12, month % 12 + 1, 1)
         weather = weather_year_of(begin)
         rows = slice(year_offset_days(weather, begin), year_offset_days(weather, after))
         factor = weather_factor(weather_response(streams, weather), self.calibration.strength, rows, self.condition)
-        static = self.condition.multiplier(year, month) * self.condition.length_m / 100
-        result: NDArray[np.float64] = self.calibration.base_rate / 7 * factor * static
+        return factor, self.calibration.base_rate * self.condition.multiplier(year, month)
+
+    def expected_holes(self, day: date, patch_factor: NDArray[np.float64] | float = 1.0) -> NDArray[np.float64]:
+        """Expected new holes of a day on each segment, shape (segments,); patches apart if no factor is given."""
+        factor, static = self._month(day.year, day.month)
+        rate = factor[day.day - 1] * saturated(static * patch_factor, self.calibration.ceiling)
+        result: NDArray[np.float64] = saturated(rate, PEAK * MEAN_PER_100_M_WEEK) * self.condition.length_m / 700
         return result
-
-    def expected_holes(self, day: date) -> NDArray[np.float64]:
-        """Expected new holes of a day on each segment, patches apart, shape (segments,)."""
-        result: NDArray[np.float64] = self._month(day.year, day.month)[day.day - 1]
-        return result
-
-
-def days_between(first: date, last: date) -> list[date]:
-    """The days from first to before last."""
-    return [first + timedelta(days=i) for i in range((last - first).days)]

@@ -138,6 +138,7 @@ class _Collector:
             for kind, record in self._registers.of_day(events):
                 if record.recorded_at is not None and start < record.recorded_at <= end:
                     found[kind].append(record)
+        found["survey"].extend(self._registers.surveys(since, end))
         found["weather"].extend(self._registers.weather(start, end))
         for records in found.values():
             records.sort(key=lambda record: (record.recorded_at, record.record_id))

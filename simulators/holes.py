@@ -22,6 +22,8 @@ _COLUMNS = {
     "depth_at_birth_m": np.float64,
     "growth_m": np.float64,  # per unit of the growth clock
     "width_at_birth_m": np.float64,
+    "grade": np.int8,  # severity when the open holes were last graded; 0 before that
+    "grade_since_us": np.int64,  # since when it has that severity
     "known_us": np.int64,  # when the city knew
     "secured_us": np.int64,
     "closed_us": np.int64,
@@ -40,6 +42,8 @@ class Holes:
     depth_at_birth_m: NDArray[np.float64]
     growth_m: NDArray[np.float64]
     width_at_birth_m: NDArray[np.float64]
+    grade: NDArray[np.int8]
+    grade_since_us: NDArray[np.int64]
     known_us: NDArray[np.int64]
     secured_us: NDArray[np.int64]
     closed_us: NDArray[np.int64]
@@ -57,6 +61,7 @@ class Holes:
         first, after = self._count, self._count + len(columns["segment"])
         never = np.full(after - first, STILL_OPEN_US)
         columns = {**columns, "known_us": never, "secured_us": never, "closed_us": never}
+        columns |= {"grade": np.zeros(after - first, np.int8), "grade_since_us": columns["born_us"]}
         for name in _COLUMNS:
             column: NDArray[Any] = getattr(self, name)
             if after > len(column):
@@ -65,6 +70,12 @@ class Holes:
             column[first:after] = columns[name]
         self._count = after
         return np.arange(first, after)
+
+    def grade_open(self, which: NDArray[np.int64], clock: float, at_us: int) -> None:
+        """Note the present severity of open holes, and since when they have it."""
+        before, now = self.grade[which], self.severity(which, clock)
+        worse = which[(now != before) & (before > 0)]
+        self.grade[which], self.grade_since_us[worse] = now, at_us
 
     def depth_m(self, which: NDArray[np.int64], clock: float) -> NDArray[np.float64]:
         """Depth when the growth clock shows `clock` [m]."""

@@ -16,8 +16,8 @@ from simulators.traffic import Passes, Timetable
 from simulators.weather import hourly_weather
 
 _HOUR_US = 3_600_000_000
-INSPECTOR_RECALL = np.array([0.0, 0.55, 0.85, 0.97])
-REPORT_CHANCE_PER_DAY = np.array([0.0, 0.004, 0.018, 0.05])
+INSPECTOR_RECALL = np.array([0.0, 0.88, 0.93, 0.98])
+REPORT_CHANCE_PER_DAY = np.array([0.0, 0.003, 0.012, 0.25])
 _REPORTS_BY_CLASS = {"main": 1.9, "collector": 1.3, "residential": 0.7}
 _UNFOUNDED_PER_SEGMENT_DAY = 0.00012
 CAMERA_TRUST = 0.6
@@ -135,7 +135,7 @@ class Observers:
 
     # -- inspectors ------------------------------------------------------------------------------------------------
     def inspect(
-        self, day: date, begin_us: int, holes: Holes, open_holes: NDArray[np.int64], clock: float
+        self, day: date, begin_us: int, holes: Holes, open_holes: NDArray[np.int64]
     ) -> tuple[list[Visit], dict[int, list[Finding]]]:
         """Segments walked on a day (main roads weekly, others every four weeks, not at weekends) and what was found."""
         weekday, week, ordinal = day.weekday(), (day.toordinal() - 1) // 7, day.toordinal()
@@ -155,7 +155,7 @@ class Observers:
         visit_of[segments] = np.arange(len(segments))
         candidates = open_holes[visit_of[holes.segment[open_holes]] >= 0]
         at = visit_of[holes.segment[candidates]]
-        severity = holes.severity(candidates, clock)
+        severity = holes.grade[candidates]
         found = streams.uniform("observers/found", candidates, ordinal) < INSPECTOR_RECALL[severity]
         found &= (holes.born_us[candidates] <= times[at]) & (times[at] < holes.closed_us[candidates])
         for hole, visit, grade in zip(candidates[found], at[found], severity[found], strict=True):
@@ -164,13 +164,11 @@ class Observers:
         return visits, findings
 
     # -- citizens --------------------------------------------------------------------------------------------------
-    def report(
-        self, day: date, begin_us: int, holes: Holes, open_holes: NDArray[np.int64], clock: float
-    ) -> list[Sighting]:
+    def report(self, day: date, begin_us: int, holes: Holes, open_holes: NDArray[np.int64]) -> list[Sighting]:
         """Reports of a day, a few of them without a hole."""
         streams, ordinal = self.world.streams, day.toordinal()
         weekend = 0.7 if day.weekday() > 4 else 1.0
-        chance = REPORT_CHANCE_PER_DAY[holes.severity(open_holes, clock)] * weekend
+        chance = REPORT_CHANCE_PER_DAY[holes.grade[open_holes]] * weekend
         chance = chance * self._report_factor[holes.segment[open_holes]]
         told = open_holes[streams.uniform("observers/report", open_holes, ordinal) < chance]
         hour = 6.5 + 15.0 * streams.uniform("observers/report", told, ordinal, 1)

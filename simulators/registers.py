@@ -22,6 +22,7 @@ from roadtwin.records.schema import (
     TrenchPermit,
     Weather,
 )
+from simulators.condition import Treatment
 from simulators.observers import Sighting
 from simulators.readings import as_time
 from simulators.truth import DayEvents, Truth
@@ -53,6 +54,7 @@ class Registers:
         yield from (("repair", record) for record in self._repairs(events))
         yield from (("inspection", record) for record in self._inspections(events))
         yield from (("report", self._report(events, sighting)) for sighting in events.reports)
+        yield from (("planned_work", self._treatment_plan(treatment)) for treatment in events.decided)
 
     # -- crews -----------------------------------------------------------------------------------------------------
     def _repairs(self, events: DayEvents) -> Iterator[Repair]:
@@ -63,38 +65,43 @@ class Registers:
             u = streams.uniforms("registers/repair", numbers, ordinal, 2)
             depth, width = holes.depth_m(numbers, events.clock), holes.width_m(numbers, events.clock)
             lag_us = np.minimum(5.0 * np.exp(0.9 * streams.normal("registers/lag", numbers, ordinal)), 70) * 3.6e9
-            positions = self._positions(numbers, "repair", ordinal, 3.0)
+            accuracy_m = 2.0 + 2.0 * streams.uniform("registers/repair-accuracy", numbers, ordinal)
+            positions = self._positions(numbers, "repair", ordinal, accuracy_m)
         for i, work in enumerate(events.works):
             if work.method == "resurfacing":
                 continue  # recorded once for each segment, below
-            form = "both" if u[0][i] < 0.7 else "position" if u[0][i] < 0.92 else "segment"
             yield Repair(
                 record_id=streams.uuid("repair", work.kind, work.hole),
                 observed_at=as_time(work.time_us),
                 recorded_at=as_time(work.time_us + int(lag_us[i])),
-                segment_id=None if form == "position" else self.world.segment_ids[segment[i]],
-                position=None if form == "segment" else positions[i],
+                segment_id=self.world.segment_ids[segment[i]] if u[0][i] < 0.75 else None,
+                position=positions[i],
                 kind="secured" if work.kind == "secured" else "repaired",
                 method=work.method,  # type: ignore[arg-type]
                 area_m2=round(1.6 * float(width[i]) ** 2, 2),
                 depth_m=round(float(depth[i]), 3),
                 crew=f"Kolonne {work.crew + 1}",
             )
+        done = self.world.day_start(events.day) + timedelta(hours=15)
+        renewed = [t.segment for t in events.treated]
         for renewal in events.renewals:
-            done = self.world.day_start(events.day) + timedelta(hours=15)
-            for index in range(*self.truth.condition.segments_of(renewal.section).indices(len(self.world.segments))):
-                yield Repair(
-                    record_id=streams.uuid("renewal", index, ordinal),
-                    observed_at=done,
-                    recorded_at=done + timedelta(hours=30),
-                    segment_id=self.world.segment_ids[index],
-                    method="resurfacing",
-                    area_m2=round(float(self.truth.condition.width_m[index] * self.truth.condition.length_m[index]), 0),
-                )
+            renewed += range(*self.truth.condition.segments_of(renewal.section).indices(len(self.world.segments)))
+        for index in dict.fromkeys(renewed):
+            yield Repair(
+                record_id=streams.uuid("renewal", index, ordinal),
+                observed_at=done,
+                recorded_at=done + timedelta(hours=30),
+                segment_id=self.world.segment_ids[index],
+                method="resurfacing",
+                area_m2=round(float(self.truth.condition.width_m[index] * self.truth.condition.length_m[index]), 0),
+            )
 
-    def _positions(self, holes: np.ndarray, name: str, ordinal: int, error_m: float) -> list[RecordPosition]:
+    def _positions(
+        self, holes: np.ndarray, name: str, ordinal: int, error_m: float | np.ndarray
+    ) -> list[RecordPosition]:
         """Where a device put holes, with its error (1 σ, both axes together)."""
         table, geometry = self.truth.holes, self.world.geometry
+        error_m = np.broadcast_to(error_m, len(holes))
         lon, lat, heading = geometry.locate(table.section[holes], table.station_m[holes])
         left = np.radians(heading - 90.0)
         noise = [
@@ -104,8 +111,8 @@ class Registers:
         offset = table.offset_m[holes]
         lon, lat = geometry.shifted(lon, lat, offset * np.sin(left) + noise[0], offset * np.cos(left) + noise[1])
         return [
-            RecordPosition(lon=round(x, 7), lat=round(y, 7), accuracy_m=error_m)
-            for x, y in zip(lon.tolist(), lat.tolist(), strict=True)
+            RecordPosition(lon=round(x, 7), lat=round(y, 7), accuracy_m=round(error, 1))
+            for x, y, error in zip(lon.tolist(), lat.tolist(), error_m.tolist(), strict=True)
         ]
 
     # -- inspectors ------------------------------------------------------------------------------------------------
@@ -195,11 +202,10 @@ class Registers:
 
     @lru_cache(maxsize=32)  # noqa: B019 - registers live as long as their world
     def of_year(self, year: int) -> tuple[tuple[str, Record], ...]:
-        """Permits, plans and surveys that belong to a calendar year, recorded in it or in the one before or after."""
+        """Permits and plans that belong to a calendar year, recorded in it or in the one before or after."""
         return (
             *(("trench_permit", record) for record in self._permits(year)),
             *(("planned_work", record) for record in self._plans(year)),
-            *(("survey", record) for record in self._surveys(year)),
         )
 
     def _noon(self, day: date) -> datetime:
@@ -232,18 +238,38 @@ class Registers:
                     kind="resurfacing",
                 )
 
-    def _surveys(self, year: int) -> Iterator[Survey]:
+    def _treatment_plan(self, treatment: Treatment) -> PlannedWork:
+        return PlannedWork(
+            record_id=self.world.streams.uuid("treatment", treatment.segment, treatment.decided_on.toordinal()),
+            observed_at=self._noon(treatment.decided_on),
+            recorded_at=self._noon(treatment.decided_on + timedelta(days=2)),
+            segment_id=self.world.segment_ids[treatment.segment],
+            starts_on=treatment.done_on - timedelta(days=2),
+            ends_on=treatment.done_on,
+            kind="resurfacing",
+        )
+
+    def surveys(self, since: datetime, end: datetime) -> Iterator[Survey]:
+        """Surveys recorded in (since, end], when the truth has reached `end`."""
+        for year in range(since.year - 1, end.year + 1):
+            for recorded_at, index, day in self._survey_days(year):
+                if since < recorded_at <= end:
+                    yield self._survey(index, self.world.segments[index], day, recorded_at)
+
+    @lru_cache(maxsize=32)  # noqa: B019
+    def _survey_days(self, year: int) -> tuple[tuple[datetime, int, date], ...]:
         """Every section once in four years: main roads first, then collectors, then the halves of the side roads."""
-        turn = (year - self.world.epoch.year) % SURVEY_EVERY_YEARS
+        turn, found = (year - self.world.epoch.year) % SURVEY_EVERY_YEARS, []
         for index, segment in enumerate(self.world.segments):
             half = 2 + segment.section_index % 2
             if turn == {"main": 0, "collector": 1}.get(segment.road_class, half):
-                yield self._survey(index, segment, year)
+                when = self.world.streams.numbers("registers/survey", segment.section_index, year, 2)
+                day = date(year, 5, 2) + timedelta(days=int(120 * when[0]))
+                found.append((self._noon(day) + timedelta(days=45 + int(60 * when[1])), index, day))
+        return tuple(found)
 
-    def _survey(self, index: int, segment: Segment, year: int) -> Survey:
-        streams, condition = self.world.streams, self.truth.condition
-        when = streams.numbers("registers/survey", segment.section_index, year, 2)
-        day, lag = date(year, 5, 2) + timedelta(days=int(120 * when[0])), timedelta(days=45 + int(60 * when[1]))
+    def _survey(self, index: int, segment: Segment, day: date, recorded_at: datetime) -> Survey:
+        streams, condition, year = self.world.streams, self.truth.condition, day.year
         noise = np.exp(np.array([0.15, 0.2, 0.2]) * streams.normals("registers/survey-error", index, year, 3))
         crack = float(condition.crack_pct(year, day.month)[index] * noise[0])
         patch = float(condition.trench_pct(year, day.month)[index] * 0.6 * noise[1])
@@ -254,7 +280,7 @@ class Registers:
         return Survey(
             record_id=streams.uuid("survey", index, year),
             observed_at=self._noon(day),
-            recorded_at=self._noon(day) + lag,
+            recorded_at=recorded_at,
             segment_id=segment.public_id,
             rule_set=RULE_SET,
             crack_pct=round(min(crack, 100.0), 1),

@@ -16,7 +16,7 @@ from scipy.special import ndtri, pdtr
 
 from roadtwin.errors import SimulationError
 from simulators.camera import FrameQuality
-from simulators.condition import Condition, Renewal
+from simulators.condition import Condition, Renewal, Treatment
 from simulators.hazard import PATCH_EFFECT, PATCH_LIMIT, SPIN_UP_DAYS, Hazard
 from simulators.holes import STILL_OPEN_US, Holes
 from simulators.observers import Finding, Observers, Sighting, Visit
@@ -45,6 +45,8 @@ class DayEvents:
     reports: list[Sighting]
     works: list[Work]
     renewals: list[Renewal]
+    decided: list[Treatment]
+    treated: list[Treatment]
 
 
 class Truth:
@@ -66,7 +68,9 @@ class Truth:
         self._patches: dict[int, list[tuple[int, float, float]]] = defaultdict(list)
         self._patch_count = np.zeros(len(self.world.segments))
         self._expiry: dict[int, list[int]] = defaultdict(list)
+        self._draw_first_patches()
         self._crews.reset()
+        self.condition.treatments.clear()
         self._kept: OrderedDict[date, DayEvents] = OrderedDict()
 
     def days(self, first: date, after: date) -> Iterator[DayEvents]:
@@ -92,6 +96,8 @@ class Truth:
 
     def expected_holes(self, day: date) -> NDArray[np.float64]:
         """True expected number of new holes on each segment that day, without what failing patches add."""
+        while self._next <= day:  # treatments up to that day have to be known
+            self._run(self._next)
         return self.hazard.expected_holes(day)
 
     # -- one day ---------------------------------------------------------------------------------------------------
@@ -100,12 +106,18 @@ class Truth:
         self._clock += self._growth_of(day)
         self._expire(day)
         renewals = [r for r in self.condition.renewals_of(day.year) if r.done_on == day]
-        works = [work for renewal in renewals for work in self._renew(renewal, begin_us)]
+        works = [
+            work for renewal in renewals for work in self._renew(self.condition.segments_of(renewal.section), begin_us)
+        ]
+        treated = [t for t in self.condition.treatments if t.done_on == day]
+        for treatment in treated:
+            works += self._renew(slice(treatment.segment, treatment.segment + 1), begin_us)
         born = self._births(day, begin_us, end_us)
         self._open = np.concatenate([self._open, born])
-        state = (self.holes, self._open, self._clock)
+        state = (self.holes, self._open)
+        self.holes.grade_open(self._open, self._clock, begin_us)
         works += self._crews.from_list(day, begin_us, *state)
-        passes, quality, sightings = self.observers.drive(day, *state)
+        passes, quality, sightings = self.observers.drive(day, *state, self._clock)
         visits, findings = self.observers.inspect(day, begin_us, *state)
         reports = self.observers.report(day, begin_us, *state)
         works += self._crews.same_day(day, begin_us, *state)
@@ -113,10 +125,13 @@ class Truth:
         sightings = [s for s in sightings if s.hole < 0 or s.time_us < closed_us[s.hole]]
         for work in works:
             self._note_patch(work, day)
+        decided = self._crews.decide_treatments(day, self._patched_segments(works))
+        self.condition.treatments.extend(decided)
         self._open = self._open[closed_us[self._open] >= STILL_OPEN_US]
         self._kept[day] = DayEvents(
-            day, self._clock, born, passes, quality, sightings, visits, findings, reports, works, renewals
-        )
+            day, self._clock, born, passes, quality, sightings, visits, findings, reports, works, renewals,
+            decided, treated,
+        )  # fmt: skip
         if len(self._kept) > _KEPT_DAYS:
             self._kept.popitem(last=False)
         self._next = day + timedelta(days=1)
@@ -135,7 +150,7 @@ class Truth:
     def _births(self, day: date, begin_us: int, end_us: int) -> NDArray[np.int64]:
         streams, geometry, ordinal = self.world.streams, self.world.geometry, day.toordinal()
         factor = self.patch_factor()
-        mean = self.hazard.expected_holes(day) * factor
+        mean, plain = self.hazard.expected_holes(day, factor), self.hazard.expected_holes(day)
         u = streams.generator("truth/births", ordinal).random(len(mean))
         hit = np.flatnonzero(u > np.exp(-mean))
         count = sum((u[hit] > pdtr(k, mean[hit]) for k in range(6)), start=np.zeros(len(hit), np.int64))
@@ -146,7 +161,7 @@ class Truth:
         station = geometry.segment_from_m[segment] + draw[0] * geometry.segment_length_m[segment]
         half = self.condition.width_m[segment] / 2
         offset = np.where(draw[1] < 0.5, 1.0, -1.0) * (0.5 + (2 * draw[1] % 1.0) * np.maximum(half - 0.9, 0.3))
-        for i in np.flatnonzero(draw[2] < (factor[segment] - 1) / factor[segment]):
+        for i in np.flatnonzero(draw[2] * mean[segment] < mean[segment] - plain[segment]):
             patches = self._patches[int(segment[i])]
             _, at, aside = patches[int(draw[2][i] * 1e6) % len(patches)]
             station[i] = np.clip(at + 2.0 * (draw[0][i] - 0.5), *self._ends(int(segment[i])))
@@ -169,14 +184,34 @@ class Truth:
         return start, start + float(self.world.geometry.segment_length_m[segment])
 
     # -- patches and renewals --------------------------------------------------------------------------------------
+    def _draw_first_patches(self) -> None:
+        """Patches of the first day: as many as there are on average, laid on any day of the year before."""
+        generator, geometry = self.world.streams.generator("truth/first-patches"), self.world.geometry
+        count = generator.poisson(self.hazard.calibration.patches)
+        for segment in np.repeat(np.arange(len(count)), count).tolist():
+            u = generator.random(3)
+            until = self._next.toordinal() + 1 + int(u[0] * _PATCH_DAYS)
+            station = float(geometry.segment_from_m[segment] + u[1] * geometry.segment_length_m[segment])
+            aside = (u[2] - 0.5) * max(float(self.condition.width_m[segment]) - 1.8, 0.6)
+            self._add_patch(segment, until, station, float(aside))
+
+    def _patched_segments(self, works: list[Work]) -> list[int]:
+        return [
+            int(self.holes.segment[work.hole])
+            for work in works
+            if work.kind == "repaired" and work.method != "resurfacing"
+        ]
+
+    def _add_patch(self, segment: int, until: int, station_m: float, offset_m: float) -> None:
+        self._patches[segment].append((until, station_m, offset_m))
+        self._patch_count[segment] += 1
+        self._expiry[until].append(segment)
+
     def _note_patch(self, work: Work, day: date) -> None:
         if work.method != "cold_mix":
             return
         segment, until = int(self.holes.segment[work.hole]), day.toordinal() + _PATCH_DAYS
-        patch = (until, float(self.holes.station_m[work.hole]), float(self.holes.offset_m[work.hole]))
-        self._patches[segment].append(patch)
-        self._patch_count[segment] += 1
-        self._expiry[until].append(segment)
+        self._add_patch(segment, until, float(self.holes.station_m[work.hole]), float(self.holes.offset_m[work.hole]))
 
     def _expire(self, day: date) -> None:
         today = day.toordinal()
@@ -184,16 +219,17 @@ class Truth:
             self._patches[segment] = [patch for patch in self._patches[segment] if patch[0] > today]
             self._patch_count[segment] = len(self._patches[segment])
 
-    def _renew(self, renewal: Renewal, begin_us: int) -> list[Work]:
-        """A new wearing course closes every hole of the section and takes its patches away."""
-        segments = self.condition.segments_of(renewal.section)
+    def _renew(self, segments: slice, begin_us: int) -> list[Work]:
+        """A new wearing course closes every hole of the segments and takes their patches away."""
         for segment in range(segments.start, segments.stop):
             self._patches[segment] = []
         self._patch_count[segments] = 0
-        inside = self._open[self.holes.section[self._open] == renewal.section]
+        there = self.holes.segment[self._open]
+        affected = (there >= segments.start) & (there < segments.stop)
+        inside = self._open[affected]
         done_us = begin_us + 15 * 3_600_000_000
         self.holes.closed_us[inside] = done_us
-        self._open = self._open[self.holes.section[self._open] != renewal.section]
+        self._open = self._open[~affected]
         return [Work(int(hole), "repaired", "resurfacing", done_us, 0) for hole in inside]
 
 

@@ -1,5 +1,6 @@
 """The hidden truth against the numbers of Essen."""
 
+from collections import Counter
 from datetime import UTC, date, datetime, timedelta
 from types import SimpleNamespace
 
@@ -9,6 +10,7 @@ import pytest
 from roadtwin.errors import SimulationError
 from simulators.hazard import CALIBRATION_YEARS
 from simulators.holes import STILL_OPEN_US
+from simulators.repairs import TREATMENT_SHARE_PER_YEAR
 from simulators.truth import Truth, truth_of
 from simulators.world import build_world
 
@@ -20,7 +22,8 @@ def city():
     """The calibration period of a city of 50 km: every day's births, sightings and works."""
     world = build_world(seed=21, length_km=50, start=datetime(2018, 6, 30, 22, tzinfo=UTC))
     truth = truth_of(world)
-    found = SimpleNamespace(world=world, truth=truth, days=[], born=[], true=0, false=0, works=[], visits=0, open=[])
+    found = SimpleNamespace(world=world, truth=truth, days=[], born=[], true=0, false=0, works=[], visits=0, treated=[])
+    found.longest = dict.fromkeys((1, 2, 3), 0.0)
     for events in truth.days(FIRST, FIRST.replace(year=FIRST.year + CALIBRATION_YEARS)):
         found.days.append(events.day)
         found.born.append(len(events.born))
@@ -28,6 +31,13 @@ def city():
         found.false += sum(s.hole < 0 for s in events.sightings)
         found.works.extend(events.works)
         found.visits += len(events.visits)
+        found.treated += events.treated
+        _, end_us = world.day_bounds_us(events.day)
+        still = np.flatnonzero(truth.holes.closed_us[: len(truth.holes)] >= end_us)
+        for grade in found.longest:
+            graded = still[truth.holes.grade[still] == grade]
+            days = (end_us - truth.holes.grade_since_us[graded]).max(initial=0) / 86_400e6
+            found.longest[grade] = max(found.longest[grade], days)
     found.born = np.array(found.born)
     found.month = np.array([day.month for day in found.days])
     return found
@@ -45,12 +55,50 @@ def test_midwinter_has_two_and_a_half_times_as_many(city):
     assert ratio == pytest.approx(2.5, rel=0.20)
 
 
-def test_holes_cluster_as_a_gamma_frailty_of_one_half_makes_them(city):
+def test_holes_cluster_as_a_saturating_gamma_frailty_of_one_half_makes_them(city):
     holes = city.truth.holes
     counts = np.sort(np.bincount(holes.segment[: len(holes)], minlength=len(city.world.segments)))[::-1]
 
-    assert 0.4 < counts[: len(counts) // 10].sum() / counts.sum() < 0.8
+    assert 0.3 < counts[: len(counts) // 10].sum() / counts.sum() < 0.6
     assert city.truth.condition.frailty.mean() == pytest.approx(1.0, rel=0.25)
+
+
+def test_no_stretch_is_left_to_fall_to_pieces(city):
+    """The most holes that break open on one segment in any 90 days."""
+    holes, count = city.truth.holes, len(city.truth.holes)
+    day = ((holes.born_us[:count] - holes.born_us[:count].min()) // 86_400_000_000).astype(int)
+    per_day = np.zeros((len(city.world.segments), day.max() + 1), int)
+    np.add.at(per_day, (holes.segment[:count], day), 1)
+    total = np.cumsum(per_day, axis=1)
+    worst = (total[:, 90:] - total[:, :-90]).max(axis=1)
+
+    assert worst.max() <= 15
+    assert np.mean(worst > 10) < 0.02
+
+
+def test_where_patching_does_not_help_a_segment_gets_a_new_wearing_course(city):
+    condition, treatments = city.truth.condition, city.treated
+    years = Counter(treatment.decided_on.year for treatment in treatments)
+    first = treatments[0]
+    after = first.done_on + timedelta(days=45)
+
+    assert max(years.values()) <= max(1, round(TREATMENT_SHARE_PER_YEAR * len(city.world.segments)))
+    assert all(t.decided_on + timedelta(days=21) <= t.done_on for t in treatments)
+    assert all((t.done_on - t.decided_on).days < 120 for t in treatments)
+    assert condition.crack_pct(after.year, after.month)[first.segment] < 0.1
+    assert (
+        condition.multiplier(after.year, after.month)[first.segment]
+        < 0.6 * condition.multiplier(after.year, after.month, treated=False)[first.segment]
+    )
+
+
+def test_no_hole_stays_open_for_longer_than_its_severity_allows(city):
+    """Low: weeks to months, medium: four weeks, severe: three days."""
+    most = city.longest
+
+    assert most[1] <= 80
+    assert most[2] <= 28
+    assert most[3] <= 3
 
 
 def test_the_number_of_holes_follows_the_true_hazard(city):

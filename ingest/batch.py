@@ -19,12 +19,16 @@ POISON = (
     psycopg.DataError,
     psycopg.IntegrityError,
     psycopg.errors.ConfigurationLimitExceeded,
+    psycopg.errors.ProgramLimitExceeded,
+    psycopg.errors.StatementTooComplex,
     UnicodeError,
     OverflowError,
+    RecursionError,
     struct.error,
 )
-"""What one row that the database cannot hold raises: SQLSTATE classes 22 and 23, or its client-side equal; and 53400,
-which TimescaleDB raises when a batch touches too much compressed data: halves of it may pass."""
+"""What one row that the database cannot hold raises: SQLSTATE classes 22 and 23, or its client-side equal; 54000 and
+54001, such as a device id that no index can hold and JSON nested too deeply; and 53400, which TimescaleDB raises when a
+batch touches too much compressed data: halves of it may pass."""
 
 # A mistake in a decoder must cost one message, not the stream.
 _DECODER_MISTAKES = (ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError)

@@ -1,10 +1,12 @@
 """Bad messages through the real broker: one rejected row with a reason each, and the good ones are stored."""
 
+import hashlib
 import json
 
 from tests.integration.ingest.conftest import fetch, received, wait_for
 from tests.samples import CHIRPSTACK_UP, SENSOR, TTS_UP, VEHICLE, chirpstack, encoded, tts, vehicle_reading
 
+LONG_ID = "".join(hashlib.sha512(bytes([number])).hexdigest() for number in range(150))
 BAD = [
     ("roadtwin/v1/unknown/7/readings", b"{}", "unknown_topic"),
     (CHIRPSTACK_UP, b"{", "invalid_json"),
@@ -19,6 +21,8 @@ BAD = [
     (VEHICLE, encoded(vehicle_reading(position={"lon": 7, "lat": 91})), "invalid_field"),
     (VEHICLE, b"\xff\xd8\xff" * 1000, "binary_payload"),
     (SENSOR, b"[" + b" " * 10_000_000, "payload_too_large"),
+    # Random enough that the index cannot compress it.
+    (SENSOR.replace("gully-12", LONG_ID), b'[{"n": "air_temp_c", "v": 1, "t": 1773143000}]', "sqlstate_54000"),
 ]
 
 

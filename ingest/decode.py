@@ -89,17 +89,18 @@ class Decoder:
         return replace(message, retained=True) if retained else message
 
     def rejected(self, topic: str, payload: bytes, recorded_at: datetime, code: str, reason: str) -> RejectedMessage:
-        """What is kept of a message that cannot be decoded; a vehicle's id is taken out of topic and payload."""
+        """What is kept of a message that cannot be decoded; its topic, payload and reason do not name a vehicle."""
         vehicle_id = vehicle.vehicle_in(topic)
         if vehicle_id is None:
             return reject(topic, payload, recorded_at, code, reason)
         pseudonym = self._pseudonyms.pseudonym(vehicle_id, recorded_at)
+        told = vehicle.without_vehicle(reason.encode("utf-8", "replace"), vehicle_id, pseudonym)  # it may name a member
         return reject(
             vehicle.with_pseudonym(topic, pseudonym),
             payload,
             recorded_at,
             code,
-            reason,
+            told.decode(),
             kept=vehicle.without_vehicle(payload, vehicle_id, pseudonym),
         )
 

@@ -43,7 +43,8 @@ def without_vehicle(payload: bytes, vehicle_id: str, pseudonym: str) -> bytes:
     """A rejected payload as it is kept: a sender that breaks the contract may have put the id into it."""
     if not vehicle_id:
         return payload
-    word = re.compile(rb"(?<![A-Za-z0-9])" + re.escape(vehicle_id.encode("utf-8", "replace")) + rb"(?![A-Za-z0-9])")
+    id_bytes = re.escape(vehicle_id.encode("utf-8", "replace"))
+    word = re.compile(rb"(?<![A-Za-z0-9])" + id_bytes + rb"(?![A-Za-z0-9])", re.IGNORECASE)
     return word.sub(pseudonym.encode(), payload)
 
 
@@ -131,9 +132,10 @@ def _detection(number: int, wire: WireDetection) -> Detection:
 
 
 def _refuse_vehicle_id(wire: WireVehicleReading, vehicle_id: str) -> None:
-    """Ids of drives, tracks and images must not lead back to the vehicle: they are stored as they are."""
-    word = re.compile(rf"(?<![A-Za-z0-9]){re.escape(vehicle_id)}(?![A-Za-z0-9])")
+    """Ids of drives, tracks, images and cameras must not lead back to the vehicle: they are stored as they are."""
+    word = re.compile(rf"(?<![A-Za-z0-9]){re.escape(vehicle_id)}(?![A-Za-z0-9])", re.IGNORECASE)
     named = [("pass_id", wire.pass_id), ("image_ref", wire.image_ref or "")]
+    named += [("camera.model", wire.camera.model), ("camera.version", wire.camera.version)]
     named += [("track_id", detection.track_id or "") for detection in wire.detections]
     for name, text in named:
         # A short id ("7") may stand in any other id by chance; it must then not be the whole of it.

@@ -118,6 +118,8 @@ def test_frames_have_no_way_in(payload, code):
         vehicle_reading(pass_id="truck-0815/7"),
         vehicle_reading(image_ref="truck-0815.jpg"),
         with_detection(track_id="truck-0815"),
+        vehicle_reading(pass_id="TRUCK-0815/7"),
+        vehicle_reading(camera=vehicle_reading()["camera"] | {"model": "cam of truck-0815"}),
     ],
 )
 def test_ids_that_lead_back_to_the_vehicle_are_rejected(reading):
@@ -135,6 +137,17 @@ def test_a_rejected_message_keeps_neither_topic_nor_payload_with_the_vehicles_id
     assert "truck-0815" not in rejected.topic
     assert b"truck-0815" not in rejected.payload
     assert rejected.payload_bytes == len(payload)
+
+
+def test_neither_does_the_reason_name_it():
+    payload = encoded(vehicle_reading() | {"Truck-0815": 1})
+    with pytest.raises(MessageRejectedError) as caught:
+        decode(payload)
+
+    rejected = decoder().rejected(VEHICLE, payload, NOW, caught.value.code, str(caught.value))
+
+    assert "truck-0815" not in rejected.reason.lower()
+    assert b"truck-0815" not in rejected.payload.lower()
 
 
 def test_topics_of_vehicles_that_nobody_knows_are_rewritten_too():

@@ -1,7 +1,7 @@
 """Storing what people record: repairs, inspections, reports and decisions. Sent again, a record changes nothing."""
 
 from collections.abc import Sequence
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
@@ -20,6 +20,8 @@ _SQL = queries.load("api_writes")
 
 CLOCK_TOLERANCE = timedelta(minutes=5)
 """How far `observed_at` may lie ahead of our clock: senders' clocks differ."""
+EARLIEST = datetime(1900, 1, 1, tzinfo=UTC)
+"""A time before this was never set; before the year 1 (an offset can lead there) it could not even be read back."""
 
 
 class Decision(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -44,6 +46,8 @@ def _position(position: RecordPosition | None) -> dict[str, float | None]:
 def _check_time(name: str, instant: datetime, now: datetime) -> None:
     if instant > now + CLOCK_TOLERANCE:
         raise RecordRejectedError(f"{name}: got {instant.isoformat()}, which is later than now ({now.isoformat()}).")
+    if instant < EARLIEST:
+        raise RecordRejectedError(f"{name}: got {instant.isoformat()}, expected no time before {EARLIEST.year}.")
 
 
 async def _segment_of(
@@ -153,6 +157,8 @@ def _equal(given: object, stored: object) -> bool:
 async def store_decision(db: Connection, decision: Decision, *, now: datetime, actor: Principal) -> Stored:
     """Store a decision and its line of the audit log in one transaction. Raises as `store_record` does."""
     _check_time("decided_at", decision.decided_at, now)
+    if decision.score_as_of is not None:
+        _check_time("score_as_of", decision.score_as_of, now)
     if decision.segment_id is None and decision.pothole_id is None:
         raise RecordRejectedError("Got neither segment_id nor pothole_id, expected at least one of them.")
     segment = await _find(db, "find_segment_id", public_id=decision.segment_id) if decision.segment_id else None

@@ -53,7 +53,7 @@ FROM report
 WHERE record_id = %(record_id)s;
 
 -- name: find_segment_id
-SELECT segment_id FROM segment WHERE public_id = %(public_id)s;
+SELECT segment_id FROM segment WHERE public_id = %(public_id)s AND valid_to IS NULL;
 
 -- name: find_pothole
 SELECT pothole_id, segment_id FROM pothole WHERE pothole_id = %(pothole_id)s;

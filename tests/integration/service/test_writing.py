@@ -69,8 +69,11 @@ def test_the_senders_recorded_at_is_not_ours(client, editor, city, db):
     assert db.execute("SELECT recorded_at FROM repair").fetchone()[0] == FIXED_NOW
 
 
-@pytest.mark.parametrize("observed_at", [(FIXED_NOW + timedelta(hours=1)).isoformat()])
-def test_a_repair_in_the_future_is_refused(client, editor, city, observed_at):
+@pytest.mark.parametrize(
+    "observed_at",
+    [(FIXED_NOW + timedelta(hours=1)).isoformat(), "0001-01-01T00:00:00Z", "0001-01-01T00:00:00+14:00"],
+)
+def test_a_repair_at_an_impossible_time_is_refused(client, editor, city, observed_at):
     body = repair("e", segment_id=city.by_rank[0]) | {"observed_at": observed_at}
     assert_problem(client.post("/v1/repairs", headers=editor, json=body), 422, "record-rejected")
 
@@ -138,6 +141,32 @@ def test_a_decision_to_do_nothing_is_kept_with_its_reason_and_leaves_the_list(cl
 def test_a_decision_needs_something_that_exists(client, editor, place):
     body = {"decision_id": str(uid("x")), "decided_at": DONE_AT, "action": "none", **place}
     assert_problem(client.post("/v1/decisions", headers=editor, json=body), 422, "record-rejected")
+
+
+def test_what_is_written_goes_to_the_segment_that_has_the_id_now(client, editor, city, db):
+    public_id = city.by_rank[0]
+    db.execute("UPDATE segment SET valid_to = now() WHERE public_id = %s", [public_id])
+    inspection = {
+        "record_id": str(uid("gone")),
+        "observed_at": DONE_AT,
+        "segment_id": public_id,
+        "inspector_role": "walker",
+    }
+    db.commit()
+    assert_problem(client.post("/v1/inspections", headers=editor, json=inspection), 422, "record-rejected")
+    columns = (
+        "public_id, section_id, nominal_length_m, from_station_m, to_station_m, valid_from, name, district, "
+        "road_class, length_m, geometry_wkb, bounds, mid_lon, mid_lat"
+    )
+    heir = db.execute(
+        f"INSERT INTO segment ({columns}) SELECT {columns} FROM segment WHERE public_id = %s RETURNING segment_id",
+        [public_id],
+    ).fetchone()
+    db.commit()
+    body = {"decision_id": str(uid("heir")), "decided_at": DONE_AT, "action": "inspect", "segment_id": public_id}
+    assert client.post("/v1/decisions", headers=editor, json=body).status_code == 201
+    stored = db.execute("SELECT segment_id FROM decision WHERE decision_id = %s", [uid("heir")]).fetchone()
+    assert stored == heir
 
 
 def test_an_operator_confirms_a_device_once(client, operator, db):

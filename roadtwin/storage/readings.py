@@ -11,6 +11,7 @@ from roadtwin.storage import queries
 from roadtwin.types import Detection, Flag, Origin, VehicleReading
 
 _SQL = queries.load("readings")
+_LOCK_KEY = 0x726F6164_6D746368  # of those that match: two at once would match the same facts
 
 
 class ReadingPlace(NamedTuple):
@@ -94,14 +95,19 @@ def load_segment_days(conn: psycopg.Connection[Any], rows: Iterable[Sequence[obj
 
 
 def read_unmatched_readings(conn: psycopg.Connection[Any], *, matcher_version: int, limit: int) -> list[ReadingPlace]:
-    """Vehicle readings without a match of this version, at most `limit`, those recorded first."""
+    """Vehicle readings without a match of this version, at most `limit`, those recorded first.
+
+    Waits for another transaction that matches, and keeps others from it until the caller's ends.
+    """
+    conn.execute(_SQL["lock_matching"], {"key": _LOCK_KEY})
     with conn.cursor(binary=True) as cur:
         cur.execute(_SQL["read_unmatched_readings"], {"matcher_version": matcher_version, "limit": limit})
         return [ReadingPlace(*row) for row in cur.fetchall()]
 
 
 def read_unmatched_records(conn: psycopg.Connection[Any], *, matcher_version: int) -> list[RecordPlace]:
-    """Repairs, reports and findings without a match of this version."""
+    """Repairs, reports and findings without a match of this version; waits as `read_unmatched_readings` does."""
+    conn.execute(_SQL["lock_matching"], {"key": _LOCK_KEY})
     rows = conn.execute(_SQL["read_unmatched_records"], {"matcher_version": matcher_version}).fetchall()
     return [RecordPlace(*row) for row in rows]
 

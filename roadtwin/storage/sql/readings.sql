@@ -61,6 +61,9 @@ SELECT
 FROM staged_segment_day
 ON CONFLICT DO NOTHING;
 
+-- name: lock_matching
+SELECT pg_advisory_xact_lock(%(key)s);
+
 -- name: read_unmatched_readings
 SELECT r.event_id, r.observed_at, r.lon, r.lat, r.heading_deg, r.accuracy_m
 FROM vehicle_reading AS r

@@ -3,15 +3,18 @@ from uuid import UUID, uuid5
 
 import numpy as np
 import pytest
+from psycopg.errors import LockNotAvailable
 
 from roadtwin.jobs import match as match_module
 from roadtwin.jobs.importing import import_network, import_records
 from roadtwin.jobs.match import match_new
+from roadtwin.network.matching import MATCHER_VERSION
 from roadtwin.network.sections import RoadSection
 from roadtwin.records.schema import Finding, Inspection, RecordPosition, Repair, Report
 from roadtwin.settings import Settings
 from roadtwin.storage.city import write_city
-from roadtwin.storage.readings import load_vehicle_readings
+from roadtwin.storage.database import connect
+from roadtwin.storage.readings import load_vehicle_readings, read_unmatched_records
 from roadtwin.types import Detection, Flag, Origin, Position, VehicleReading
 
 pytestmark = pytest.mark.every_part
@@ -226,6 +229,23 @@ def test_readings_go_in_batches_in_the_order_in_which_they_were_recorded(city, s
     assert [(at - NOW, passes) for at, passes in known] == [
         (timedelta(minutes=minute, seconds=2), passes) for minute, passes in ((1, 2), (3, 4), (4, 5))
     ]
+
+
+def test_two_runs_at_once_take_turns(city, settings, database_url):
+    position = RecordPosition(7.0, 51.4505)
+    report = Report(record_id=uuid5(UUID(int=0), "report"), observed_at=NOW, channel="app", position=position)
+    import_records(city, "report", [report], origin=Origin.IMPORTED, recorded_at=NOW)
+    city.commit()
+    read_unmatched_records(city, matcher_version=MATCHER_VERSION)  # another run has begun
+
+    with connect(database_url) as other:
+        other.execute("SET lock_timeout = '200ms'")
+        with pytest.raises(LockNotAvailable):
+            match_new(other, settings, now=NOW)
+        other.rollback()
+        assert match_new(city, settings, now=NOW).records == 1
+        city.commit()
+        assert match_new(other, settings, now=NOW).records == 0
 
 
 def test_an_interrupted_run_is_taken_up_where_it_ended(city, settings, monkeypatch):

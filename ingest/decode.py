@@ -80,6 +80,8 @@ class Decoder:
             )
         if "\x00" in topic or "\\x" in topic:  # the receiver writes bytes that are no UTF-8 as \xNN
             raise MessageRejectedError("invalid_topic", "Got a topic that is no UTF-8 text or holds U+0000.")
+        if topic.startswith("roadtwin/") and "//" in topic:  # "+" also takes an empty level
+            raise MessageRejectedError("invalid_topic", "Got a topic with an empty level, expected an id there.")
         parse = next((parse for topic_filter, parse in self._routes if topic_matches(topic_filter, topic)), None)
         if parse is None:
             raise MessageRejectedError(

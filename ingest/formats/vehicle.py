@@ -66,7 +66,8 @@ def parse(topic: str, payload: bytes, recorded_at: datetime, pseudonyms: Pseudon
     vehicle_id = topic.split("/")[3]
     wire = strictjson.decode(payload, _DECODER)
     _refuse_vehicle_id(wire, vehicle_id)
-    stated = wire.observed_at.astimezone(UTC) if wire.observed_at.year > 1 else None
+    # With an offset, the first and the last year of the calendar may lie outside it in UTC.
+    stated = wire.observed_at.astimezone(UTC) if 1 < wire.observed_at.year < 9999 else None
     event_at = stated if usable(stated, recorded_at) else None
     observed_at = event_at or recorded_at
     flags = time_flags(event_at, recorded_at) if event_at else Flag.CLOCK

@@ -25,8 +25,16 @@ def test_an_unknown_topic_is_rejected_by_name(topic):
     assert caught.value.code == "unknown_topic"
 
 
-@pytest.mark.parametrize("topic", ["v3/a\x00b/devices/d/up", "application/\\xff/device/d/event/up"])
-def test_a_topic_that_is_no_text_is_rejected(topic):
+@pytest.mark.parametrize(
+    "topic",
+    [
+        "v3/a\x00b/devices/d/up",
+        "application/\\xff/device/d/event/up",
+        "roadtwin/v1/vehicles//readings",
+        "roadtwin/v1/sensors//readings",
+    ],
+)
+def test_a_topic_that_is_no_text_or_names_nobody_is_rejected(topic):
     with pytest.raises(MessageRejectedError) as caught:
         decoder().decode(topic, encoded(chirpstack()), NOW)
 

@@ -48,8 +48,9 @@ def test_optional_members_may_be_missing():
     assert (reading.accel_rms_mps2, reading.lane, reading.heading_deg) == (None, None, None)
 
 
-def test_a_time_that_cannot_be_believed_is_replaced_by_the_arrival():
-    message = decode(vehicle_reading(observed_at="0001-01-01T00:00:00Z"))
+@pytest.mark.parametrize("observed_at", ["0001-01-01T00:00:00Z", "9999-12-31T23:59:59-14:00"])
+def test_a_time_that_cannot_be_believed_is_replaced_by_the_arrival(observed_at):
+    message = decode(vehicle_reading(observed_at=observed_at))
 
     assert (message.event_at, message.vehicle_reading.observed_at) == (None, NOW)
     assert message.vehicle_reading.flags == Flag.CLOCK

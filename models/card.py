@@ -1,11 +1,13 @@
 """The model card: what a model was made from, how well it did on data it had not seen, and what it cannot know."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from models.dataset import MATURITY_DAYS, TimeSplit
+from models.dataset import MATURITY_DAYS
 from models.evaluation import SplitResult
 from models.features import FEATURE_SET
+from models.inputs import Instant
 from models.potholes import LAPSE_DAYS, RULE_VERSION, SAME_HOLE_M
 from models.registry import library_versions
 from models.risk import RiskModel
@@ -40,7 +42,9 @@ class TrainingFacts:
     winters: int
 
 
-def make_card(model: RiskModel, facts: TrainingFacts, split: TimeSplit, holdout: SplitResult) -> dict[str, Any]:
+def make_card(
+    model: RiskModel, facts: TrainingFacts, origins: Sequence[Instant], holdout: SplitResult
+) -> dict[str, Any]:
     """The card as plain JSON.
 
     Parameters
@@ -49,8 +53,8 @@ def make_card(model: RiskModel, facts: TrainingFacts, split: TimeSplit, holdout:
         Fitted and calibrated.
     facts : TrainingFacts
         The data it was fitted on.
-    split : TimeSplit
-        Its slices: training before `calibrate_from`, calibration after.
+    origins : sequence of datetime64[us]
+        Before each of which a model was fitted to calibrate on its predictions.
     holdout : SplitResult
         Skill of the same recipe when fitted on the early part of the data only and tested on the last part.
     """
@@ -69,7 +73,7 @@ def make_card(model: RiskModel, facts: TrainingFacts, split: TimeSplit, holdout:
             "first": facts.first_cut,
             "last": facts.last_cut,
             "step_days": facts.cut_step_days,
-            "calibration_from": str(split.calibrate_from),
+            "calibration_origins": [str(origin) for origin in origins],
             "label_maturity_days": MATURITY_DAYS,
         },
         "rows": facts.rows,
@@ -84,7 +88,7 @@ def make_card(model: RiskModel, facts: TrainingFacts, split: TimeSplit, holdout:
             ],
         },
         "estimator": {
-            "kind": "additive gradient boosting (one feature a tree), logistic calibration, running maximum",
+            "kind": "additive gradient boosting (one feature a tree), calibrated on rolling origins, running maximum",
             "parameters": {k: v for k, v in model.get_params().items() if k not in {"monotone", "horizons_days"}},
         },
         "calibration": {
@@ -92,7 +96,17 @@ def make_card(model: RiskModel, facts: TrainingFacts, split: TimeSplit, holdout:
             for horizon, c in calibrations
         },
         "length": "a monotone feature in place of an offset; expected numbers per 100 m are divided by length",
-        "holdout": holdout.as_json(),
+        "holdout": holdout.as_json() | _test_notice(holdout.test_winters),
         "limits": list(LIMITS),
         "library_versions": library_versions(),
+    }
+
+
+def _test_notice(winters: int) -> dict[str, str]:
+    """How far the test slice reaches: between winters, levels differ by more than any interval of its rows says."""
+    word_en = "no winter" if not winters else "one winter" if winters == 1 else f"{winters} winters"
+    word_de = "keinen Winter" if not winters else "einen Winter" if winters == 1 else f"{winters} Winter"
+    return {
+        "notice_de": f"Der Prüfzeitraum enthält {word_de}: Über andere Winter sagen diese Werte wenig.",
+        "notice_en": f"The test window holds {word_en}: the figures say little about other winters.",
     }

@@ -181,6 +181,11 @@ def mask_labels(dataset: Dataset, rows: NDArray[np.bool_]) -> Dataset:
     return masked.take(np.flatnonzero(np.isfinite(labels).any(axis=1)))
 
 
+def settled_by(dataset: Dataset, end: Instant) -> Bools:
+    """Which labels (n, h) were settled by `end`: window and time to mature are over."""
+    return np.column_stack([dataset.cut + days(h + MATURITY_DAYS) <= end for h in dataset.horizons_days])
+
+
 def split_in_time(dataset: Dataset, split: TimeSplit) -> tuple[Dataset, Dataset, Dataset]:
     """Training, calibration and test rows; a row may serve one horizon and not another."""
     by_horizon = [split.masks(dataset.cut, horizon) for horizon in dataset.horizons_days]

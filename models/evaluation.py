@@ -1,7 +1,7 @@
 """Hold-outs in time, in space, in both, and at random; the model and its baselines on the same rows.
 
 The random split is there to show how large the leakage gap is; it is no skill. All splits are measured on rows of the
-test slice. Baselines are fitted on training and calibration rows together, which favours them.
+test slice. Model and baselines learn from the same rows.
 """
 
 from collections.abc import Callable, Sequence
@@ -12,10 +12,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.baselines import BASELINES
-from models.dataset import COLUMNS, Dataset, TimeSplit, split_in_time
-from models.inputs import Floats, Ints
+from models.dataset import COLUMNS, Dataset, TimeSplit, mask_labels, settled_by
+from models.inputs import Floats, Instants, Ints
 from models.metrics import Balance, Skill, balance_by, skill
 from models.risk import RiskModel
+from models.rolling import RollingOrigins, origins_of
 from roadtwin.network.sections import ROAD_CLASSES
 
 SplitKind = Literal["temporal", "spatio-temporal", "spatial", "random"]
@@ -40,11 +41,12 @@ class HorizonResult:
 
 @dataclass(frozen=True, slots=True)
 class SplitResult:
-    """Figures of one split."""
+    """Figures of one split; `test_winters` counts the Januaries among its test cuts: a winter or two say little."""
 
     kind: SplitKind
     first_test_cut: str
     last_test_cut: str
+    test_winters: int
     horizons: tuple[HorizonResult, ...]
 
     def as_json(self) -> dict[str, Any]:
@@ -70,14 +72,22 @@ def season_of(cut: NDArray[np.datetime64]) -> Ints:
     return (month % 12 // 3).astype(np.int32)
 
 
-def _predict(model: RiskModel, train: Dataset, calibrate: Dataset, test: Dataset) -> tuple[Floats, dict[str, Floats]]:
-    """Fit the model and the baselines and predict the test rows."""
-    model.fit(train.features, train.labels)
-    model.calibrate(calibrate.features, calibrate.labels)
-    before = concatenate(train, calibrate)
+def count_winters(cut: Instants) -> int:
+    """Number of winters (December to February) that cuts (n,) lie in; January stands for one.
+
+    Examples
+    --------
+    >>> count_winters(np.array(["2025-01-02", "2025-01-30", "2025-07-01", "2026-01-05"], "datetime64[us]"))
+    2
+    """
+    return int((np.unique(cut.astype("datetime64[M]")).astype(np.int64) % 12 == 0).sum())
+
+
+def _predict(model: RiskModel, learn: Dataset, test: Dataset) -> tuple[Floats, dict[str, Floats]]:
+    """Predictions of the fitted model, and of the baselines fitted to what it learned from."""
     columns = range(len(test.horizons_days))
     baselines = {
-        name: np.column_stack([make().fit(before, column).predict(test) for column in columns])
+        name: np.column_stack([make().fit(learn, column).predict(test) for column in columns])
         for name, make in BASELINES.items()
     }
     return model.predict_proba(test.features), baselines
@@ -97,17 +107,17 @@ def _row_key(dataset: Dataset) -> NDArray[np.int64]:
 
 def folds_of(
     kind: SplitKind, development: Dataset, test: Dataset, split: TimeSplit, block: Ints, *, folds: int, seed: int
-) -> list[tuple[Dataset, Dataset, Dataset]]:
-    """Training, calibration and test rows of each fold of a split.
+) -> list[tuple[Dataset, Dataset]]:
+    """Rows to learn from (training and calibration) and test rows of each fold of a split.
 
     Parameters
     ----------
     development : Dataset
-        Rows of all times, possibly thinned: training and calibration come from it.
+        Rows of all times, possibly thinned: what is learned from comes from it.
     test : Dataset
         All rows of the test slice, not thinned.
     split : TimeSplit
-        The slices of time. Training rows come from the time before the test slice in every split but *spatial* and
+        The slices of time. What is learned was settled before the test slice begins in every split but *spatial* and
         *random*, which learn from all times.
     block : ndarray, shape (n_segments,)
         Block of at least 500 m in which a segment lies; folds are made of whole blocks.
@@ -115,27 +125,21 @@ def folds_of(
         Number of folds in space and seed of their drawing.
     """
     rng = np.random.default_rng(seed)
-    train, calibrate, _ = split_in_time(development, split)
+    before = mask_labels(development, settled_by(development, split.test_from))
     if kind == "temporal":
-        return [(train, calibrate, test)]
+        return [(before, test)]
     if kind == "random":
         held_out = test.take(rng.random(len(test)) < 1 / folds)
-        other = development.take(~np.isin(_row_key(development), _row_key(held_out)))
-        early = rng.random(len(other)) < 0.6
-        return [(other.take(early), other.take(~early), held_out)]
+        return [(development.take(~np.isin(_row_key(development), _row_key(held_out))), held_out)]
     fold_of_segment = rng.integers(0, folds, int(block.max(initial=0)) + 1)[block]
-    result = []
-    for fold in range(folds):
-        inside = fold_of_segment == fold
-        held_out = test.take(inside[test.segment_index])
-        if kind == "spatio-temporal":
-            parts = (train.take(~inside[train.segment_index]), calibrate.take(~inside[calibrate.segment_index]))
-        else:  # other places at all times, the time of the test included
-            other = development.take(~inside[development.segment_index])
-            half = rng.random(int(block.max(initial=0)) + 1)[block][other.segment_index] < 0.6
-            parts = (other.take(half), other.take(~half))
-        result.append((*parts, held_out))
-    return result
+    learn = before if kind == "spatio-temporal" else development
+    return [
+        (
+            learn.take(fold_of_segment[learn.segment_index] != fold),
+            test.take(fold_of_segment[test.segment_index] == fold),
+        )
+        for fold in range(folds)
+    ]
 
 
 def evaluate_split(
@@ -150,15 +154,22 @@ def evaluate_split(
     districts: Sequence[str],
     folds: int = 3,
     seed: int = 0,
+    fitted: RollingOrigins | None = None,
 ) -> SplitResult:
     """Fit on each fold of a split, pool the test predictions, and measure. Parameters as in `folds_of`.
+
+    Models are fitted and calibrated as in `models.rolling`. `fitted`: models of `development` from the origins of
+    `split`, where the caller has them; only the temporal split can use them.
 
     Raises `models.risk.NotEnoughLabelsError` when a slice has too few rows of a class.
     """
     parts = []
-    for train, calibrate, held_out in folds_of(kind, development, test, split, block, folds=folds, seed=seed):
+    until = split.test_from if kind in ("temporal", "spatio-temporal") else split.data_until
+    for learn, held_out in folds_of(kind, development, test, split, block, folds=folds, seed=seed):
         if len(held_out):
-            parts.append((held_out, *_predict(make_model(), train, calibrate, held_out)))
+            shared = fitted if kind == "temporal" else None
+            rolling = shared or RollingOrigins(make_model, learn, origins_of(split))
+            parts.append((held_out, *_predict(rolling.model(until), learn, held_out)))
     rows = concatenate(*(part[0] for part in parts))
     probability = np.concatenate([part[1] for part in parts])
     baselines = {name: np.concatenate([part[2][name] for part in parts]) for name in BASELINES}
@@ -167,7 +178,7 @@ def evaluate_split(
         for column in range(len(rows.horizons_days))
     )
     first, last = str(rows.cut.min().astype("datetime64[D]")), str(rows.cut.max().astype("datetime64[D]"))
-    return SplitResult(kind, first, last, horizons)
+    return SplitResult(kind, first, last, count_winters(rows.cut), horizons)
 
 
 def _measure(

@@ -6,7 +6,7 @@ average effect of this feature. The contributions of all features and the model'
 
 import math
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, fields
 from datetime import date, timedelta
 from typing import Any
 
@@ -41,7 +41,10 @@ class Reason:
 
     def as_json(self) -> dict[str, Any]:
         """The form in which reasons are stored and served."""
-        return asdict(self)
+        return {name: getattr(self, name) for name in _REASON_FIELDS}
+
+
+_REASON_FIELDS = tuple(field.name for field in fields(Reason))  # not `asdict`: it copies each value deeply
 
 
 def german(number: float, decimals: int) -> str:

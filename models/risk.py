@@ -17,13 +17,15 @@ that the data scale; segments of one city differ by ± 50 % at most, and "per 10
 """
 
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
+from functools import cache
 
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.base import BaseEstimator
 from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.utils.validation import check_is_fitted
-from threadpoolctl import threadpool_limits
+from threadpoolctl import ThreadpoolController
 
 from models.calibration import LogisticCalibration
 from models.inputs import Floats
@@ -70,8 +72,8 @@ class RiskModel(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no typ
         horizons_days: Sequence[int] = HORIZONS_DAYS,
         *,
         monotone: Sequence[int] | None = None,
-        learning_rate: float = 0.08,
-        max_iter: int = 100,
+        learning_rate: float = 0.13,
+        max_iter: int = 60,
         max_leaf_nodes: int = 5,
         max_features: float = 0.2,
         min_leaf_share: float = 0.02,
@@ -120,13 +122,38 @@ class RiskModel(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no typ
         check_is_fitted(self, "estimators_")
         self._check(features, labels)
         log_odds = self.log_odds(features)
+        self.calibrations_ = [
+            LogisticCalibration().fit(*self._known(log_odds, labels, column)[:2]) for column in range(labels.shape[1])
+        ]
+        return self
+
+    def calibrate_rolling(
+        self, log_odds: Floats, labels: Floats, origin: NDArray[np.int64], features: NDArray[np.float32], level: Floats
+    ) -> "RiskModel":
+        """Fit the slope of each calibration to predictions of later times, and its level to all years.
+
+        Parameters
+        ----------
+        log_odds, labels : ndarray, shape (n, n_horizons)
+            What models of this recipe gave to rows of times after those that they had learned from, and their labels.
+        origin : ndarray, shape (n,)
+            Number of the model that gave a row, from 0: each has its own level, for the years differ.
+        features, level : ndarray, shapes (m, f) and (m, n_horizons)
+            Rows of all times with their labels: their mean is the level. Errors as in `fit`.
+        """
+        own = self.log_odds(features)
         calibrations = []
-        for column, horizon in enumerate(self.horizons_days):
-            rows = np.isfinite(labels[:, column])
-            _enough(labels[rows, column], horizon, "calibrate")
-            calibrations.append(LogisticCalibration().fit(log_odds[rows, column], labels[rows, column]))
+        for column in range(labels.shape[1]):
+            f, y, rows = self._known(log_odds, labels, column)
+            calibration = LogisticCalibration().fit(f, y, np.unique(origin[rows], return_inverse=True)[1])
+            calibrations.append(calibration.fit_level(*self._known(own, level, column)[:2]))
         self.calibrations_ = calibrations
         return self
+
+    def _known(self, log_odds: Floats, labels: Floats, column: int) -> tuple[Floats, Floats, NDArray[np.bool_]]:
+        rows = np.isfinite(labels[:, column])
+        _enough(labels[rows, column], tuple(self.horizons_days)[column], "calibrate")
+        return log_odds[rows, column], labels[rows, column], rows
 
     def log_odds(self, features: NDArray[np.float32]) -> Floats:
         """Log-odds before calibration, shape (n, n_horizons)."""
@@ -209,10 +236,17 @@ def expected_count(probability: Floats) -> Floats:
     return -np.log1p(-np.minimum(probability, 1 - 1e-9)) + 0.0
 
 
-def _one_thread() -> threadpool_limits:
+@cache
+def _threads() -> ThreadpoolController:
+    """The thread pools of this process; finding them reads its memory map, so it is done once."""
+    return ThreadpoolController()
+
+
+def _one_thread() -> AbstractContextManager[object]:
     """OpenMP with one thread: its idle threads spin, which on a machine that also runs a database and an ingester
     made fitting ten times slower where two threads alone gain a third."""
-    return threadpool_limits(1, user_api="openmp")
+    limit: AbstractContextManager[object] = _threads().limit(limits=1, user_api="openmp")
+    return limit
 
 
 def _enough(labels: Floats, horizon: int, purpose: str) -> None:

@@ -18,13 +18,13 @@ from models.dataset import (
     days,
     make_cuts,
     spatial_blocks,
-    split_in_time,
 )
-from models.evaluation import evaluate_split, plain
+from models.evaluation import count_winters, evaluate_split, plain
 from models.features import FEATURE_SET
 from models.inputs import CityInputs, Instant, Instants
 from models.registry import dump_model
 from models.risk import NotEnoughLabelsError, RiskModel
+from models.rolling import RollingOrigins, origins_of
 from roadtwin.errors import NotEnoughHistoryError
 from roadtwin.jobs.inputs import load_city, to_instant
 from roadtwin.settings import Settings
@@ -40,16 +40,16 @@ LEAST_HISTORY_DAYS = 540
 class Recipe:
     """Everything that makes training repeatable, kept with the model.
 
-    Cuts are weekly, the shortest horizon. `max_rows` bounds time and memory in large cities (a random part of the rows
-    is kept). Shares are of the time between first cut and end of data.
+    Cuts are fortnightly: those of weeks between repeat the same windows for twice the time, and add no skill.
+    `max_rows` bounds time and memory in large cities (a random part of the rows is kept). Shares are of the time
+    between first cut and end of data: the first origin of `models.rolling`, and the begin of the hold-out's test slice.
     """
 
     seed: int = 0
-    cut_step_days: int = 7
+    cut_step_days: int = 14
     max_rows: int = 300_000
-    calibrate_from_share: float = 0.65
-    holdout_calibrate_from_share: float = 0.45
-    holdout_test_from_share: float = 0.70
+    calibrate_from_share: float = 0.30
+    test_from_share: float = 0.70
 
 
 DEFAULT_RECIPE = Recipe()
@@ -57,7 +57,7 @@ DEFAULT_RECIPE = Recipe()
 
 @dataclass(frozen=True, slots=True)
 class History:
-    """A city with its cuts, development rows, and the slices of the hold-out and of the final model."""
+    """A city with its cuts, development rows, test rows, and the slices of the hold-out."""
 
     inputs: CityInputs
     simulated: bool
@@ -67,7 +67,6 @@ class History:
     rows: Dataset
     test_rows: Dataset
     holdout: TimeSplit
-    final: TimeSplit
 
 
 def new_model(recipe: Recipe) -> RiskModel:
@@ -98,11 +97,13 @@ def load_history(
     cuts = make_cuts(first, last, step_days=recipe.cut_step_days)
     rng = np.random.default_rng(recipe.seed)
     rows = build_dataset(inputs, cuts, data_until=data_until, max_rows=recipe.max_rows, rng=rng)
+    thinned = cuts.size * len(inputs.segments) > recipe.max_rows
 
     def at(share: float) -> Instant:
         return first + days(share * float((data_until - first) / days(1)))
 
-    holdout = TimeSplit(at(recipe.holdout_calibrate_from_share), at(recipe.holdout_test_from_share), data_until)
+    holdout = TimeSplit(at(recipe.calibrate_from_share), at(recipe.test_from_share), data_until)
+    test_cuts = cuts[cuts >= holdout.test_from]
     return History(
         inputs=inputs,
         simulated=city is not None and city.simulated,
@@ -110,9 +111,8 @@ def load_history(
         data_until=data_until,
         cuts=cuts,
         rows=rows,
-        test_rows=_test_rows(inputs, cuts[cuts >= holdout.test_from], data_until, recipe),
+        test_rows=_test_rows(inputs, test_cuts, data_until, recipe) if thinned else rows.take(rows.cut >= test_cuts[0]),
         holdout=holdout,
-        final=TimeSplit(at(recipe.calibrate_from_share), data_until, data_until),
     )
 
 
@@ -147,6 +147,7 @@ def train(
     history = load_history(conn, settings, now=now, recipe=recipe)
     report(0.4)
     try:
+        rolling = RollingOrigins(lambda: new_model(recipe), history.rows, origins_of(history.holdout))
         holdout = evaluate_split(
             "temporal",
             history.rows,
@@ -156,16 +157,15 @@ def train(
             lambda: new_model(recipe),
             capacity=settings.crew_capacity,
             districts=history.inputs.segments.districts,
+            fitted=rolling,
         )
         report(0.7)
-        fit_rows, calibration_rows, _ = split_in_time(history.rows, history.final)
-        model = new_model(recipe).fit(fit_rows.features, fit_rows.labels)
-        model.calibrate(calibration_rows.features, calibration_rows.labels)
+        model = rolling.model(history.data_until)
     except NotEnoughLabelsError as exc:
         raise NotEnoughHistoryError(str(exc)) from exc
     report(0.95)
     artefact = dump_model(model)
-    card = make_card(model, _facts(history, recipe), history.final, holdout)
+    card = make_card(model, _facts(history, recipe), rolling.origins, holdout)
     with conn.transaction():
         write_model_run(
             conn,
@@ -188,8 +188,6 @@ def train(
 def _facts(history: History, recipe: Recipe) -> TrainingFacts:
     labels = history.rows.labels
     confirmed = ~np.isnat(history.inputs.potholes.confirmed_at)
-    # A winter is December to February; January stands for it.
-    months = np.unique(history.cuts.astype("datetime64[M]"))
     return TrainingFacts(
         simulated=history.simulated,
         data_from=str(history.data_from),
@@ -201,5 +199,5 @@ def _facts(history: History, recipe: Recipe) -> TrainingFacts:
         rows=len(history.rows),
         positives={str(h): int((labels[:, i] == 1).sum()) for i, h in enumerate(HORIZONS_DAYS)},
         potholes=int(confirmed.sum()),
-        winters=int((months.astype(np.int64) % 12 == 0).sum()),
+        winters=count_winters(history.cuts),
     )

@@ -3,7 +3,8 @@
 A hundred thousand rows come in well under a second; a Python object for each value would take several.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from selectors import EVENT_READ, DefaultSelector
 from typing import Any, LiteralString
 
 import numpy as np
@@ -47,8 +48,8 @@ def copy_columns(
     ValueError
         If the rows do not have these columns and types; a null shows up this way, too.
     """
-    with conn.cursor() as cursor, cursor.copy(statement, dict(parameters)) as copy:
-        data = b"".join(bytes(block) for block in copy)
+    with conn.cursor() as cursor, cursor.copy(statement, dict(parameters)):
+        data = b"".join(_blocks(conn.pgconn))
     if data[:11] != _HEADER:
         raise ValueError("Got something else than PostgreSQL's binary COPY format.")
     start = 19 + int.from_bytes(data[15:19], "big")
@@ -65,6 +66,30 @@ def copy_columns(
             f"Got rows that are not {', '.join(f'{name} {kind}' for name, kind in columns)}, none of them null."
         )
     return {name: _ours(rows[name], kind) for name, kind in columns}
+
+
+def _blocks(pgconn: psycopg.pq.abc.PGconn) -> Iterator[bytes]:
+    """What the server sends until the end of a COPY, a block a row, from libpq itself.
+
+    Iterating over the driver's `Copy` runs its waiting loop for each row, which takes several times as long; here
+    only an empty buffer waits, and other threads run meanwhile.
+    """
+    with DefaultSelector() as selector:
+        selector.register(pgconn.socket, EVENT_READ)
+        while True:
+            length, block = pgconn.get_copy_data(1)
+            if length > 0:
+                yield bytes(block)
+            elif length == 0:
+                selector.select()
+                pgconn.consume_input()
+            else:
+                break
+    result = pgconn.get_result()  # the end, or an error that the server met on the way
+    while pgconn.get_result() is not None:
+        pass
+    if result is not None and result.status == psycopg.pq.ExecStatus.FATAL_ERROR:
+        raise psycopg.OperationalError(result.error_message.decode(errors="replace"))
 
 
 def _ours(values: NDArray[Any], kind: str) -> NDArray[Any]:

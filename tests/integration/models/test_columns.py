@@ -1,6 +1,7 @@
 """Binary COPY into arrays."""
 
 import numpy as np
+import psycopg
 import pytest
 
 from roadtwin.storage.columns import copy_columns
@@ -37,3 +38,12 @@ def test_nulls_and_other_types_are_refused(db):
         copy_columns(db, "COPY (SELECT NULL::int4) TO STDOUT (FORMAT BINARY)", [("a", "int4")], {})
     with pytest.raises(ValueError, match="a int8"):
         copy_columns(db, "COPY (SELECT 1::int4) TO STDOUT (FORMAT BINARY)", [("a", "int8")], {})
+
+
+def test_an_error_of_the_server_midway_is_raised_and_the_connection_stays_usable(db):
+    divide = "COPY (SELECT 1000 / (900 - x) FROM generate_series(1, 1000) AS x) TO STDOUT (FORMAT BINARY)"
+
+    with pytest.raises(psycopg.OperationalError, match="division by zero"), db.transaction():
+        copy_columns(db, divide, [("a", "int4")], {})
+
+    assert copy_columns(db, COPY, TYPES, {"one": 1})["a"].tolist() == [7, 7]

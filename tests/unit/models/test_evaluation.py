@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from models.dataset import spatial_blocks
+from models.dataset import MATURITY_DAYS, days, spatial_blocks
 from models.evaluation import SPLIT_KINDS, evaluate_split, folds_of, plain, season_of
 from models.features import FEATURE_SET
 from models.risk import RiskModel
@@ -20,24 +20,26 @@ def block(city):
 
 @pytest.mark.parametrize("kind", SPLIT_KINDS)
 def test_test_rows_are_never_learned_from(trained, block, kind):
-    for train, calibrate, test in folds_of(kind, trained.rows, trained.test, trained.split, block, folds=3, seed=1):
-        assert not keys(test) & (keys(train) | keys(calibrate))
-        assert not keys(train) & keys(calibrate)
+    for learn, test in folds_of(kind, trained.rows, trained.test, trained.split, block, folds=3, seed=1):
+        assert not keys(test) & keys(learn)
 
 
 @pytest.mark.parametrize("kind", ["spatial", "spatio-temporal"])
 def test_splits_in_space_hold_out_whole_blocks_and_all_of_them_once(trained, block, kind):
     folds = folds_of(kind, trained.rows, trained.test, trained.split, block, folds=3, seed=1)
 
-    for train, calibrate, test in folds:
-        assert not set(block[test.segment_index]) & set(block[np.r_[train.segment_index, calibrate.segment_index]])
-    assert sum(len(test) for _, _, test in folds) == len(trained.test)
+    for learn, test in folds:
+        assert not set(block[test.segment_index]) & set(block[learn.segment_index])
+    assert sum(len(test) for _, test in folds) == len(trained.test)
 
 
 @pytest.mark.parametrize("kind", ["temporal", "spatio-temporal"])
 def test_splits_in_time_learn_only_from_what_was_settled_before_the_test(trained, block, kind):
-    for train, calibrate, test in folds_of(kind, trained.rows, trained.test, trained.split, block, folds=3, seed=1):
-        assert train.cut.max() < calibrate.cut.max() < trained.split.test_from <= test.cut.min()
+    for learn, test in folds_of(kind, trained.rows, trained.test, trained.split, block, folds=3, seed=1):
+        for column, horizon in enumerate(learn.horizons_days):
+            known = learn.cut[np.isfinite(learn.labels[:, column])]
+            assert known.max() + days(horizon + MATURITY_DAYS) <= trained.split.test_from
+        assert trained.split.test_from <= test.cut.min()
 
 
 def test_the_model_beats_climatology_and_the_report_is_plain_json(trained, block, city):

@@ -14,6 +14,7 @@ from models.evaluation import evaluate_split, plain
 from models.features import FEATURE_SET
 from models.registry import Artefact, dump_model, load_model
 from models.risk import RiskModel
+from models.rolling import origins_of
 from roadtwin.errors import ModelVersionError
 
 
@@ -77,9 +78,12 @@ def test_the_card_names_data_features_skill_and_baselines(trained, city):
     )  # fmt: skip
     facts = TrainingFacts(True, "2023-10-01", "2026-09-30", "2024-01-01", "2026-08-01", 14, 150, 1, {"7": 1}, 2, 3)
 
-    card = plain(make_card(trained.model, facts, trained.split, holdout))
+    card = plain(make_card(trained.model, facts, origins_of(trained.split), holdout))
 
     assert card["data"] == "simulated"
+    assert card["holdout"]["test_winters"] == 1
+    assert card["holdout"]["notice_en"].startswith("The test window holds one winter")
+    assert len(card["cuts"]["calibration_origins"]) == 3
     assert "says nothing about real roads" in card["notice_en"]
     assert card["feature_set"]["version"] == FEATURE_SET.version
     horizon = card["holdout"]["horizons"][1]

@@ -54,7 +54,8 @@ SEEN_AGAIN_DAYS = 90
 _NAMESPACE = UUID("6d1c8b0e-6a6f-5b0a-9d2b-1f7f0d6f3c11")
 _LAPSE = np.timedelta64(LAPSE_DAYS, "D").astype("timedelta64[us]").astype(int)
 _SEEN_AGAIN = SEEN_AGAIN_DAYS * 86_400_000_000
-_BY_PERSON = frozenset({EvidenceKind.FINDING, EvidenceKind.REPAIR, EvidenceKind.SECURING})
+_BY_CREW = frozenset({EvidenceKind.REPAIR, EvidenceKind.SECURING})
+_BY_PERSON = _BY_CREW | {EvidenceKind.FINDING}
 # Rows: depth 13–25, 25–50, > 50 mm; columns: width up to 200, 450, above [mm] (ASTM D6433, distress 13).
 _SEVERITY = ((1, 1, 2), (1, 2, 3), (2, 2, 3))
 
@@ -203,11 +204,13 @@ class _Section:
 
 
 def _near(hole: Pothole, row: _Row) -> bool:
-    if row.kind in (EvidenceKind.REPAIR, EvidenceKind.SECURING):
-        sigma_m = math.hypot(row.accuracy_m, hole._accuracy_m)
-    else:
-        sigma_m = max(row.accuracy_m, hole._accuracy_m)
-    return abs(hole._match_station_m - row.station_m) <= max(SAME_HOLE_M, 2 * sigma_m)
+    distance_m = abs(hole._match_station_m - row.station_m)
+    row_m, hole_m = row.accuracy_m, hole._accuracy_m
+    if distance_m <= SAME_HOLE_M:
+        return True
+    if row.kind in _BY_CREW:
+        return distance_m <= 2 * math.hypot(row_m, hole_m)
+    return distance_m <= 2 * row_m or distance_m <= 2 * hole_m
 
 
 def _nearest(holes: list[Pothole], row: _Row) -> Pothole | None:

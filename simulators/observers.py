@@ -144,7 +144,7 @@ class Observers:
         due = np.where(self._weekly, self._visit_slot % 5 == weekday, self._visit_slot == (week % 4) * 5 + weekday)
         segments = np.flatnonzero(due)
         streams = self.world.streams
-        drawn = streams.generator("observers/visits", ordinal).random((2, len(due)))
+        drawn = streams.of_day("observers/visits", ordinal, (2, len(due)))
         segments = segments[drawn[0][segments] > 0.04]
         first = self.world.geometry.first_segment[self.condition.section[segments]]
         hour = 7.5 + 7.0 * drawn[1][first]
@@ -182,7 +182,7 @@ class Observers:
                     (1 + 20 * float(streams.uniform("observers/triage", hole, ordinal))) * _HOUR_US
                 )
                 holes.known_us[hole] = min(int(holes.known_us[hole]), triaged_us)
-        index = streams.generator("observers/unfounded", ordinal).random(len(self._report_factor))
+        index = streams.of_day("observers/unfounded", ordinal, self._report_factor.shape)
         geometry = self.world.geometry
         for segment in np.flatnonzero(index < _UNFOUNDED_PER_SEGMENT_DAY * self._report_factor):
             u = streams.numbers("observers/unfounded-at", int(segment), ordinal, 2)

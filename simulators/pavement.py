@@ -20,6 +20,7 @@ from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.signal import lfilter
 
 from simulators.randomness import Streams
 from simulators.weather import HourlyWeather, weather_year
@@ -117,20 +118,22 @@ def column_temperatures(
     absorbed = _ABSORPTIVITY * radiation_w_per_m2[:, None] * _SUNLIT
     lost = _CLEAR_SKY_LOSS_W_PER_M2 * (1 - 0.85 * cloud_cover[:, None] ** 2) * _SKY
     equivalent = air_temp_c[:, None] + np.clip((absorbed - lost) / exchange[:, None], -9.0, 38.0)
-    step = np.linalg.inv(_system(3600.0))
     forcing = np.zeros(len(DEPTHS_M))
     forcing[0] = 3600.0 * _SURFACE_W_PER_M2K / _node_heat()[0]
     ground = np.zeros(len(DEPTHS_M))
     ground[-1] = 3600.0 * _CONDUCTIVITY_W_PER_MK / 2.0 / _node_heat()[-1] * _GROUND_TEMP_C
-    by_surface, by_ground = step @ forcing, (step @ ground)[:, None]
     start = np.linspace(float(air_temp_c[:24].mean()), _GROUND_TEMP_C, len(DEPTHS_M))
-    state = np.repeat(start[:, None], len(EXPOSURES), axis=1)
-    out = np.empty((len(air_temp_c), len(DEPTHS_M), len(EXPOSURES)))
-    driven = by_surface[None, :, None] * equivalent[:, None, :] + by_ground[None]
-    for hour in range(len(air_temp_c)):
-        state = step @ state + driven[hour]
-        out[hour] = state
-    return out
+    # In the eigenvectors of the step each mode is a filter of first order of its own.
+    values, vectors = np.linalg.eig(np.linalg.inv(_system(3600.0)))
+    values, vectors = values.real, vectors.real  # the system is similar to a symmetric one
+    into = np.linalg.inv(vectors)
+    modes = np.empty((len(DEPTHS_M), len(air_temp_c), len(EXPOSURES)))
+    for mode, value in enumerate(values.tolist()):
+        driven = value * (float(into[mode] @ forcing) * equivalent + float(into[mode] @ ground))
+        initial = np.full((1, len(EXPOSURES)), value * float(into[mode] @ start))
+        modes[mode], _ = lfilter([1.0], [1.0, -value], driven, axis=0, zi=initial)
+    result: NDArray[np.float64] = np.einsum("dm,mhe->hde", vectors, modes)
+    return result
 
 
 def _node_heat() -> NDArray[np.float64]:

@@ -1,11 +1,14 @@
 """Random numbers that depend on what they are for, never on the order in which they are drawn.
 
-Every draw is keyed by the seed, a stream name, an entity and a time: the counter-based generator Philox gives the same
-number for the same key, so that output does not depend on how a period or a network is cut into chunks.
+Every draw is keyed by the seed, a stream name, an entity and a time, so that output does not depend on how a period or
+a network is cut into chunks: numpy's counter-based Philox [1] where a generator is wanted, a keyed mixing function [2]
+for numbers of single entities.
 
 References
 ----------
 .. [1] J. K. Salmon et al., "Parallel random numbers: as easy as 1, 2, 3," SC '11, doi:10.1145/2063384.2063405.
+.. [2] G. L. Steele, D. Lea, and C. H. Flood, "Fast splittable pseudorandom number generators," OOPSLA '14,
+   doi:10.1145/2660193.2660195.
 """
 
 import hashlib
@@ -13,73 +16,43 @@ import struct
 from dataclasses import dataclass
 from functools import lru_cache
 from statistics import NormalDist
-from typing import Any
 from uuid import UUID
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import ndtri
 
-_ROUNDS = 10
-_MULTIPLIERS = np.array([[0xD2511F53], [0xCD9E8D57]], np.uint64)  # table 2 of [1]
-_FEW = 5
-_WEYL = (0x9E3779B9, 0xBB67AE85)
+_MASK = 2**64 - 1
+_MULTIPLIERS = 0xBF58476D1CE4E5B9, 0x94D049BB133111EB  # "variant 13" of the finaliser, as in SplittableRandom [2]
+_TIME, _DRAW = 0x9E3779B97F4A7C15, 0xD1B54A32D192ED03  # odd, so that different times stay different
+_FEW = 4
+_BLOCK_DAYS = 32
 _STANDARD_NORMAL = NormalDist()
-_LOW, _SHIFT = np.uint64(0xFFFFFFFF), np.uint64(32)
+_S30, _S27, _S31, _S12 = (np.uint64(shift) for shift in (30, 27, 31, 12))
+_M0, _M1 = (np.uint64(word) for word in _MULTIPLIERS)
 
 
-def philox4x32(counter: NDArray[np.uint64], key: tuple[int, int]) -> NDArray[np.uint64]:
-    """Philox-4×32-10 of [1], vectorised.
-
-    Parameters
-    ----------
-    counter : numpy.ndarray, shape (4, n)
-        Four words below 2³² each; as uint64, so that products fit.
-    key : tuple of int
-        Two words below 2³².
-
-    Returns
-    -------
-    numpy.ndarray, shape (4, n)
-        Four random words below 2³² each.
+def mixed(words: NDArray[np.uint64]) -> NDArray[np.uint64]:
+    """The 64-bit finaliser of [2]: a bijection in which every bit of a word turns each bit of the result in half of all
+    cases.
 
     Examples
     --------
-    >>> [hex(word) for word in philox4x32(np.zeros((4, 1), np.uint64), (0, 0))[:, 0]]
-    ['0x6627e8d5', '0xe169c58d', '0xbc57ac4c', '0x9b00dbd8']
+    >>> [hex(word) for word in mixed(np.array([0x9E3779B97F4A7C15, 0x3C6EF372FE94F82A], np.uint64)).tolist()]
+    ['0xe220a8397b1dcdaf', '0x6e789e6aa1b965f4']
     """
-    if counter.shape[1] <= _FEW:
-        return np.array([_philox_one(words, key) for words in counter.T.tolist()], np.uint64).T
-    # The words 0 and 2 are multiplied, 1 and 3 are mixed in: two rows each, so that a round is five operations.
-    multiplied, mixed = counter[::2], counter[1::2]
-    for round_key in _round_keys(key):
-        product = multiplied * _MULTIPLIERS
-        multiplied = (product >> _SHIFT)[::-1] ^ mixed
-        multiplied ^= round_key
-        mixed = (product & _LOW)[::-1]
-    out = np.empty_like(counter)
-    out[::2], out[1::2] = multiplied, mixed
-    return out
+    words = (words ^ (words >> _S30)) * _M0
+    words ^= words >> _S27
+    words *= _M1
+    words ^= words >> _S31
+    return words
 
 
-def _philox_one(words: list[int], key: tuple[int, int]) -> tuple[int, int, int, int]:
-    """The same for one counter, in plain integers: for a handful quicker than arrays."""
-    c0, c1, c2, c3 = words
-    k0, k1 = key
-    for _ in range(_ROUNDS):
-        p0, p1 = 0xD2511F53 * c0, 0xCD9E8D57 * c2
-        c0, c1, c2, c3 = p1 >> 32 ^ c1 ^ k0, p1 & 0xFFFFFFFF, p0 >> 32 ^ c3 ^ k1, p0 & 0xFFFFFFFF
-        k0, k1 = k0 + _WEYL[0] & 0xFFFFFFFF, k1 + _WEYL[1] & 0xFFFFFFFF
-    return c0, c1, c2, c3
-
-
-@lru_cache(maxsize=512)
-def _round_keys(key: tuple[int, int]) -> NDArray[np.uint64]:
-    """Key of each round, shape (10, 2, 1)."""
-    rounds = [
-        [[(word + step * weyl) & 0xFFFFFFFF] for word, weyl in zip(key, _WEYL, strict=True)] for step in range(_ROUNDS)
-    ]
-    return np.array(rounds, np.uint64)
+def _mixed_one(word: int) -> int:
+    """The same for one number, in plain integers: for a handful quicker than arrays."""
+    word = ((word ^ word >> 30) * _MULTIPLIERS[0]) & _MASK
+    word = ((word ^ word >> 27) * _MULTIPLIERS[1]) & _MASK
+    return word ^ word >> 31
 
 
 @lru_cache(maxsize=512)
@@ -105,31 +78,45 @@ class Streams:
         `entity` is an integer of 64 bits, `time` of 32 bits (days, hours or pass numbers), `draw` tells draws apart.
         """
         entities, times = np.asarray(entity, np.int64), np.asarray(time, np.int64)
-        shape = np.broadcast_shapes(entities.shape, times.shape)
-        return self._numbers(name, entities, times, shape, np.int64(draw))
+        return self._numbers(name, entities, times, draw)
 
     def uniforms(self, name: str, entity: ArrayLike, time: ArrayLike, draws: int) -> NDArray[np.float64]:
         """The draws 0 to `draws` - 1 of `uniform` at once, along a new first axis."""
         entities, times = np.asarray(entity, np.int64), np.asarray(time, np.int64)
-        shape = np.broadcast_shapes(entities.shape, times.shape)
-        numbers = np.arange(draws).reshape(-1, *(1,) * len(shape))
-        return self._numbers(name, entities, times, (draws, *shape), numbers)
+        numbers = np.arange(draws).reshape(-1, *(1,) * max(entities.ndim, times.ndim))
+        return self._numbers(name, entities, times, numbers)
 
     def _numbers(
-        self, name: str, entity: NDArray[np.int64], time: NDArray[np.int64], shape: tuple[int, ...], draw: Any
+        self, name: str, entity: NDArray[np.int64], time: NDArray[np.int64], draw: int | NDArray[np.int64]
     ) -> NDArray[np.float64]:
-        counter = np.empty((4, *shape), np.uint64)
-        if not counter.size:
-            return np.zeros(shape)
-        bits = entity.view(np.uint64) if entity.ndim else np.uint64(int(entity) & (2**64 - 1))
-        counter[0], counter[1] = bits & _LOW, bits >> _SHIFT
-        counter[2], counter[3] = (time & 0xFFFFFFFF).astype(np.uint64), draw
+        """Key, entity, time and draw are mixed in one after the other."""
         key = _key(self.seed, name)
-        words = philox4x32(counter.reshape(4, -1), (key & 0xFFFFFFFF, (key >> 32) & 0xFFFFFFFF))
+        first, second = key & _MASK, key >> 64
+        if time.ndim == 0 and isinstance(draw, int) and entity.size <= _FEW:
+            late, last = (int(time) * _TIME) & _MASK, (draw * _DRAW) & _MASK
+            few = [self._one(first, second, e & _MASK, late, last) for e in entity.ravel().tolist()]
+            return np.array(few, np.float64).reshape(entity.shape)
+        scalar = entity.ndim == 0
+        words = mixed(np.atleast_1d(entity).view(np.uint64) + np.uint64(first))
+        words = mixed((words ^ np.uint64(second)) + np.atleast_1d(time).view(np.uint64) * np.uint64(_TIME))
+        numbers = np.atleast_1d(np.asarray(draw, np.int64)).view(np.uint64) * np.uint64(_DRAW)
+        words = mixed(words + numbers)
         # 52 bits and a half step: never 0, never 1, so that inverse distribution functions stay finite.
-        mantissa = (words[0] << np.uint64(20)) | (words[1] >> np.uint64(12))
-        result: NDArray[np.float64] = ((mantissa.astype(np.float64) + 0.5) / 2.0**52).reshape(shape)
+        numbers_01 = (words >> _S12).astype(np.float64)
+        numbers_01 += 0.5
+        numbers_01 /= 2.0**52
+        shape = numbers_01.shape[:-1] if scalar and time.ndim == 0 else numbers_01.shape
+        result: NDArray[np.float64] = numbers_01.reshape(shape)
         return result
+
+    def _one(self, first: int, second: int, entity: int, late: int, last: int) -> float:
+        word = _mixed_one((entity + first) & _MASK)
+        word = _mixed_one(((word ^ second) + late) & _MASK)
+        return ((_mixed_one((word + last) & _MASK) >> 12) + 0.5) / 2.0**52
+
+    def of_day(self, name: str, day: int, shape: tuple[int, ...]) -> NDArray[np.float64]:
+        """Uniform numbers in [0, 1) for one day (an ordinal), drawn for a block of days at once."""
+        return _day_block(self, name, day // _BLOCK_DAYS, shape)[day % _BLOCK_DAYS]
 
     def normal(self, name: str, entity: ArrayLike, time: ArrayLike = 0, draw: int = 0) -> NDArray[np.float64]:
         """Standard normal numbers, keyed as `uniform`."""
@@ -139,7 +126,7 @@ class Streams:
     def numbers(self, name: str, entity: int, time: int, count: int) -> list[float]:
         """Up to eight uniform numbers in (0, 1) for one thing: quick where an array of one would not be.
 
-        Keyed hashing (BLAKE2b) in place of Philox; the streams differ from those of `uniform`.
+        By keyed hashing (BLAKE2b); the streams differ from those of `uniform`.
         """
         key = _key(self.seed, name).to_bytes(16, "little")
         text = (int(entity) & (2**64 - 1)).to_bytes(8, "little") + (int(time) & (2**64 - 1)).to_bytes(8, "little")
@@ -153,9 +140,21 @@ class Streams:
     def uuid(self, name: str, *parts: int | str) -> UUID:
         """An id for a thing named by `parts`; the same thing has the same id in every run."""
         text = "/".join([name, *map(str, parts)])
-        digest = hashlib.blake2b(
-            text.encode(), digest_size=16, key=_key(self.seed, "uuid").to_bytes(16, "little")
-        ).digest()
+        digest = _uuid_hash(self.seed).copy()
+        digest.update(text.encode())
         # Version 4, variant of RFC 9562.
-        bits = int.from_bytes(digest, "big") & ~(0xF000 << 64) & ~(0xC000 << 48) | 4 << 76 | 0x8000 << 48
+        bits = int.from_bytes(digest.digest(), "big") & _UUID_FREE | _UUID_FIXED
         return UUID(int=bits)
+
+
+_UUID_FREE, _UUID_FIXED = ~(0xF000 << 64) & ~(0xC000 << 48), 4 << 76 | 0x8000 << 48
+
+
+@lru_cache(maxsize=16)
+def _uuid_hash(seed: int) -> "hashlib.blake2b":
+    return hashlib.blake2b(digest_size=16, key=_key(seed, "uuid").to_bytes(16, "little"))
+
+
+@lru_cache(maxsize=12)
+def _day_block(streams: Streams, name: str, block: int, shape: tuple[int, ...]) -> NDArray[np.float64]:
+    return streams.generator(name, block).random((_BLOCK_DAYS, *shape))

@@ -121,7 +121,7 @@ class Registers:
             return
         streams, ordinal, ids = self.world.streams, events.day.toordinal(), self.world.segment_ids
         segments = np.array([visit.segment for visit in events.visits])
-        u = streams.generator("registers/inspection", ordinal).random((3, len(ids)))[:, segments]
+        u = streams.of_day("registers/inspection", ordinal, (3, len(ids)))[:, segments]
         crack = self.truth.condition.crack_pct(events.day.year, events.day.month)[segments]
         seen = [f.hole for found in events.findings.values() for f in found]
         where = dict(zip(seen, self._positions(np.array(seen, np.int64), "finding", ordinal, 4.0), strict=True))

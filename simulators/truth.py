@@ -151,7 +151,7 @@ class Truth:
         streams, geometry, ordinal = self.world.streams, self.world.geometry, day.toordinal()
         factor = self.patch_factor()
         mean, plain = self.hazard.expected_holes(day, factor), self.hazard.expected_holes(day)
-        u = streams.generator("truth/births", ordinal).random(len(mean))
+        u = streams.of_day("truth/births", ordinal, mean.shape)
         hit = np.flatnonzero(u > np.exp(-mean))
         count = sum((u[hit] > pdtr(k, mean[hit]) for k in range(6)), start=np.zeros(len(hit), np.int64))
         segment = np.repeat(hit, count)

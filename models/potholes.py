@@ -33,6 +33,7 @@ from bisect import bisect_left
 from collections import defaultdict
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import NamedTuple
 from uuid import UUID, uuid5
 
 import numpy as np
@@ -133,11 +134,10 @@ def measured_severity(depth_m: float, width_m: float) -> int:
     return _SEVERITY[depth_class][width_class]
 
 
-@dataclass(frozen=True, slots=True)
-class _Row:
+class _Row(NamedTuple):
     """One row of evidence as plain numbers: the rule runs on Python objects."""
 
-    index: int
+    position: int
     kind: EvidenceKind
     observed_us: int
     recorded_us: int
@@ -191,12 +191,17 @@ class _Section:
 
     def settle(self, now_us: int, *, looks_before_us: int) -> None:
         """Drop candidates that lapsed, close holes that were not found."""
-        self.live = [h for h in self.live if h.confirmed_us is not None or now_us - h.first_recorded_us <= _LAPSE]
-        for hole in [h for h in self.live if h._missed is not None and h._missed[0] < looks_before_us]:
-            assert hole._missed is not None  # just asked
-            _end(hole, hole._missed[0], CloseReason.NOT_FOUND)
-            self.live.remove(hole)
-            self.lost.append(hole)
+        kept = []
+        for hole in self.live:
+            if hole.confirmed_us is None:
+                if now_us - hole.first_recorded_us <= _LAPSE:
+                    kept.append(hole)
+            elif hole._missed is not None and hole._missed[0] < looks_before_us:
+                _end(hole, hole._missed[0], CloseReason.NOT_FOUND)
+                self.lost.append(hole)
+            else:
+                kept.append(hole)
+        self.live = kept
 
     def lost_lately(self, now_us: int) -> list[Pothole]:
         """Holes not found that count as the same if seen again now."""
@@ -220,7 +225,7 @@ def _nearest(holes: list[Pothole], row: _Row) -> Pothole | None:
 
 def _add(hole: Pothole, row: _Row) -> None:
     """Add evidence to a hole: count, times, place, severity, and confirmation if this confirms it."""
-    hole.evidence.append(row.index)
+    hole.evidence.append(row.position)
     hole.first_evidence_us = min(hole.first_evidence_us, row.observed_us)
     hole.last_evidence_us = max(hole.last_evidence_us, row.observed_us)
     if row.accuracy_m < hole._accuracy_m:
@@ -246,7 +251,7 @@ def _grade(hole: Pothole, row: _Row) -> None:
 
 
 def _open(row: _Row, evidence: Evidence, *, reopened: bool) -> Pothole:
-    name = f"{RULE_VERSION}:{int(row.kind)}:{evidence.evidence_id[row.index]}:{evidence.part_no[row.index]}"
+    name = f"{RULE_VERSION}:{int(row.kind)}:{evidence.evidence_id[row.position]}:{evidence.part_no[row.position]}"
     return Pothole(
         pothole_id=uuid5(_NAMESPACE, name),
         section_id=row.section_id,
@@ -382,13 +387,14 @@ def derive(evidence: Evidence, looks: Looks, now: Instant) -> list[Pothole]:
         evidence.lon.tolist(), evidence.lat.tolist(), evidence.pass_no.tolist(), evidence.severity.tolist(),
         [measured_severity(d, w) for d, w in zip(evidence.depth_m.tolist(), evidence.width_m.tolist(), strict=True)],
     ]  # fmt: skip
-    kinds = [EvidenceKind(k) for k in evidence.kind.tolist()]
-    rows = list(zip(range(len(evidence)), kinds, *columns, strict=True))
+    kind_of = {int(kind): kind for kind in EvidenceKind}
+    kinds = [kind_of[k] for k in evidence.kind.tolist()]
+    rows = list(map(_Row._make, zip(range(len(evidence)), kinds, *columns, strict=True)))
     misses = _Misses(looks, now)
     sections: defaultdict[int, _Section] = defaultdict(_Section)
     found: list[Pothole] = []
     for i in order:
-        row = _Row(*rows[i])
+        row = rows[i]
         opened = _apply(sections[row.section_id], row, evidence, misses)
         if opened is not None:
             found.append(opened)

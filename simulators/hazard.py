@@ -12,7 +12,6 @@ from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import pdtr
 
 from simulators.condition import Condition
 from simulators.pavement import DRAINAGE, EXPOSURES, pavement_year, year_offset_days
@@ -210,7 +209,12 @@ def _solve_base_rate(
 
 def _expected_min(mean: NDArray[np.float64], limit: int) -> NDArray[np.float64]:
     """E[min(N, limit)] of a Poisson N: Σ P(N > k) for k below the limit."""
-    result: NDArray[np.float64] = sum((1 - pdtr(k, mean) for k in range(limit)), start=np.zeros_like(mean))
+    term = np.exp(-mean)
+    below, result = term.copy(), 1 - term
+    for k in range(1, limit):
+        term = term * mean / k
+        below += term
+        result += 1 - below
     return result
 
 

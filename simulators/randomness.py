@@ -116,7 +116,8 @@ class Streams:
 
     def of_day(self, name: str, day: int, shape: tuple[int, ...]) -> NDArray[np.float64]:
         """Uniform numbers in [0, 1) for one day (an ordinal), drawn for a block of days at once."""
-        return _day_block(self, name, day // _BLOCK_DAYS, shape)[day % _BLOCK_DAYS]
+        result: NDArray[np.float64] = _day_block(self, name, day // _BLOCK_DAYS, shape)[day % _BLOCK_DAYS]
+        return result
 
     def normal(self, name: str, entity: ArrayLike, time: ArrayLike = 0, draw: int = 0) -> NDArray[np.float64]:
         """Standard normal numbers, keyed as `uniform`."""

@@ -150,7 +150,7 @@ class Truth:
     def _births(self, day: date, begin_us: int, end_us: int) -> NDArray[np.int64]:
         streams, geometry, ordinal = self.world.streams, self.world.geometry, day.toordinal()
         factor = self.patch_factor()
-        mean, plain = self.hazard.expected_holes(day, factor), self.hazard.expected_holes(day)
+        mean = self.hazard.expected_holes(day, factor)
         u = streams.of_day("truth/births", ordinal, mean.shape)
         hit = np.flatnonzero(u > np.exp(-mean))
         count = sum((u[hit] > pdtr(k, mean[hit]) for k in range(6)), start=np.zeros(len(hit), np.int64))
@@ -161,6 +161,7 @@ class Truth:
         station = geometry.segment_from_m[segment] + draw[0] * geometry.segment_length_m[segment]
         half = self.condition.width_m[segment] / 2
         offset = np.where(draw[1] < 0.5, 1.0, -1.0) * (0.5 + (2 * draw[1] % 1.0) * np.maximum(half - 0.9, 0.3))
+        plain = self.hazard.expected_holes(day) if len(segment) else mean
         for i in np.flatnonzero(draw[2] * mean[segment] < mean[segment] - plain[segment]):
             patches = self._patches[int(segment[i])]
             _, at, aside = patches[int(draw[2][i] * 1e6) % len(patches)]

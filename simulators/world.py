@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
@@ -65,6 +65,7 @@ class World:
         """Begin of a local day, UTC."""
         return datetime(day.year, day.month, day.day, tzinfo=self.zone).astimezone(UTC)
 
+    @lru_cache(maxsize=512)  # noqa: B019 - some days of a world that lives as long as its program does
     def day_bounds_us(self, day: date) -> tuple[int, int]:
         """Begin and end of a local day [µs since 1970, UTC]; 23 to 25 hours apart."""
         begin, end = self.day_start(day), self.day_start(day + timedelta(days=1))

@@ -48,7 +48,7 @@ class Settings(BaseSettings):
         2000,
         ge=1,
         le=65535,
-        description="Most messages in flight without acknowledgement; the ingest queue has this size.",
+        description="Most messages in flight without acknowledgement; the queue holds four times as many at most.",
     )
     mqtt_keepalive_s: int = Field(30, ge=5, le=1200, description="MQTT keep-alive [s].")
     mqtt_topics: Annotated[tuple[str, ...], NoDecode] = Field(

@@ -356,11 +356,13 @@ class RejectedItem(Answer):
     """A message that could not be decoded: kept with its reason."""
 
     digest: str
-    topic: str
+    topic: str | None = Field(description="Null without an operator's key: what cannot be decoded may name anybody.")
     code: str
     reason: str
     payload_bytes: int
-    payload_head: str = Field(description="First 256 bytes; what is not UTF-8 is escaped.")
+    payload_head: str | None = Field(
+        description="First 256 bytes; what is not UTF-8 is escaped. Null without an operator's key."
+    )
     first_seen_at: datetime
     last_seen_at: datetime
     count: int

@@ -1,7 +1,7 @@
 """Storing what people record: repairs, inspections, reports and decisions. Sent again, a record changes nothing."""
 
 from collections.abc import Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
@@ -9,7 +9,7 @@ import msgspec
 from msgspec import Meta
 
 from roadtwin.errors import RecordConflictError, RecordRejectedError
-from roadtwin.records.schema import Inspection, Instant, RecordPosition, Repair, Report, Text, Word
+from roadtwin.records.schema import EARLIEST, Inspection, Instant, RecordPosition, Repair, Report, Text, Word
 from roadtwin.storage import queries
 from service.nearest import nearest_segment
 from service.schemas import Stored
@@ -20,8 +20,6 @@ _SQL = queries.load("api_writes")
 
 CLOCK_TOLERANCE = timedelta(minutes=5)
 """How far `observed_at` may lie ahead of our clock: senders' clocks differ."""
-EARLIEST = datetime(1900, 1, 1, tzinfo=UTC)
-"""A time before this was never set; before the year 1 (an offset can lead there) it could not even be read back."""
 
 
 class Decision(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -18,7 +18,7 @@ from roadtwin.jobs.networks import NetworkCounts, import_network
 from roadtwin.jobs.record_rows import ROW_OF, finding_rows
 from roadtwin.network.geojson import ReadOptions, ReadReport, read_geojson
 from roadtwin.records.parsing import parse_csv_row, parse_json_line
-from roadtwin.records.schema import RECORD_KINDS, Inspection, Record
+from roadtwin.records.schema import EARLIEST, LATEST, RECORD_KINDS, Inspection, Record
 from roadtwin.storage.records import write_records
 from roadtwin.types import Origin
 
@@ -149,8 +149,13 @@ def with_recorded_at(
 ) -> Record:
     """The record with the time we knew it; see `import_records`.
 
-    Raises RecordRejectedError when there is none, or when it lies before `observed_at`.
+    Raises RecordRejectedError when there is none, when it lies before `observed_at`, and for times that cannot be.
     """
+    for instant in (record.observed_at, record.recorded_at):
+        if instant is not None and not EARLIEST <= instant < LATEST:
+            raise RecordRejectedError(
+                f"Got the time {instant.isoformat()}, expected one from {EARLIEST.year} to before {LATEST.year}."
+            )
     known = record.recorded_at or recorded_at
     if known is None:
         if reporting_lag is None:

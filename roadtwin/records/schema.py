@@ -5,7 +5,7 @@ They come in by `roadtwin import KIND FILE`, by `POST /v1/…` and from the simu
 leaves `recorded_at` out, and the importer states the reporting lag that it assumes. Unknown fields are refused.
 """
 
-from datetime import date, datetime
+from datetime import UTC, date, datetime
 from typing import Annotated, Literal
 from uuid import UUID
 
@@ -13,6 +13,10 @@ import msgspec
 from msgspec import Meta
 
 from roadtwin.records.classes import ClassCode
+
+EARLIEST = datetime(1900, 1, 1, tzinfo=UTC)
+"""A time before this was never set; before the year 1 (an offset can lead there) it could not even be read back."""
+LATEST = datetime(2200, 1, 1, tzinfo=UTC)
 
 Instant = Annotated[datetime, Meta(tz=True, description="RFC 3339 with offset.")]
 Lon = Annotated[float, Meta(ge=-180, le=180, description="Longitude, WGS 84 [°].")]

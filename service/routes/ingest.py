@@ -23,7 +23,7 @@ from service.schemas import (
     RejectedItem,
     RejectedPage,
 )
-from service.security import Operator, Reader, write_audit
+from service.security import Operator, Reader, Role, write_audit
 from service.state import Connection, Db, Now, Row
 
 router = APIRouter(tags=["ingest"])
@@ -77,12 +77,12 @@ class _RejectedPosition(msgspec.Struct, frozen=True):
 @router.get("/rejected", responses=responses(400, 401))
 async def list_rejected(
     db: Db,
-    _reader: Reader,
+    reader: Reader,
     code: Annotated[str | None, Query(description="Only this reason code.", max_length=100)] = None,
     limit: Limit = 50,
     page: PageToken = None,
 ) -> RejectedPage:
-    """Messages that could not be decoded, newest first, each with its reason."""
+    """Messages that could not be decoded, newest first, each with its reason; topics and bytes for operators only."""
     asked = {"code": code}
     after = decode_token(page, _RejectedPosition, asked) if page else None
     parameters = {
@@ -93,8 +93,15 @@ async def list_rejected(
     }
     rows = await (await db.execute(_SQL["list_rejected"], parameters)).fetchall()
     more, rows = len(rows) > limit, rows[:limit]
+    shown = reader.role >= Role.operator
     items = [
-        RejectedItem(**row | {"payload_head": bytes(row["payload_head"]).decode("utf-8", "backslashreplace")})
+        RejectedItem(
+            **row
+            | {
+                "topic": row["topic"] if shown else None,
+                "payload_head": bytes(row["payload_head"]).decode("utf-8", "backslashreplace") if shown else None,
+            }
+        )
         for row in rows
     ]
     token = encode_token(_RejectedPosition(items[-1].last_seen_at, items[-1].digest), asked) if more else None

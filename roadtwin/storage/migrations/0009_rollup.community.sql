@@ -27,16 +27,13 @@ FROM observation_hour AS h
 CROSS JOIN city AS c
 GROUP BY h.series_id, h.profile_version, (h.hour AT TIME ZONE c.timezone)::date;
 
--- A window wider than the latest accepted late data, and narrower than any retention of raw observations.
+-- From the beginning on: late data are accepted however late they are, and only what changed is computed again.
 SELECT add_continuous_aggregate_policy(
     'observation_hour',
-    start_offset => INTERVAL '14 days', end_offset => INTERVAL '1 hour', schedule_interval => INTERVAL '30 minutes'
+    start_offset => NULL, end_offset => INTERVAL '1 hour', schedule_interval => INTERVAL '30 minutes'
 );
 
 ALTER TABLE observation SET (
     timescaledb.compress, timescaledb.compress_segmentby = 'series_id', timescaledb.compress_orderby = 'observed_at DESC, profile_version'
 );
 SELECT add_compression_policy('observation', INTERVAL '30 days');
-
--- Raw messages are kept for re-processing, not for ever.
-SELECT add_retention_policy('message', INTERVAL '180 days');

@@ -132,6 +132,21 @@ def test_bad_lines_are_named_and_the_good_ones_kept(db, tmp_path):
         assert any(r.startswith(f"line {number}: ") and reason in r for r in counts.rejections)
 
 
+def test_times_that_cannot_be_are_rejected_and_the_other_lines_kept(db, tmp_path):
+    path = written(
+        tmp_path,
+        "repair.jsonl",
+        line("repair", 1, observed_at="0001-01-01T00:00:00+14:00", recorded_at=None),
+        line("repair", 2, observed_at="9999-12-31T23:00:00Z", recorded_at=None),
+        line("repair", 3),
+    )
+
+    counts = import_records_file(db, "repair", path, reporting_lag=timedelta(days=1))
+
+    assert (counts.stored, counts.rejected) == (1, 2)
+    assert all("expected one from 1900 to before 2200" in sentence for sentence in counts.rejections)
+
+
 def test_a_stated_reporting_lag_makes_up_for_a_missing_recorded_at(db, tmp_path):
     path = written(tmp_path, "repair.jsonl", line("repair", recorded_at=None))
 

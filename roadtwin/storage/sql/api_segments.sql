@@ -156,7 +156,9 @@ LEFT JOIN LATERAL (
         AND o.segment_id <> s.segment_id
         AND (abs(o.to_station_m - s.from_station_m) < 1 OR abs(o.from_station_m - s.to_station_m) < 1)
 ) AS n ON TRUE
-WHERE s.public_id = %(public_id)s;
+WHERE s.public_id = %(public_id)s
+ORDER BY s.valid_to DESC NULLS FIRST  -- the one that has the id now; else the last one that had it
+LIMIT 1;
 
 -- name: read_score_history
 -- The last score of each local day, oldest first.

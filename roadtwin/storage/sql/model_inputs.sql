@@ -90,7 +90,7 @@ COPY (
 COPY (
     SELECT i.recorded_at, i.observed_at, s.segment_id
     FROM inspection AS i
-    INNER JOIN segment AS s ON i.public_segment_id = s.public_id
+    INNER JOIN segment AS s ON i.public_segment_id = s.public_id AND s.valid_to IS NULL
     WHERE i.recorded_at <= %(now)s
 ) TO STDOUT (FORMAT BINARY);
 
@@ -107,6 +107,6 @@ COPY (
 COPY (
     SELECT t.recorded_at, t.observed_at, s.segment_id, t.area_m2
     FROM trench_permit AS t
-    INNER JOIN segment AS s ON t.public_segment_id = s.public_id
+    INNER JOIN segment AS s ON t.public_segment_id = s.public_id AND s.valid_to IS NULL
     WHERE t.recorded_at <= %(now)s
 ) TO STDOUT (FORMAT BINARY);

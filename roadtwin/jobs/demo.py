@@ -12,11 +12,9 @@ from pathlib import Path
 from typing import Any
 
 from roadtwin.errors import DemoError
-from roadtwin.jobs.events import derive_potholes
-from roadtwin.jobs.match import match_new
+from roadtwin.jobs.refresh import refresh as refresh_twin
 from roadtwin.jobs.score import score_all
 from roadtwin.jobs.simulated import Progress, Scenario, catch_up, found_city, new_scenario, read_scenario
-from roadtwin.jobs.state import refresh_state
 from roadtwin.jobs.train import train
 from roadtwin.settings import Settings
 from roadtwin.storage.city import read_city
@@ -65,20 +63,16 @@ def prepare(
 
 
 def refresh(url: str, settings: Settings, *, on_progress: Progress) -> None:
-    """Match, derive potholes, refresh the twin, train if no model is there, score; as of now."""
+    """Bring the twin up to now, train if no model is there, and score."""
     now = datetime.now(UTC)
     with connect(url) as conn:
-        on_progress("twin", 0.0)
-        match_new(conn, settings, now=now)
-        on_progress("twin", 0.3)
-        derive_potholes(conn, now=now)
-        on_progress("twin", 0.6)
-        refresh_state(conn, settings, now=now)
-        on_progress("twin", 1.0)
+        refresh_twin(conn, settings, now=now, on_progress=lambda part: on_progress("twin", part))
         if read_active_model_run(conn) is None:
             train(conn, settings, now=now, on_progress=lambda part: on_progress("model", part))
+            conn.commit()
         on_progress("model", 1.0)
         score_all(conn, settings, now=now)
+        conn.commit()
         on_progress("scores", 1.0)
 
 

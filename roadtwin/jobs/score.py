@@ -1,7 +1,7 @@
 """Scoring: features of every segment now, probabilities, ranks, and reasons of the ranked top."""
 
 from collections.abc import Iterator
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 import msgspec
@@ -19,8 +19,10 @@ from roadtwin.errors import ModelNotTrainedError
 from roadtwin.jobs.inputs import load_city, to_instant
 from roadtwin.settings import Settings
 from roadtwin.storage.model_runs import ModelRun, read_active_model_run
-from roadtwin.storage.scores import FeatureRow, ScoreRow, ScoreRun, write_scores
+from roadtwin.storage.scores import FeatureRow, ScoreRow, ScoreRun, thin_scores, write_scores
 
+KEEP_ALL = timedelta(hours=48)
+"""How long every set of scores is kept; of a day before that, the last one."""
 REASONS_TOP = 2000
 """Scores of each horizon whose reasons are stored with them, by rank; of the others they are made on demand."""
 REASONS_STORED = 8
@@ -41,7 +43,8 @@ def load_active_model(conn: psycopg.Connection[Any]) -> tuple[ModelRun, RiskMode
 def score_all(conn: psycopg.Connection[Any], settings: Settings, *, now: datetime) -> ScoreRun:
     """Score every segment as of `now` with what was recorded by then; one transaction.
 
-    Features, scores, reasons and the run that makes them visible are written together.
+    Features, scores, reasons and the run that makes them visible are written together. Of days that are long over
+    only the last set is kept (`KEEP_ALL`), and those that a decision names.
     Raises ModelNotTrainedError or ModelVersionError.
     """
     with conn.transaction():
@@ -54,6 +57,7 @@ def score_all(conn: psycopg.Connection[Any], settings: Settings, *, now: datetim
         write_scores(
             conn, run, feature_rows, make_scores(model, features, ids), feature_set_version=FEATURE_SET.version
         )
+        thin_scores(conn, keep_all_since=now - KEEP_ALL, timezone=settings.city_timezone)
     return run
 
 

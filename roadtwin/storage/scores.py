@@ -1,6 +1,7 @@
 """Scores with the features they were made from, written as complete sets."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, NamedTuple
@@ -11,6 +12,7 @@ from roadtwin.storage import queries
 
 _SQL = queries.load("scores")
 _NULL = "\\N"
+_REFRESH_LOCK_KEY = 0x726F6164_72667273
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +41,29 @@ class ScoreRow(NamedTuple):
     expected_count: float
     rank: int
     reasons_json: str | None
+
+
+@contextmanager
+def one_refresh_at_a_time(conn: psycopg.Connection[Any]) -> Iterator[None]:
+    """Hold a lock of this database over several transactions of `conn`; another holder is waited for."""
+    conn.execute(_SQL["lock_refresh"], {"key": _REFRESH_LOCK_KEY})
+    conn.commit()
+    try:
+        yield
+    finally:
+        if not conn.closed:  # a lost connection has lost its lock
+            conn.rollback()
+            conn.execute(_SQL["unlock_refresh"], {"key": _REFRESH_LOCK_KEY})
+            conn.commit()
+
+
+def thin_scores(conn: psycopg.Connection[Any], *, keep_all_since: datetime, timezone: str) -> int:
+    """Delete superseded sets of scores: of a local day before `keep_all_since` the last set stays.
+
+    A set that somebody decided on stays too: it is evidence. Part of the caller's transaction; returns how many went.
+    """
+    row = conn.execute(_SQL["thin_scores"], {"keep_all_since": keep_all_since, "timezone": timezone}).fetchone()
+    return int(row[0]) if row else 0
 
 
 def write_scores(

@@ -19,3 +19,36 @@ VALUES (%(as_of)s, %(model_run_id)s, %(recorded_at)s, %(segment_count)s);
 
 -- name: read_newest_score_run
 SELECT as_of, model_run_id, recorded_at, segment_count FROM score_run ORDER BY as_of DESC LIMIT 1;
+
+-- name: lock_refresh
+SELECT pg_advisory_lock(%(key)s);
+
+-- name: unlock_refresh
+SELECT pg_advisory_unlock(%(key)s);
+
+-- name: thin_scores
+WITH superseded AS (
+    DELETE FROM score_run AS s
+    WHERE
+        s.as_of < %(keep_all_since)s
+        AND EXISTS (
+            SELECT FROM score_run AS later
+            WHERE
+                later.as_of > s.as_of
+                AND (later.as_of AT TIME ZONE %(timezone)s)::date = (s.as_of AT TIME ZONE %(timezone)s)::date
+        )
+        AND NOT EXISTS (SELECT FROM decision AS d WHERE d.score_as_of = s.as_of)
+    RETURNING s.as_of
+),
+
+thinned_scores AS (
+    DELETE FROM risk_score AS r
+    WHERE r.as_of < %(keep_all_since)s AND r.as_of IN (SELECT as_of FROM superseded)
+),
+
+thinned_features AS (
+    DELETE FROM feature_row AS f
+    WHERE f.as_of < %(keep_all_since)s AND f.as_of IN (SELECT as_of FROM superseded)
+)
+
+SELECT count(*) FROM superseded;

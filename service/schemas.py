@@ -272,7 +272,7 @@ class InspectionTask(Answer):
     condition_grade: float | None
     newest_evidence_at: datetime | None
     evidence_age_days: float | None
-    last_inspected_at: datetime | None
+    inspected_since_at: datetime | None = Field(description="Last inspection after the score was made; null: none.")
     main_reason_de: str | None
     main_reason_en: str | None
     owner: str | None

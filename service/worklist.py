@@ -195,7 +195,7 @@ def _inspection_task(row: Row, found: list[Hindrance], *, position: int, now: da
             "mid": Point(lon=row["mid_lon"], lat=row["mid_lat"]),
             "expected_per_100_m": row["expected_count"] * 100 / row["length_m"],
             "evidence_age_days": age_days(row["newest_evidence_at"], now),
-            "last_inspected_at": row["inspected_at"],
+            "inspected_since_at": row["inspected_at"],
             "main_reason_de": reason["text_de"] if reason else None,
             "main_reason_en": reason["text_en"] if reason else None,
             "hindrances": found,

@@ -208,22 +208,22 @@ FEATURE_SET = FeatureSet(
         Feature(
             "potholes_365d_relative", "memory", "1", 1,
             "Schlaglöcher hier gegen das Stadtmittel (365 Tage)", "Potholes here against the city's mean (365 days)",
-            "{value}-mal so viele Schlaglöcher wie im Stadtmittel in 365 Tagen",
-            "{value} times the city's mean of potholes in 365 days", 1,
+            "{value}-mal so viele Schlaglöcher wie im Stadtmittel (365 Tage)",
+            "{value} times as many potholes as the city's average (365 days)", 1,
         ),
         Feature(
             "potholes_relative", "memory", "1", 1,
             "Schlaglöcher hier gegen das Stadtmittel (je bekannt)",
             "Potholes here against the city's mean (ever known)",
-            "{value}-mal so viele Schlaglöcher wie im Stadtmittel, soweit bekannt",
-            "{value} times the city's mean of potholes as far as known", 1,
+            "{value}-mal so viele Schlaglöcher wie im Stadtmittel (alle Jahre)",
+            "{value} times as many potholes as the city's average (all years)", 1,
         ),
         Feature(
             "potholes_200m_relative", "memory", "1", 1,
             "Schlaglöcher im Umkreis von 200 m gegen das Stadtmittel (365 Tage)",
             "Potholes within 200 m against the city's mean (365 days)",
             "im Umkreis von 200 m {value}-mal so viele Schlaglöcher wie im Stadtmittel",
-            "{value} times the city's mean of potholes within 200 m", 1,
+            "{value} times as many potholes within 200 m as the city's average", 1,
         ),
         Feature(
             "potholes_open", "memory", "1", 0,

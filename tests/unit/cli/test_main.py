@@ -37,9 +37,7 @@ def test_a_wrong_setting_is_one_sentence_before_anything_is_opened():
     result = run("status", ROADTWIN_DATABASE_URL="mysql://nowhere", ROADTWIN_DATA_DIR="/nonexistent/readonly")
 
     assert result.returncode == 1
-    assert result.stderr == (
-        "roadtwin: ROADTWIN_DATABASE_URL: expected an address that begins with postgresql://.\n"
-    )
+    assert result.stderr == ("roadtwin: ROADTWIN_DATABASE_URL: expected an address that begins with postgresql://.\n")
     assert result.stdout == ""
 
 

@@ -9,7 +9,7 @@ from roadtwin.storage import queries
 from roadtwin.storage.database import connect
 from roadtwin.storage.migrate import check_schema
 from service.problems import responses
-from service.schemas import Health, Readiness
+from service.schemas_operations import Health, Readiness
 from service.state import Db, Running
 
 router = APIRouter(tags=["health"])

@@ -12,7 +12,7 @@ from roadtwin.types import Flag
 from service.paging import decode_token, encode_token
 from service.parameters import PageToken
 from service.problems import responses
-from service.schemas import (
+from service.schemas_operations import (
     Batch,
     DeviceConfirmed,
     DeviceItem,

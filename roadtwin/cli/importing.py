@@ -21,7 +21,10 @@ from roadtwin.storage.city import read_city, write_city
 from roadtwin.storage.devices import read_device_file, register_devices
 
 app = typer.Typer(
-    add_completion=False, no_args_is_help=True, help="Bring road networks, records and devices in from files."
+    add_completion=False,
+    no_args_is_help=True,
+    help="Bring road networks, records and devices in from files.",
+    epilog="Example: roadtwin import network streets.geojson --city Essen --source osm",
 )
 
 _SHOWN_REJECTIONS = 20

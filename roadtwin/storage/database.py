@@ -4,9 +4,7 @@ from enum import StrEnum
 from typing import Any
 
 import psycopg
-import psycopg_pool
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
-from psycopg.rows import TupleRow
 
 from roadtwin.errors import DatabaseUnavailableError
 
@@ -90,54 +88,3 @@ def detect_mode(conn: psycopg.Connection[Any]) -> DatabaseMode:
         return DatabaseMode.PLAIN
     row = conn.execute("SHOW timescaledb.license").fetchone()
     return DatabaseMode.APACHE if row is not None and row[0] == "apache" else DatabaseMode.COMMUNITY
-
-
-def _configure(conn: psycopg.Connection[Any]) -> None:
-    conn.execute(_SESSION)
-    conn.commit()
-
-
-async def _configure_async(conn: psycopg.AsyncConnection[Any]) -> None:
-    await conn.execute(_SESSION)
-    await conn.commit()
-
-
-def open_pool(
-    url: str, *, min_size: int = 1, max_size: int = 4, application_name: str = "roadtwin"
-) -> psycopg_pool.ConnectionPool[psycopg.Connection[TupleRow]]:
-    """Open a pool of connections like those of `connect`; close it with `.close()` or as a context manager.
-
-    Raises DatabaseUnavailableError at once when the database does not answer now; later outages are
-    for the pool to sit out.
-    """
-    connect(url, application_name=application_name).close()  # the pool itself would try for a long time
-    pool: psycopg_pool.ConnectionPool[psycopg.Connection[TupleRow]] = psycopg_pool.ConnectionPool(
-        _conninfo(url, application_name),
-        min_size=min_size,
-        max_size=max_size,
-        configure=_configure,
-        check=psycopg_pool.ConnectionPool.check_connection,
-        open=True,
-    )
-    return pool
-
-
-async def open_async_pool(
-    url: str, *, min_size: int = 1, max_size: int = 8, application_name: str = "roadtwin"
-) -> psycopg_pool.AsyncConnectionPool[psycopg.AsyncConnection[TupleRow]]:
-    """`open_pool` for the event loop that awaits it; close it with `await pool.close()`."""
-    try:
-        async with await psycopg.AsyncConnection.connect(_conninfo(url, application_name)):
-            pass
-    except psycopg.OperationalError as exc:
-        raise _unavailable(url, exc) from exc
-    pool: psycopg_pool.AsyncConnectionPool[psycopg.AsyncConnection[TupleRow]] = psycopg_pool.AsyncConnectionPool(
-        _conninfo(url, application_name),
-        min_size=min_size,
-        max_size=max_size,
-        configure=_configure_async,
-        check=psycopg_pool.AsyncConnectionPool.check_connection,
-        open=False,
-    )
-    await pool.open()
-    return pool

@@ -1,4 +1,4 @@
-"""Pools give sessions like those of connect(), survive a lost connection, and say at once when nobody answers."""
+"""Connections and the pool of the service: sessions in UTC, lost connections replaced, and no answer told at once."""
 
 import asyncio
 
@@ -6,48 +6,41 @@ import psycopg
 import pytest
 
 from roadtwin.errors import DatabaseUnavailableError, MigrationError
-from roadtwin.storage.database import connect, open_async_pool, open_pool
+from roadtwin.storage.database import connect
 from roadtwin.storage.migrate import migrate
+from service.state import make_pool
 
 NOBODY = "postgresql://someone:geheim@127.0.0.1:1/nowhere"
 
 
-def test_a_pool_gives_sessions_in_utc_that_commit_synchronously(database_url):
-    with open_pool(database_url, max_size=2) as pool, pool.connection() as conn:
+def test_a_session_is_in_utc_and_commits_synchronously(database_url):
+    with connect(database_url) as conn:
         assert conn.execute("SHOW TimeZone").fetchone() == ("UTC",)
         assert conn.execute("SHOW synchronous_commit").fetchone() == ("on",)
 
 
-def test_a_pool_replaces_a_connection_that_was_lost(database_url):
-    with open_pool(database_url, min_size=1, max_size=1) as pool:
-        with pool.connection() as conn:
-            lost = conn.info.backend_pid
-        with connect(database_url, autocommit=True) as other:
-            other.execute("SELECT pg_terminate_backend(%s, 5000)", [lost])
-        with pool.connection() as conn:
-            assert conn.info.backend_pid != lost
-
-
-def test_an_async_pool_gives_sessions_in_utc(database_url):
-    async def read_zone():
-        pool = await open_async_pool(database_url, max_size=1)
-        try:
+def test_the_pool_of_the_service_gives_such_sessions_and_replaces_a_connection_that_was_lost(database_url):
+    async def use_pool():
+        async with make_pool(database_url) as pool:
             async with pool.connection() as conn:
-                return await (await conn.execute("SHOW TimeZone")).fetchone()
-        finally:
-            await pool.close()
+                zone = await (await conn.execute("SHOW TimeZone")).fetchone()
+                commit = await (await conn.execute("SHOW synchronous_commit")).fetchone()
+                lost = conn.info.backend_pid
+            with connect(database_url, autocommit=True) as other:
+                other.execute("SELECT pg_terminate_backend(%s, 5000)", [lost])
+            async with pool.connection() as conn:
+                return zone, commit, lost, conn.info.backend_pid
 
-    assert asyncio.run(read_zone()) == ("UTC",)
+    zone, commit, lost, present = asyncio.run(use_pool())
+
+    assert list(zone.values()) == ["UTC"]
+    assert list(commit.values()) == ["on"]
+    assert present != lost
 
 
-def test_a_pool_says_at_once_when_nobody_answers():
+def test_a_connection_says_at_once_when_nobody_answers():
     with pytest.raises(DatabaseUnavailableError, match=r"nowhere at 127\.0\.0\.1:1 cannot be reached"):
-        open_pool(NOBODY)
-
-
-def test_an_async_pool_says_at_once_when_nobody_answers():
-    with pytest.raises(DatabaseUnavailableError, match=r"nowhere at 127\.0\.0\.1:1 cannot be reached"):
-        asyncio.run(open_async_pool(NOBODY))
+        connect(NOBODY)
 
 
 @pytest.mark.parametrize("url", ["postgresql://host:port/x?geheim", "postgresql://a:geheim@[::1/x"])

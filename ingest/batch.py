@@ -2,12 +2,12 @@
 
 import struct
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
 import psycopg
 
+from ingest.received import Received
 from ingest.rejected import reject
 from roadtwin.errors import MessageRejectedError
 from roadtwin.telemetry import MESSAGES, OBSERVATIONS, REJECTED, get_logger
@@ -34,26 +34,6 @@ batch touches too much compressed data: halves of it may pass."""
 _DECODER_MISTAKES = (ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError)
 
 
-@dataclass(frozen=True, slots=True)
-class Delivery:
-    """What acknowledges a message: the connection it came by, and its packet id there. QoS 0 needs none."""
-
-    epoch: int
-    mid: int
-    qos: int
-
-
-@dataclass(frozen=True, slots=True)
-class Received:
-    """A message as the broker delivered it."""
-
-    topic: str
-    payload: bytes
-    recorded_at: datetime
-    retained: bool
-    delivery: Delivery
-
-
 class Decode(Protocol):
     """What a batch needs of the decoder."""
 
@@ -68,7 +48,8 @@ class Decode(Protocol):
 
 Store = Callable[[Sequence[Message], Sequence[RejectedMessage]], BatchCounts]
 """Writes one transaction and returns after its COMMIT."""
-Ack = Callable[[Delivery], None]
+Acknowledge = Callable[[Sequence[Received]], None]
+"""Tells the broker, in the order given, that these messages are ours now."""
 
 
 def decode_batch(received: Sequence[Received], decoder: Decode) -> tuple[list[Message], list[RejectedMessage]]:
@@ -87,7 +68,9 @@ def decode_batch(received: Sequence[Received], decoder: Decode) -> tuple[list[Me
     return messages, rejected
 
 
-def process_batch(received: Sequence[Received], *, decoder: Decode, store: Store, ack: Ack) -> BatchCounts:
+def process_batch(
+    received: Sequence[Received], *, decoder: Decode, store: Store, acknowledge: Acknowledge
+) -> BatchCounts:
     """Decode, store and only then acknowledge a batch of messages.
 
     The broker forgets a message once its row is committed, so that a crash in here means redelivery and never loss; the
@@ -96,8 +79,7 @@ def process_batch(received: Sequence[Received], *, decoder: Decode, store: Store
     """
     messages, rejected = decode_batch(received, decoder)
     counts = write_isolating(messages, rejected, store)
-    for item in received:
-        ack(item.delivery)
+    acknowledge(received)
     return counts
 
 

@@ -99,7 +99,7 @@ def _loop(
     while True:
         received = receiver.take(settings.batch_max_messages, longest_s, stop)
         if received:
-            counts = process_batch(received, decoder=decoder, store=store.write, ack=receiver.ack)
+            counts = process_batch(received, decoder=decoder, store=store.write, acknowledge=receiver.acknowledge)
             BATCH_SECONDS.observe((clock() - received[0].recorded_at).total_seconds())
             if on_batch is not None:
                 on_batch(counts)

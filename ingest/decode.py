@@ -1,8 +1,9 @@
 """From topic and bytes to the canonical envelope: routing by topic, formats, sensor profiles."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from datetime import datetime
+
+from msgspec.structs import replace
 
 from ingest import profile as profiles_module
 from ingest.formats import chirpstack_v4, senml, tts_v3, vehicle

@@ -5,8 +5,9 @@ from datetime import datetime
 from itertools import islice
 from typing import Protocol
 
-from ingest.batch import Delivery, Received, decode_batch, write_isolating
+from ingest.batch import decode_batch, write_isolating
 from ingest.decode import open_decoder
+from ingest.received import Received
 from roadtwin.settings import Settings
 from roadtwin.storage.database import connect
 from roadtwin.storage.devices import read_registered_profiles
@@ -15,7 +16,6 @@ from roadtwin.types import BatchCounts, Message, Origin, RejectedMessage
 
 BATCH_MESSAGES = 2000
 WORKER = "offline"
-_NO_DELIVERY = Delivery(epoch=0, mid=0, qos=0)
 
 
 class TimedMessage(Protocol):
@@ -68,4 +68,4 @@ def ingest_directly(
 def _chunks(timed_messages: Iterable[TimedMessage]) -> Iterator[list[Received]]:
     iterator = iter(timed_messages)
     while chunk := list(islice(iterator, BATCH_MESSAGES)):
-        yield [Received(m.topic, m.payload, m.publish_at, retained=False, delivery=_NO_DELIVERY) for m in chunk]
+        yield [Received(m.topic, m.payload, m.publish_at) for m in chunk]

@@ -14,8 +14,8 @@ from paho.mqtt.enums import MQTTProtocolVersion
 from paho.mqtt.reasoncodes import ReasonCode
 from paho.mqtt.subscribeoptions import SubscribeOptions
 
-from ingest.batch import Delivery, Received
 from ingest.mqtt import BrokerAddress, Session, open_client
+from ingest.received import Received
 from roadtwin.errors import BrokerRefusedError
 from roadtwin.telemetry import CONNECTED, CONNECTIONS, QOS0_MESSAGES, QUEUE_MESSAGES, STALE_ACKS, get_logger
 
@@ -32,7 +32,7 @@ QUEUE_MOST_BYTES = 256 * 1024 * 1024
 
 
 class Receiver:
-    """One persistent QoS 1 subscription. paho's thread puts messages in; `take` and `ack` are called from one other.
+    """One persistent QoS 1 subscription. paho's thread puts messages in; `take` and `acknowledge` are called from one other.
 
     Receive Maximum should bound the queue. On MQTT 3.1.1 the broker alone decides how many messages are in flight, and
     Mosquitto before 2.1 goes beyond the limit that we ask for (200 asked, 5,670 seen with 2.0.11 when acknowledgements
@@ -116,15 +116,16 @@ class Receiver:
             self._queued_bytes -= len(received.payload)
         return received
 
-    def ack(self, delivery: Delivery) -> None:
-        """Acknowledge. For an earlier connection nothing is sent: the packet id now means another message."""
-        if delivery.qos == 0:
-            return
-        with self._epoch_lock:
-            if delivery.epoch != self._epoch or self._client is None:
-                STALE_ACKS.inc()
-                return
-            self._client.ack(delivery.mid, delivery.qos)
+    def acknowledge(self, received: Sequence[Received]) -> None:
+        """Acknowledge in this order. For an earlier connection nothing is sent: its packet ids now mean others."""
+        for item in received:
+            if item.qos == 0:
+                continue
+            with self._epoch_lock:
+                if item.epoch != self._epoch or self._client is None:
+                    STALE_ACKS.inc()
+                    continue
+                self._client.ack(item.mid, item.qos)
 
     # Called by paho in its network thread: short, never blocking, never raising.
 
@@ -185,8 +186,16 @@ class Receiver:
             topic = bytes(message._topic).decode("utf-8", "backslashreplace")
         if message.qos == 0:
             QOS0_MESSAGES.inc()
-        delivery = Delivery(self._epoch, message.mid, message.qos)
-        received = Received(topic, bytes(message.payload), self._clock(), message.retain, delivery)
+        received = Received(
+            topic,
+            bytes(message.payload),
+            self._clock(),
+            retained=message.retain,
+            duplicate=message.dup,
+            qos=message.qos,
+            epoch=self._epoch,
+            mid=message.mid,
+        )
         with self._bytes_lock:
             if self._queued_bytes < QUEUE_MOST_BYTES and not self._queue.full():
                 self._queued_bytes += len(received.payload)

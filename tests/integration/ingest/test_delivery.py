@@ -14,9 +14,10 @@ from uuid import uuid4
 
 import pytest
 
-from ingest.batch import Received, process_batch
+from ingest.batch import process_batch
 from ingest.consumer import now
 from ingest.mqtt import Session, parse_mqtt_url
+from ingest.received import Received
 from ingest.receiver import Receiver
 from roadtwin.errors import BrokerRefusedError, BrokerUnavailableError
 from roadtwin.storage.database import connect
@@ -107,11 +108,11 @@ def test_what_was_committed_and_not_acknowledged_comes_again_and_is_stored_once(
         return write_batch(db, messages, rejected, worker="test", origin=Origin.MQTT)
 
     process_batch(
-        take(receiver, 40), decoder=decoder(), store=store, ack=lambda delivery: None
+        take(receiver, 40), decoder=decoder(), store=store, acknowledge=lambda received: None
     )  # killed before its acks
     receiver.close()
     receiver = open_receiver(mqtt_url, f"c-{part}", topic)
-    again = process_batch(take(receiver, 40), decoder=decoder(), store=store, ack=receiver.ack)
+    again = process_batch(take(receiver, 40), decoder=decoder(), store=store, acknowledge=receiver.acknowledge)
     receiver.close()
     receiver = open_receiver(mqtt_url, f"c-{part}", topic)
     assert receiver.take(1, 0.1, threading.Event()) == []  # acknowledged now
@@ -139,9 +140,8 @@ def test_acknowledgements_of_an_earlier_connection_are_not_sent(own_mosquitto):
     time.sleep(0.5)  # until it has subscribed again
     publish_all(publisher, uplinks(range(10, 20)))
     new = take(receiver, 10)
-    assert {r.delivery.mid for r in new} & {r.delivery.mid for r in old}  # the trap: the same packet ids
-    for item in old:
-        receiver.ack(item.delivery)
+    assert {r.mid for r in new} & {r.mid for r in old}  # the trap: the same packet ids
+    receiver.acknowledge(old)
 
     assert STALE_ACKS._value.get() == stale_before + 10
     receiver.close()
@@ -265,7 +265,7 @@ def test_more_messages_in_flight_than_the_queue_holds_are_delivered_again(mqtt_v
     def take_some() -> bool:
         for item in receiver.take(10, 0.05, threading.Event()):
             payloads.add(item.payload)
-            receiver.ack(item.delivery)
+            receiver.acknowledge([item])
         return len(payloads) == 90
 
     wait_for(take_some)

@@ -1,11 +1,11 @@
 """What one transaction of the writer stores, on a real database."""
 
 import threading
-from dataclasses import replace
 from datetime import timedelta
 
 import psycopg
 import pytest
+from msgspec.structs import replace
 
 from ingest.batch import write_isolating
 from ingest.rejected import reject

@@ -11,7 +11,9 @@ from dataclasses import dataclass
 class Quantity:
     """One observed property.
 
-    `senml_unit` is the unit symbol of RFC 8428 §12.1/12.2 in which generic gateways send it.
+    `senml_unit` is the unit symbol of RFC 8428 §12.1/12.2 in which generic gateways send it. `max_rate_per_h` is the
+    fastest change that nature gives it [unit/h], judged over five minutes or more (`Flag.RATE`); `stuck_after_h` is how
+    long it may stay the same to the last bit [h], away from the ends of its range (`Flag.STUCK`). None: not judged.
     """
 
     name: str
@@ -21,27 +23,35 @@ class Quantity:
     senml_unit: str
     label_de: str
     label_en: str
+    max_rate_per_h: float | None = None
+    stuck_after_h: float | None = None
 
 
+# The last two are limits. Rates: Zahumenský, "Guidelines on Quality Control Procedures for Data from Automatic Weather
+# Stations" (WMO, 2004) calls a change within one minute wrong beyond some 3 °C (air), 10 °C (surface), 15 % (humidity),
+# 2 hPa and 20 m/s. Ours stand for five minutes or more and leave room for shade, showers and fronts, since a flagged
+# value is not used. Stuck: weather has a day and a night, so two days without any change are a fault, also at a
+# resolution of 0.5 °C; the deeper and the wetter, the slower. Counters, contacts, batteries and distances may stay as
+# they are for months.
 QUANTITIES: dict[str, Quantity] = {
     q.name: q
     for q in (
-        Quantity("air_temp_c", "°C", -40, 60, "Cel", "Lufttemperatur", "Air temperature"),
-        Quantity("surface_temp_c", "°C", -40, 80, "Cel", "Oberflächentemperatur", "Surface temperature"),
-        Quantity("ground_temp_c", "°C", -30, 60, "Cel", "Temperatur im Aufbau", "Temperature in the pavement"),
-        Quantity("humidity_pct", "%", 0, 100, "%RH", "Relative Feuchte", "Relative humidity"),
-        Quantity("soil_moisture_pct", "%", 0, 100, "%", "Volumetrische Feuchte", "Volumetric moisture"),
-        Quantity("soil_ec_us_per_cm", "µS/cm", 0, 20000, "uS/cm", "Leitfähigkeit", "Conductivity"),
-        Quantity("rain_mm", "mm", 0, 200, "mm", "Niederschlag", "Rainfall"),
-        Quantity("wind_speed_mps", "m/s", 0, 60, "m/s", "Windgeschwindigkeit", "Wind speed"),
-        Quantity("pressure_hpa", "hPa", 850, 1100, "hPa", "Luftdruck", "Air pressure"),
-        Quantity("radiation_w_per_m2", "W/m²", 0, 1500, "W/m2", "Globalstrahlung", "Global radiation"),
-        Quantity("illuminance_lux", "lx", 0, 200000, "lx", "Beleuchtungsstärke", "Illuminance"),
-        Quantity("water_level_mm", "mm", -5000, 20000, "mm", "Wasserstand", "Water level"),
+        Quantity("air_temp_c", "°C", -40, 60, "Cel", "Lufttemperatur", "Air temperature", 60, 48),
+        Quantity("surface_temp_c", "°C", -40, 80, "Cel", "Oberflächentemperatur", "Surface temperature", 120, 48),
+        Quantity("ground_temp_c", "°C", -30, 60, "Cel", "Temperatur im Aufbau", "Temperature in the pavement", 30, 120),
+        Quantity("humidity_pct", "%", 0, 100, "%RH", "Relative Feuchte", "Relative humidity", 300, 48),
+        Quantity("soil_moisture_pct", "%", 0, 100, "%", "Volumetrische Feuchte", "Volumetric moisture", 240, 336),
+        Quantity("soil_ec_us_per_cm", "µS/cm", 0, 20000, "uS/cm", "Leitfähigkeit", "Conductivity", None, 336),
+        Quantity("rain_mm", "mm", 0, 200, "mm", "Niederschlag", "Rainfall", None, 24),
+        Quantity("wind_speed_mps", "m/s", 0, 60, "m/s", "Windgeschwindigkeit", "Wind speed", 240, 24),
+        Quantity("pressure_hpa", "hPa", 850, 1100, "hPa", "Luftdruck", "Air pressure", 24, 48),
+        Quantity("radiation_w_per_m2", "W/m²", 0, 1500, "W/m2", "Globalstrahlung", "Global radiation", None, 24),
+        Quantity("illuminance_lux", "lx", 0, 200000, "lx", "Beleuchtungsstärke", "Illuminance", None, 48),
+        Quantity("water_level_mm", "mm", -5000, 20000, "mm", "Wasserstand", "Water level", 6000),
         Quantity("water_volume_m3", "m³", 0, 1e9, "m3", "Durchflussmenge (Zähler)", "Water volume (counter)"),
         Quantity("distance_mm", "mm", 1, 20000, "mm", "Abstand", "Distance"),
-        Quantity("strain_um_per_m", "µm/m", -20000, 20000, "um/m", "Dehnung", "Strain"),
-        Quantity("vibration_rms_mps2", "m/s²", 0, 200, "m/s2", "Erschütterung", "Vibration"),
+        Quantity("strain_um_per_m", "µm/m", -20000, 20000, "um/m", "Dehnung", "Strain", None, 72),
+        Quantity("vibration_rms_mps2", "m/s²", 0, 200, "m/s2", "Erschütterung", "Vibration", None, 72),
         Quantity("vehicle_count", "1", 0, 100000, "count", "Fahrzeuge", "Vehicles"),
         Quantity("heavy_vehicle_count", "1", 0, 100000, "count", "Schwerverkehr", "Heavy vehicles"),
         Quantity("contact_open", "1", 0, 1, "/", "Kontakt offen", "Contact open"),

@@ -36,6 +36,10 @@ class BrokerRefusedError(RoadtwinError):
     """The MQTT broker refused the connection or granted less than QoS 1."""
 
 
+class ReceiverStoppedError(RoadtwinError):
+    """The thread that receives from the MQTT broker has ended, which it never should."""
+
+
 class MigrationError(RoadtwinError):
     """The database schema does not fit this version of Roadtwin."""
 
@@ -133,3 +137,19 @@ class SimulationError(RoadtwinError):
 
 class ApiKeyError(RoadtwinError):
     """The API key cannot be made or revoked."""
+
+
+class CodecError(RoadtwinError):
+    """The payload of a device does not follow the layout of its codec."""
+
+
+class JournalError(RoadtwinError):
+    """The ingester's journal cannot be read or written."""
+
+
+class JournalFullError(JournalError):
+    """The journal is full: messages stay with the broker until the database is back."""
+
+
+class JournalLockedError(JournalError):
+    """Another process has this journal; each ingester needs a client id of its own."""

@@ -1,0 +1,41 @@
+"""Every codec by its name."""
+
+from functools import cache
+
+from ingest.codecs import (
+    abeeway,
+    cayenne,
+    decentlab,
+    digital_matter,
+    dragino,
+    elsys,
+    milesight,
+    parametric,
+    tektelic,
+)
+from ingest.codecs.codec import Codec
+
+_FAMILIES = (abeeway, cayenne, decentlab, digital_matter, dragino, elsys, milesight, parametric, tektelic)
+
+
+@cache
+def _by_name() -> dict[str, Codec]:
+    codecs: list[Codec] = [codec for family in _FAMILIES for codec in family.CODECS]
+    table = {codec.name: codec for codec in codecs}
+    assert len(table) == len(codecs), "two codecs have the same name"
+    return dict(sorted(table.items()))
+
+
+def find(name: str | None) -> Codec | None:
+    """The codec of this name, like "decentlab/dl-cws2"; None when there is none."""
+    return _by_name().get(name) if name else None
+
+
+def names() -> list[str]:
+    """The name of every codec, sorted."""
+    return list(_by_name())
+
+
+def all_codecs() -> tuple[Codec, ...]:
+    """Every codec, sorted by name."""
+    return tuple(_by_name().values())

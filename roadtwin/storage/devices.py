@@ -1,17 +1,18 @@
 """Devices and their series: found or made when a message names them, registered from a CSV file."""
 
 import csv
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import psycopg
 
 from roadtwin.errors import InputFileError
 from roadtwin.storage.queries import load
-from roadtwin.types import DeviceKey, Message, Observation
+from roadtwin.types import DeviceKey, Message
 
 Connection = psycopg.Connection[Any]
 SeriesKey = tuple[int, str, str, int | None]
@@ -28,8 +29,64 @@ CSV_COLUMNS = (
 _NEEDED = ("network_source", "application", "device")
 
 
-def resolve_devices(conn: Connection, messages: Iterable[Message]) -> dict[DeviceKey, int]:
-    """Ids of the devices of these messages. A device that is new becomes one, `unconfirmed`."""
+class KnownDevice(NamedTuple):
+    """A row of `device` as a writer knows it."""
+
+    device_id: int
+    dev_eui: str | None
+    name: str | None
+    profile_name: str | None
+    last_seen_at: datetime | None
+
+
+class DeviceBook:
+    """Devices and series that one connection has met, so that a batch asks the database only for what is new.
+
+    Rows of both tables are never deleted, so an id once known stays right. After a rolled-back transaction call
+    `forget`: what it made is gone. Memory is bounded: a book that is full begins anew.
+    """
+
+    def __init__(self, most: int = 200_000) -> None:
+        self._most = most
+        self.devices: dict[DeviceKey, KnownDevice] = {}
+        self.series: dict[SeriesKey, int] = {}
+
+    def forget(self) -> None:
+        """Know nothing any more."""
+        self.devices.clear()
+        self.series.clear()
+
+    def meet(self, conn: Connection, messages: Iterable[Message]) -> None:
+        """Know the devices of these messages; those that are new become devices, `unconfirmed`."""
+        if len(self.devices) > self._most:
+            self.devices.clear()
+        known = self.devices
+        news = [m for m in messages if m.device is not None and _has_news(known.get(m.device), m)]
+        if news:
+            known |= resolve_devices(conn, news)
+
+    def meet_series(self, conn: Connection, wanted: Iterable[SeriesKey]) -> None:
+        """Know these series; those that are new are made."""
+        if len(self.series) > self._most:
+            self.series.clear()
+        missing = set(wanted) - self.series.keys()
+        if missing:
+            self.series |= resolve_series(conn, missing)
+
+
+def _has_news(known: KnownDevice | None, message: Message) -> bool:
+    if known is None or known.last_seen_at is None:
+        return True
+    at = message.event_at
+    if at is None or at > message.recorded_at:
+        at = message.recorded_at
+    if at > known.last_seen_at:
+        return at > known.last_seen_at + TOUCH_AFTER or bool(message.device_name and message.device_name != known.name)
+    return False
+
+
+def resolve_devices(conn: Connection, messages: Iterable[Message]) -> dict[DeviceKey, KnownDevice]:
+    """The devices of these messages. A device that is new becomes one, `unconfirmed`."""
     seen: dict[DeviceKey, dict[str, Any]] = {}
     for message in messages:
         if message.device is None:
@@ -65,9 +122,9 @@ def resolve_devices(conn: Connection, messages: Iterable[Message]) -> dict[Devic
     stale = [seen[key] | {"device_id": found[key][0]} for key in seen if _is_stale(found[key], seen[key])]
     if stale:
         stale.sort(key=_by_device_id)
-        with conn.cursor() as cursor:
-            cursor.executemany(sql["touch_device"], stale)
-    return {key: row[0] for key, row in found.items()}
+        columns = {name: [row[name] for row in stale] for name in stale[0]}
+        found |= _known(conn.execute(sql["touch_devices"], columns))
+    return found
 
 
 def _order(key: DeviceKey) -> tuple[str, str, str]:
@@ -78,8 +135,7 @@ def _by_device_id(row: Mapping[str, Any]) -> int:
     return int(row["device_id"])
 
 
-def _find_devices(conn: Connection, keys: Iterable[DeviceKey]) -> dict[DeviceKey, tuple[Any, ...]]:
-    """Key → (device_id, dev_eui, name, profile_name, last_seen_at)."""
+def _find_devices(conn: Connection, keys: Iterable[DeviceKey]) -> dict[DeviceKey, KnownDevice]:
     wanted = list(keys)
     rows = conn.execute(
         load("devices")["find_devices"],
@@ -89,10 +145,14 @@ def _find_devices(conn: Connection, keys: Iterable[DeviceKey]) -> dict[DeviceKey
             "devices": [key.device for key in wanted],
         },
     )
-    return {DeviceKey(row[0], row[1], row[2]): tuple(row[3:]) for row in rows}
+    return _known(rows)
 
 
-def _is_stale(known: tuple[Any, ...], seen: Mapping[str, Any]) -> bool:
+def _known(rows: Iterable[tuple[Any, ...]]) -> dict[DeviceKey, KnownDevice]:
+    return {DeviceKey(*row[:3]): KnownDevice(*row[3:]) for row in rows}
+
+
+def _is_stale(known: KnownDevice, seen: Mapping[str, Any]) -> bool:
     _, dev_eui, name, profile_name, last_seen_at = known
     if last_seen_at is None or seen["last_seen_at"] > last_seen_at + TOUCH_AFTER:
         return True
@@ -101,9 +161,8 @@ def _is_stale(known: tuple[Any, ...], seen: Mapping[str, Any]) -> bool:
     return bool(seen["name"]) and seen["name"] != name and seen["last_seen_at"] >= last_seen_at
 
 
-def resolve_series(conn: Connection, observations: Sequence[tuple[int, Observation]]) -> dict[SeriesKey, int]:
-    """Ids of the series of (device id, observation), made where they are new."""
-    wanted = {(device_id, o.channel, o.quantity, o.depth_cm) for device_id, o in observations}
+def resolve_series(conn: Connection, wanted: AbstractSet[SeriesKey]) -> dict[SeriesKey, int]:
+    """Ids of these series, made where they are new; also those of the other series of the same devices."""
     sql = load("devices")
     parameters = {"device_ids": sorted({key[0] for key in wanted})}
 

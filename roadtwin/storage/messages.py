@@ -1,8 +1,9 @@
 """Writing messages and what was measured with them: one batch, one transaction, every row by its natural key."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from hashlib import sha256
 from typing import Any, LiteralString
 from uuid import UUID
 
@@ -10,96 +11,215 @@ import psycopg
 from psycopg.pq import TransactionStatus
 from psycopg.types.json import Jsonb
 
-from roadtwin.storage import devices
+from roadtwin.storage import copyrows, raw
+from roadtwin.storage.devices import DeviceBook
+from roadtwin.storage.measured import observation_rows, write_vehicle_readings
 from roadtwin.storage.queries import load
-from roadtwin.types import BatchCounts, DeviceKey, Flag, Message, Observation, Origin, RejectedMessage
+from roadtwin.types import BatchCounts, Flag, Message, Origin, RejectedMessage
 
 REDELIVERY_WINDOW = timedelta(days=14)
 """How long a broker may hold a message that we have stored but not acknowledged: the expiry of our session."""
 LATEST_AHEAD = timedelta(days=1)
+STAGED_AFTER_CONFLICT = 20
+"""Batches written by way of staging tables after one that met rows that were there already: they come in runs."""
 _LOCK_KEY = 0x726F6164_6D736773  # of the writers that look for messages by id alone
 
-_MESSAGE_TYPES = (
-    "uuid", "timestamptz", "timestamptz", "text", "text", "text", "text", "int4", "int8", "int4", "int2",
-    "float4", "float4", "bool", "int2", "text", "bytea", "jsonb",
-)  # fmt: skip
-_OBSERVATION_TYPES = ("int4", "timestamptz", "timestamptz", "float8", "int2", "int2")
-_READING_TYPES = (
-    "uuid", "timestamptz", "timestamptz", "text", "text", "text", "float8", "float8", "float4", "float4", "float4",
-    "text", "int2", "text", "text", "float4", "float4", "float4", "float4", "float4", "float4", "text", "int2",
-)  # fmt: skip
-_DETECTION_TYPES = (
-    "uuid", "int2", "timestamptz", "timestamptz", "text", "float4", "float4[]", "int4", "int4", "float4", "float4",
-    "float4", "float4", "text",
-)  # fmt: skip
-
 Connection = psycopg.Connection[Any]
-MessageKey = tuple[datetime, UUID]
-ObservationRow = tuple[int, datetime, datetime, float, int, int]
+MessageKey = tuple[int, bytes]
 
 
 @dataclass(slots=True)
-class _ObservationCounts:
+class _Accounts:
+    """What a transaction finds out about its batch while it writes."""
+
+    batch_id: int = 0
     stored: int = 0
-    duplicate: int = 0
+    observations_stored: int = 0
+    observations_duplicate: int = 0
     conflicts: int = 0
+
+
+class BatchWriter:
+    """Writes batches on one connection, which must be idle between them.
+
+    Most batches hold nothing that the tables hold. So a batch is first copied straight into them; only when a row is
+    there already, the transaction is undone and the batch goes through temporary tables and ON CONFLICT DO NOTHING,
+    which tells new rows from known ones and costs twice as much. Redeliveries and messages without a time of their own
+    go that way at once.
+    """
+
+    def __init__(self, conn: Connection, *, worker: str, origin: Origin) -> None:
+        self._conn = conn
+        self._worker = worker
+        self._origin = origin
+        self._book = DeviceBook()
+        self._staged_left = 0
+
+    def write(self, messages: Sequence[Message], rejected: Sequence[RejectedMessage]) -> BatchCounts:
+        """Write a batch in one transaction of its own and give its accounts, which are committed with it.
+
+        A message that is there already is a duplicate and changes nothing, nor do its observations. Written again after
+        a lost COMMIT, a batch is all duplicates. Errors of psycopg pass through, and `struct.error`, `OverflowError`
+        and `UnicodeError` for values that no row can hold: nothing is written then.
+        """
+        conn = self._conn
+        if conn.info.transaction_status != TransactionStatus.IDLE:
+            raise ValueError("write got a connection with an open transaction, expected an idle one.")
+        if not messages and not rejected:
+            return BatchCounts(0, 0, 0, 0)
+        fresh = _without_repeats(messages)
+        staged = self._staged_left > 0 or any(map(_known_by_id_alone, fresh.values()))
+        try:
+            if not staged:
+                try:
+                    return self._transaction(fresh, len(messages), rejected, staged=False)
+                except psycopg.errors.UniqueViolation:
+                    self._book.forget()
+            counts = self._transaction(fresh, len(messages), rejected, staged=True)
+        except BaseException:
+            self._book.forget()  # devices and series that it made are undone
+            raise
+        known = counts.duplicate or counts.observations_duplicate or counts.observation_conflicts
+        self._staged_left = STAGED_AFTER_CONFLICT if known else max(self._staged_left - 1, 0)
+        return counts
+
+    def _transaction(
+        self, fresh: dict[MessageKey, Message], received: int, rejected: Sequence[RejectedMessage], *, staged: bool
+    ) -> BatchCounts:
+        conn = self._conn
+        with conn.transaction():
+            accounts = _Accounts(batch_id=_next_batch_id(conn))
+            messages = _Positioned.of(fresh)
+            if staged:
+                _make_temporary_tables(conn)
+                messages = messages.without(_known_ids(conn, messages))
+            self._book.meet(conn, messages.messages)
+            messages = self._write_messages(messages, accounts, staged=staged)
+            self._write_observations(messages, accounts, staged=staged)
+            write_vehicle_readings(conn, messages.messages, self._origin.value, staged=staged)
+            if messages.messages:
+                conn.execute(load("raw")["insert_raw_batch"], _raw_batch(accounts.batch_id, messages, len(fresh)))
+            _write_rejected(conn, rejected)
+            counts = BatchCounts(
+                received=received + len(rejected),
+                stored=accounts.stored,
+                duplicate=received - accounts.stored,
+                rejected=len(rejected),
+                observations_stored=accounts.observations_stored,
+                observations_duplicate=accounts.observations_duplicate,
+                observation_conflicts=accounts.conflicts,
+            )
+            self._write_accounts(accounts.batch_id, counts, fresh.values(), messages.messages, rejected)
+        return counts
+
+    def _write_messages(self, found: "_Positioned", accounts: _Accounts, *, staged: bool) -> "_Positioned":
+        """Those that were not there yet."""
+        devices, origin, batch_id = self._book.devices, self._origin.value, accounts.batch_id
+        rows = [
+            copyrows.message_row(
+                m,
+                key[0],
+                copyrows.instant_us(m.recorded_at),
+                batch_id,
+                position,
+                origin,
+                None if m.device is None else devices[m.device].device_id,
+            )
+            for position, key, m in zip(found.positions, found.keys, found.messages, strict=True)
+        ]
+        sql = load("messages")
+        if not staged:
+            _copy(self._conn, sql["copy_messages"], copyrows.framed(rows))
+            accounts.stored = len(rows)
+            return found
+        _copy(self._conn, sql["copy_incoming_messages"], copyrows.framed(rows))
+        stored = {int(row[0]) for row in self._conn.execute(sql["insert_messages"])}
+        accounts.stored = len(stored)
+        return found.only(stored)
+
+    def _write_observations(self, messages: "_Positioned", accounts: _Accounts, *, staged: bool) -> None:
+        """Observations of new messages. Of two values for one instant the first is in force, the other a conflict."""
+        rows = observation_rows(self._conn, messages.messages, self._book)
+        if rows is None:
+            return
+        conn, sql, conflicts = self._conn, load("messages"), rows.conflicts
+        if not staged:
+            _copy(conn, sql["copy_observations"], rows.framed)
+            accounts.observations_stored = rows.count
+        else:
+            _copy(conn, sql["copy_incoming_observations"], rows.framed)
+            accounts.observations_stored = conn.execute(sql["insert_observations"]).rowcount
+            if accounts.observations_stored < rows.count:
+                conflicts = conflicts + conn.execute(sql["find_observation_conflicts"]).fetchall()
+        if conflicts:
+            with conn.cursor() as cursor:
+                cursor.executemany(sql["insert_observation_conflict"], sorted(conflicts))
+        accounts.conflicts = len(conflicts)
+        accounts.observations_duplicate = rows.given - accounts.observations_stored - accounts.conflicts
+
+    def _write_accounts(
+        self,
+        batch_id: int,
+        counts: BatchCounts,
+        messages: Collection[Message],
+        stored: Sequence[Message],
+        rejected: Sequence[RejectedMessage],
+    ) -> None:
+        receptions = _sum_receptions(stored)
+        self._conn.execute(
+            load("messages")["insert_batch"],
+            {
+                "batch_id": batch_id,
+                "worker": self._worker,
+                "origin": self._origin.value,
+                "recorded_at": max([m.recorded_at for m in messages] + [r.recorded_at for r in rejected]),
+                "received": counts.received,
+                "stored": counts.stored,
+                "duplicate": counts.duplicate,
+                "rejected": counts.rejected,
+                "observations_stored": counts.observations_stored,
+                "observations_duplicate": counts.observations_duplicate,
+                "observation_conflicts": counts.observation_conflicts,
+                "receptions": Jsonb(receptions) if receptions else None,
+            },
+        )
 
 
 def write_batch(
     conn: Connection, messages: Sequence[Message], rejected: Sequence[RejectedMessage], *, worker: str, origin: Origin
 ) -> BatchCounts:
-    """Write a batch in one transaction of its own and give its accounts, which are committed with it.
+    """Write one batch with a writer of its own; see `BatchWriter.write`."""
+    return BatchWriter(conn, worker=worker, origin=origin).write(messages, rejected)
 
-    `conn` must be idle. A message that is there already is a duplicate and changes nothing, nor do its observations.
-    Written again after a lost COMMIT, a batch is all duplicates. Errors of psycopg pass through: nothing is written.
-    """
-    if conn.info.transaction_status != TransactionStatus.IDLE:
-        raise ValueError("write_batch got a connection with an open transaction, expected an idle one.")
-    received = len(messages) + len(rejected)
-    if received == 0:
-        return BatchCounts(0, 0, 0, 0)
-    with conn.transaction():
-        _prepare(conn)
-        fresh = _without_known_ids(conn, _without_repeats(messages))
-        device_ids = devices.resolve_devices(conn, fresh.values())
-        stored = _write_messages(conn, fresh, device_ids, origin)
-        counts = _write_observations(conn, stored, device_ids)
-        _write_vehicle_readings(conn, stored, origin)
-        _write_rejected(conn, rejected)
-        batch = BatchCounts(
-            received=received,
-            stored=len(stored),
-            duplicate=len(messages) - len(stored),
-            rejected=len(rejected),
-            observations_stored=counts.stored,
-            observations_duplicate=counts.duplicate,
-            observation_conflicts=counts.conflicts,
+
+@dataclass(frozen=True, slots=True)
+class _Positioned:
+    """Messages of a batch in the order of their keys, each with its place among the raw bytes."""
+
+    positions: Sequence[int]
+    keys: Sequence[MessageKey]
+    messages: Sequence[Message]
+
+    @classmethod
+    def of(cls, fresh: dict[MessageKey, Message]) -> "_Positioned":
+        return cls(range(len(fresh)), list(fresh), list(fresh.values()))
+
+    def only(self, positions: Collection[int]) -> "_Positioned":
+        kept = [n for n, position in enumerate(self.positions) if position in positions]
+        return _Positioned(
+            [self.positions[n] for n in kept], [self.keys[n] for n in kept], [self.messages[n] for n in kept]
         )
-        recorded_at = max([m.recorded_at for m in messages] + [r.recorded_at for r in rejected])
-        conn.execute(
-            load("messages")["insert_batch"],
+
+    def without(self, known_ids: Collection[UUID]) -> "_Positioned":
+        if not known_ids:
+            return self
+        return self.only(
             {
-                "worker": worker,
-                "origin": origin.value,
-                "recorded_at": recorded_at,
-                "received": batch.received,
-                "stored": batch.stored,
-                "duplicate": batch.duplicate,
-                "rejected": batch.rejected,
-                "observations_stored": batch.observations_stored,
-                "observations_duplicate": batch.observations_duplicate,
-                "observation_conflicts": batch.observation_conflicts,
-            },
+                position
+                for position, message in zip(self.positions, self.messages, strict=True)
+                if not (_known_by_id_alone(message) and message.message_id in known_ids)
+            }
         )
-    return batch
-
-
-def _prepare(conn: Connection) -> None:
-    """Temporary tables once a connection; a rolled-back first batch takes them along."""
-    sql = load("messages")
-    row = conn.execute(sql["temp_tables_are_there"]).fetchone()
-    if row is None or not row[0]:
-        conn.execute(sql["create_temp_tables"])
 
 
 def observed_at(message: Message) -> datetime:
@@ -108,8 +228,12 @@ def observed_at(message: Message) -> datetime:
 
 
 def _known_by_id_alone(message: Message) -> bool:
-    """Without a time of its own; or ahead of our clock: redelivered sooner, its time would not have been believed."""
-    return message.event_at is None or bool(message.flags & Flag.FUTURE)
+    """Whether it may be there under another time.
+
+    Because it has none of its own; because its time is ahead of our clock: come sooner, it would not have been
+    believed; or because it was sent before, when our clock may have been another one.
+    """
+    return message.event_at is None or message.redelivered or bool(message.flags & Flag.FUTURE)
 
 
 def _without_repeats(messages: Sequence[Message]) -> dict[MessageKey, Message]:
@@ -121,17 +245,22 @@ def _without_repeats(messages: Sequence[Message]) -> dict[MessageKey, Message]:
             if message.message_id in seen_ids:
                 continue
             seen_ids.add(message.message_id)
-        by_key.setdefault((observed_at(message), message.message_id), message)
-    return dict(sorted(by_key.items(), key=lambda item: item[0]))
+        by_key.setdefault((copyrows.instant_us(observed_at(message)), message.message_id.bytes), message)
+    return dict(sorted(by_key.items(), key=_key_of))
 
 
-def _without_known_ids(conn: Connection, messages: dict[MessageKey, Message]) -> dict[MessageKey, Message]:
-    doubtful = [message for message in messages.values() if _known_by_id_alone(message)]
+def _key_of(item: tuple[MessageKey, Message]) -> MessageKey:
+    return item[0]
+
+
+def _known_ids(conn: Connection, found: _Positioned) -> set[UUID]:
+    """Ids of messages that may be there under another time, and are."""
+    doubtful = [message for message in found.messages if _known_by_id_alone(message)]
     if not doubtful:
-        return messages
+        return set()
     sql = load("messages")
     conn.execute(sql["lock_messages_known_by_id"], {"key": _LOCK_KEY})
-    found = conn.execute(
+    rows = conn.execute(
         sql["find_message_ids"],
         {
             "message_ids": [message.message_id for message in doubtful],
@@ -139,155 +268,58 @@ def _without_known_ids(conn: Connection, messages: dict[MessageKey, Message]) ->
             "until": max(message.recorded_at for message in doubtful) + LATEST_AHEAD,
         },
     )
-    known = {row[0] for row in found}
-    doubtful_keys = {(observed_at(message), message.message_id) for message in doubtful}
-    return {key: message for key, message in messages.items() if key not in doubtful_keys or key[1] not in known}
+    return {row[0] for row in rows}
 
 
-def _copy(conn: Connection, statement: LiteralString, types: Sequence[str], rows: Iterable[tuple[Any, ...]]) -> None:
+def _next_batch_id(conn: Connection) -> int:
+    row = conn.execute(load("messages")["next_batch_id"]).fetchone()
+    assert row is not None, "a sequence always gives a number"
+    return int(row[0])
+
+
+def _make_temporary_tables(conn: Connection) -> None:
+    """Temporary tables once a connection; a rolled-back first batch takes them along."""
+    sql = load("messages")
+    row = conn.execute(sql["temp_tables_are_there"]).fetchone()
+    if row is None or not row[0]:
+        conn.execute(sql["create_temp_tables"])
+
+
+def _copy(conn: Connection, statement: LiteralString, data: bytes) -> None:
     with conn.cursor() as cursor, cursor.copy(statement) as copy:
-        copy.set_types(types)
-        for row in rows:
-            copy.write_row(row)
+        copy.write(data)
 
 
-def _write_messages(
-    conn: Connection, messages: dict[MessageKey, Message], device_ids: dict[DeviceKey, int], origin: Origin
-) -> dict[MessageKey, Message]:
-    """Those that were not there yet."""
-    sql = load("messages")
-    _copy(
-        conn,
-        sql["copy_messages"],
-        _MESSAGE_TYPES,
-        (
-            (
-                m.message_id,
-                at,
-                m.recorded_at,
-                m.clock.value,
-                m.format,
-                m.event_kind,
-                origin.value,
-                device_ids[m.device] if m.device else None,
-                m.f_cnt,
-                m.f_port,
-                m.gateway_count,
-                m.best_rssi_dbm,
-                m.best_snr_db,
-                m.retained,
-                int(m.flags),
-                m.topic,
-                m.payload,
-                Jsonb(m.details) if m.details else None,
-            )
-            for (at, _), m in messages.items()
-        ),
-    )
-    stored = {(row[0], row[1]) for row in conn.execute(sql["insert_messages"])}
-    return {key: message for key, message in messages.items() if key in stored}
+def _raw_batch(batch_id: int, found: _Positioned, length: int) -> dict[str, object]:
+    payloads = [b""] * length
+    for position, message in zip(found.positions, found.messages, strict=True):
+        payloads[position] = message.payload
+    return {
+        "batch_id": batch_id,
+        "recorded_at": max(message.recorded_at for message in found.messages),
+        "compression": raw.COMPRESSION,
+        "payloads": raw.pack(payloads),
+    }
 
 
-def _write_observations(
-    conn: Connection, messages: dict[MessageKey, Message], device_ids: dict[DeviceKey, int]
-) -> _ObservationCounts:
-    """Observations of new messages. Another value for the same instant is kept as a conflict; the first is in force."""
-    found: list[tuple[int, Message, Observation]] = [
-        (device_ids[m.device], m, observation) for m in messages.values() if m.device for observation in m.observations
-    ]
-    counts = _ObservationCounts()
-    if not found:
-        return counts
-    series_ids = devices.resolve_series(conn, [(device_id, o) for device_id, _, o in found])
-    rows: dict[tuple[int, datetime, int], ObservationRow] = {}
-    conflicts: list[tuple[int, datetime, int, float, datetime]] = []
-    for device_id, m, o in found:
-        series_id = series_ids[device_id, o.channel, o.quantity, o.depth_cm]
-        key = (series_id, o.observed_at, m.profile_version)
-        row = (series_id, o.observed_at, m.recorded_at, o.value, int(o.flags), m.profile_version)
-        first = rows.setdefault(key, row)
-        if first is not row and first[3] != o.value:
-            conflicts.append((*key, o.value, m.recorded_at))
-    sql = load("messages")
-    _copy(conn, sql["copy_observations"], _OBSERVATION_TYPES, rows.values())
-    counts.stored = conn.execute(sql["insert_observations"]).rowcount
-    if counts.stored < len(rows):
-        conflicts += conn.execute(sql["find_observation_conflicts"]).fetchall()
-    if conflicts:
-        with conn.cursor() as cursor:
-            cursor.executemany(sql["insert_observation_conflict"], sorted(conflicts))
-    counts.conflicts = len(conflicts)
-    counts.duplicate = len(found) - counts.stored - counts.conflicts
-    return counts
-
-
-def _write_vehicle_readings(conn: Connection, messages: dict[MessageKey, Message], origin: Origin) -> None:
-    readings = [(m.recorded_at, m.vehicle_reading) for m in messages.values() if m.vehicle_reading is not None]
-    if not readings:
-        return
-    sql = load("messages")
-    _copy(
-        conn,
-        sql["copy_vehicle_readings"],
-        _READING_TYPES,
-        (
-            (
-                r.event_id,
-                r.observed_at,
-                recorded_at,
-                origin.value,
-                r.vehicle_pseudonym,
-                r.calibration_id,
-                r.position.lon,
-                r.position.lat,
-                r.position.accuracy_m,
-                r.heading_deg,
-                r.speed_mps,
-                r.pass_id,
-                r.lane,
-                r.camera_model,
-                r.camera_version,
-                r.blur,
-                r.wet,
-                r.light,
-                r.accel_rms_mps2,
-                r.accel_peak_mps2,
-                r.sample_rate_hz,
-                r.image_ref,
-                int(r.flags),
-            )
-            for recorded_at, r in readings
-        ),
-    )
-    conn.execute(sql["insert_vehicle_readings"])
-    if not any(r.detections for _, r in readings):
-        return
-    _copy(
-        conn,
-        sql["copy_detections"],
-        _DETECTION_TYPES,
-        (
-            (
-                r.event_id,
-                d.detection_no,
-                r.observed_at,
-                recorded_at,
-                d.class_code,
-                d.confidence,
-                list(d.bbox_px),
-                d.image_width_px,
-                d.image_height_px,
-                d.width_m,
-                d.length_m,
-                d.depth_m,
-                d.area_m2,
-                d.track_id,
-            )
-            for recorded_at, r in readings
-            for d in r.detections
-        ),
-    )
-    conn.execute(sql["insert_detections"])
+def _sum_receptions(messages: Sequence[Message]) -> dict[str, list[float | None]]:
+    """Gateway → receptions, newest one [Unix s], clock skews: count, sum and largest [s], best RSSI [dBm]."""
+    sums: dict[str, list[Any]] = {}
+    for message in messages:
+        for reception in message.receptions:
+            row = sums.get(reception.gateway_id)
+            if row is None:
+                row = sums[reception.gateway_id] = [0, message.recorded_at, 0, 0.0, 0.0, None]
+            row[0] += 1
+            if message.recorded_at > row[1]:
+                row[1] = message.recorded_at
+            if reception.clock_skew_s is not None:
+                row[2] += 1
+                row[3] += reception.clock_skew_s
+                row[4] = max(row[4], abs(reception.clock_skew_s))
+            if reception.rssi_dbm is not None and (row[5] is None or reception.rssi_dbm > row[5]):
+                row[5] = reception.rssi_dbm
+    return {gateway: [row[0], row[1].timestamp(), *row[2:]] for gateway, row in sums.items()}
 
 
 def _write_rejected(conn: Connection, rejected: Sequence[RejectedMessage]) -> None:
@@ -338,7 +370,17 @@ def count_rows(conn: Connection) -> tuple[int, int, int]:
     return int(row[0]), int(row[1]), int(repeated[0])
 
 
-def find_payloads(conn: Connection, digests: Sequence[bytes]) -> dict[bytes, tuple[int, int]]:
-    """SHA-256 of a payload → (rows in message, occurrences in rejected_message). Hashes every stored payload."""
-    rows = conn.execute(load("messages")["find_payloads"], {"digests": list(digests)})
-    return {bytes(digest): (stored, rejected) for digest, stored, rejected in rows}
+def find_payloads(conn: Connection, digests: Collection[bytes]) -> dict[bytes, tuple[int, int]]:
+    """SHA-256 of a payload → (stored messages, occurrences in rejected_message). Reads and hashes all stored payloads.
+
+    A digest that is nowhere has (0, 0).
+    """
+    stored, rejected = dict.fromkeys(digests, 0), dict.fromkeys(digests, 0)
+    with conn.transaction():
+        for payload in raw.read_payloads(conn):
+            digest = sha256(payload).digest()
+            if digest in stored:
+                stored[digest] += 1
+        rows = conn.execute(load("messages")["find_rejected_payloads"], {"digests": list(rejected)})
+        rejected |= {bytes(digest): int(count) for digest, count in rows}
+    return {digest: (stored[digest], rejected[digest]) for digest in stored}

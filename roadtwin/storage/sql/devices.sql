@@ -8,15 +8,20 @@ INSERT INTO device (network_source, application, device, dev_eui, name, profile_
 VALUES (%(network_source)s, %(application)s, %(device)s, %(dev_eui)s, %(name)s, %(profile_name)s, %(first_seen_at)s, %(last_seen_at)s)
 ON CONFLICT DO NOTHING;
 
--- name: touch_device
+-- name: touch_devices
 -- A registered profile stays; the name follows the network server.
-UPDATE device SET
-    last_seen_at = greatest(last_seen_at, %(last_seen_at)s),
-    first_seen_at = least(first_seen_at, %(first_seen_at)s),
-    dev_eui = coalesce(dev_eui, %(dev_eui)s),
-    name = coalesce(%(name)s, name),
-    profile_name = coalesce(profile_name, %(profile_name)s)
-WHERE device_id = %(device_id)s;
+UPDATE device AS d SET
+    last_seen_at = greatest(d.last_seen_at, s.last_seen_at),
+    first_seen_at = least(d.first_seen_at, s.first_seen_at),
+    dev_eui = coalesce(d.dev_eui, s.dev_eui),
+    name = coalesce(s.name, d.name),
+    profile_name = coalesce(d.profile_name, s.profile_name)
+FROM unnest(
+    %(device_id)s::integer [], %(last_seen_at)s::timestamptz [], %(first_seen_at)s::timestamptz [],
+    %(dev_eui)s::text [], %(name)s::text [], %(profile_name)s::text []
+) AS s (device_id, last_seen_at, first_seen_at, dev_eui, name, profile_name)
+WHERE d.device_id = s.device_id
+RETURNING d.network_source, d.application, d.device, d.device_id, d.dev_eui, d.name, d.profile_name, d.last_seen_at;
 
 -- name: find_series
 SELECT s.device_id, s.channel, s.quantity, s.depth_cm, s.series_id

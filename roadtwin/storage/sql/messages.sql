@@ -16,10 +16,20 @@ SELECT message_id
 FROM message
 WHERE message_id = ANY(%(message_ids)s) AND observed_at BETWEEN %(after)s AND %(until)s;
 
+-- name: next_batch_id
+-- Taken when its transaction begins: whoever waits for batches after the newest one must not miss any.
+SELECT nextval(pg_get_serial_sequence('ingest_batch', 'batch_id'));
+
 -- name: copy_messages
+COPY message (
+    message_id, observed_at, recorded_at, retained, flags, batch_id, raw_no, clock, format, event_kind, origin, device_id,
+    f_cnt, f_port, gateway_count, best_rssi_dbm, best_snr_db, clock_skew_s, topic, details
+) FROM STDIN (FORMAT BINARY);
+
+-- name: copy_incoming_messages
 COPY incoming_message (
-    message_id, observed_at, recorded_at, clock, format, event_kind, origin, device_id, f_cnt, f_port, gateway_count,
-    best_rssi_dbm, best_snr_db, retained, flags, topic, payload, details
+    message_id, observed_at, recorded_at, retained, flags, batch_id, raw_no, clock, format, event_kind, origin, device_id,
+    f_cnt, f_port, gateway_count, best_rssi_dbm, best_snr_db, clock_skew_s, topic, details
 ) FROM STDIN (FORMAT BINARY);
 
 -- name: insert_messages
@@ -27,10 +37,17 @@ INSERT INTO message
 SELECT * FROM incoming_message
 ORDER BY observed_at, message_id
 ON CONFLICT DO NOTHING
-RETURNING observed_at, message_id;
+RETURNING raw_no;
 
 -- name: copy_observations
-COPY incoming_observation (series_id, observed_at, recorded_at, value, flags, profile_version) FROM STDIN (FORMAT BINARY);
+COPY observation (
+    series_id, observed_at, recorded_at, value, flags, profile_version
+) FROM STDIN (FORMAT BINARY);
+
+-- name: copy_incoming_observations
+COPY incoming_observation (
+    series_id, observed_at, recorded_at, value, flags, profile_version
+) FROM STDIN (FORMAT BINARY);
 
 -- name: insert_observations
 INSERT INTO observation
@@ -52,10 +69,17 @@ VALUES (%s, %s, %s, %s, %s)
 ON CONFLICT DO NOTHING;
 
 -- name: copy_vehicle_readings
+COPY vehicle_reading (
+    event_id, observed_at, recorded_at, lon, lat, speed_mps, blur, wet, light, flags, origin, vehicle_pseudonym,
+    calibration_id, pass_id, camera_model, camera_version, accuracy_m, heading_deg, accel_rms_mps2, accel_peak_mps2,
+    sample_rate_hz, lane, image_ref
+) FROM STDIN (FORMAT BINARY);
+
+-- name: copy_incoming_vehicle_readings
 COPY incoming_vehicle_reading (
-    event_id, observed_at, recorded_at, origin, vehicle_pseudonym, calibration_id, lon, lat, accuracy_m, heading_deg,
-    speed_mps, pass_id, lane, camera_model, camera_version, blur, wet, light, accel_rms_mps2, accel_peak_mps2,
-    sample_rate_hz, image_ref, flags
+    event_id, observed_at, recorded_at, lon, lat, speed_mps, blur, wet, light, flags, origin, vehicle_pseudonym,
+    calibration_id, pass_id, camera_model, camera_version, accuracy_m, heading_deg, accel_rms_mps2, accel_peak_mps2,
+    sample_rate_hz, lane, image_ref
 ) FROM STDIN (FORMAT BINARY);
 
 -- name: insert_vehicle_readings
@@ -65,8 +89,14 @@ ORDER BY observed_at, event_id
 ON CONFLICT DO NOTHING;
 
 -- name: copy_detections
+COPY detection (
+    event_id, detection_no, observed_at, recorded_at, confidence, bbox_px, image_width_px, image_height_px, class_code,
+    width_m, length_m, depth_m, area_m2, track_id
+) FROM STDIN (FORMAT BINARY);
+
+-- name: copy_incoming_detections
 COPY incoming_detection (
-    event_id, detection_no, observed_at, recorded_at, class_code, confidence, bbox_px, image_width_px, image_height_px,
+    event_id, detection_no, observed_at, recorded_at, confidence, bbox_px, image_width_px, image_height_px, class_code,
     width_m, length_m, depth_m, area_m2, track_id
 ) FROM STDIN (FORMAT BINARY);
 
@@ -93,12 +123,13 @@ ON CONFLICT (digest) DO UPDATE SET
 
 -- name: insert_batch
 INSERT INTO ingest_batch (
-    worker, origin, recorded_at, received, stored, duplicate, rejected,
-    observations_stored, observations_duplicate, observation_conflicts
+    batch_id, worker, origin, recorded_at, received, stored, duplicate, rejected,
+    observations_stored, observations_duplicate, observation_conflicts, receptions
 )
+OVERRIDING SYSTEM VALUE
 VALUES (
-    %(worker)s, %(origin)s, %(recorded_at)s, %(received)s, %(stored)s, %(duplicate)s, %(rejected)s,
-    %(observations_stored)s, %(observations_duplicate)s, %(observation_conflicts)s
+    %(batch_id)s, %(worker)s, %(origin)s, %(recorded_at)s, %(received)s, %(stored)s, %(duplicate)s, %(rejected)s,
+    %(observations_stored)s, %(observations_duplicate)s, %(observation_conflicts)s, %(receptions)s
 );
 
 -- name: read_accounts
@@ -127,13 +158,7 @@ SELECT count(*) FROM (
     SELECT message_id FROM message GROUP BY message_id HAVING count(*) > 1
 ) AS twice;
 
--- name: find_payloads
--- Which of these payloads the database holds, where and how often: stored (hashed here and now) or rejected.
-WITH wanted AS (SELECT unnest(%(digests)s::bytea []) AS digest)
-SELECT w.digest, count(m.digest), coalesce(max(r.count), 0)::bigint
-FROM wanted AS w
-LEFT JOIN (SELECT sha256(payload) AS digest FROM message) AS m ON w.digest = m.digest
-LEFT JOIN (
-    SELECT payload_sha256 AS digest, sum(count) AS count FROM rejected_message GROUP BY payload_sha256
-) AS r ON w.digest = r.digest
-GROUP BY w.digest;
+-- name: find_rejected_payloads
+SELECT payload_sha256, sum(count)::bigint FROM rejected_message
+WHERE payload_sha256 = ANY(%(digests)s::bytea [])
+GROUP BY payload_sha256;

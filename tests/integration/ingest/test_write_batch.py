@@ -9,15 +9,22 @@ from msgspec.structs import replace
 
 from ingest.batch import write_isolating
 from ingest.rejected import reject
+from roadtwin.storage import copyrows, queries
 from roadtwin.storage.database import connect
-from roadtwin.storage.messages import write_batch
-from roadtwin.types import DeviceKey, Flag, Message, Origin
+from roadtwin.storage.messages import BatchWriter, write_batch
+from roadtwin.storage.raw import read_payloads
+from roadtwin.types import DeviceKey, Flag, Message, Origin, Reception
 from tests.integration.ingest.conftest import fetch
 from tests.samples import CHIRPSTACK_UP, NOW, SENSOR, VEHICLE, chirpstack, decoder, encoded, vehicle_reading
 
 
 def write(conn, messages, rejected=()):
     return write_batch(conn, messages, list(rejected), worker="test", origin=Origin.MQTT)
+
+
+def payloads(conn) -> list[bytes]:
+    with conn.transaction():
+        return list(read_payloads(conn))
 
 
 def uplink(number=1, at=NOW, **changes) -> Message:
@@ -128,7 +135,8 @@ def test_a_vehicle_reading_is_stored_with_its_detections_and_without_the_vehicle
         ("D40", "0.83", [100, 400.5, 300, 500])
     ]
     ((stored,),) = fetch(db, "SELECT vehicle_reading::text FROM vehicle_reading")
-    ((topic, payload),) = fetch(db, "SELECT topic, payload FROM message")
+    ((topic,),) = fetch(db, "SELECT topic FROM message")
+    (payload,) = payloads(db)
     assert "truck-0815" not in stored + topic
     assert b"truck-0815" not in payload
 
@@ -199,3 +207,91 @@ def test_a_generic_sensor_is_a_device_with_series_by_channel_and_depth(db):
         ("", "soil_moisture_pct", 40, 30),
         ("left", "water_level_mm", None, 12),
     ]
+
+
+TABLES = {
+    "messages": copyrows.MESSAGE_COLUMNS,
+    "observations": copyrows.OBSERVATION_COLUMNS,
+    "vehicle_readings": copyrows.VEHICLE_READING_COLUMNS,
+    "detections": copyrows.DETECTION_COLUMNS,
+}
+
+
+@pytest.mark.parametrize("table", TABLES)
+def test_the_columns_of_a_copy_are_those_of_its_rows(table):
+    for name in (f"copy_{table}", f"copy_incoming_{table}"):
+        columns = queries.load("messages")[name].partition("(")[2].partition(")")[0]
+        assert tuple(column.strip() for column in columns.split(",")) == TABLES[table]
+
+
+def mixed_batch() -> list[Message]:
+    """Uplinks with and without reception, a generic sensor, a full vehicle reading and one that saw nothing."""
+    bare = decoder().decode(
+        CHIRPSTACK_UP, encoded(chirpstack(deduplicationId="bare", rxInfo=[], time="2026-03-10T11:00:09Z")), NOW
+    )
+    sensor = decoder().decode(SENSOR, b'[{"n":"soil_moisture_pct:20","u":"%","v":31.5,"t":1773140400}]', NOW)
+    vehicle = decoder().decode(VEHICLE, encoded(vehicle_reading()), NOW)
+    empty = decoder().decode(
+        VEHICLE, encoded(vehicle_reading(event_id="00000000-0000-4000-8000-0000000000aa", detections=[])), NOW
+    )
+    return [uplink(1, time="2026-03-10T11:00:01Z"), bare, sensor, vehicle, empty]
+
+
+def table_texts(conn) -> dict[str, list[str]]:
+    return {
+        table: [row[0] for row in fetch(conn, f"SELECT (to_jsonb(t) - 'batch_id')::text FROM {table} AS t ORDER BY 1")]
+        for table in ("message", "observation", "vehicle_reading", "detection", "device", "series")
+    }
+
+
+def test_both_ways_of_writing_store_the_same_rows(database_server):
+    texts, raws = [], []
+    for staged in (False, True):
+        name, url = database_server.clone()
+        with connect(url) as conn:
+            writer = BatchWriter(conn, worker="test", origin=Origin.MQTT)
+            writer._staged_left = 1 if staged else 0
+            counts = writer.write(mixed_batch(), [])
+            assert (counts.stored, counts.duplicate) == (5, 0)
+            texts.append(table_texts(conn))
+            raws.append(payloads(conn))
+        database_server.drop(name)
+
+    assert texts[0] == texts[1]
+    assert sorted(raws[0]) == sorted(raws[1]) == sorted(m.payload for m in mixed_batch())
+    assert {table: len(rows) for table, rows in texts[0].items()} == {
+        "message": 5, "observation": 9, "vehicle_reading": 2, "detection": 1, "device": 2, "series": 5,
+    }  # fmt: skip
+
+
+def test_a_batch_that_is_partly_there_stores_the_rest_and_its_bytes_once(db):
+    writer = BatchWriter(db, worker="test", origin=Origin.MQTT)
+    batch = [uplink(n, time=f"2026-03-10T11:00:0{n}Z") for n in range(1, 6)]
+    writer.write(batch[1:3], [])
+
+    counts = writer.write(batch, [])
+
+    assert (counts.stored, counts.duplicate) == (3, 2)
+    assert sorted(payloads(db)) == sorted(m.payload for m in batch)
+    assert fetch(db, "SELECT count(*), count(DISTINCT (batch_id, raw_no)) FROM message") == [(5, 5)]
+
+
+def test_a_device_made_in_a_transaction_that_failed_is_made_again(db):
+    writer = BatchWriter(db, worker="test", origin=Origin.MQTT)
+    good = uplink(1, time="2026-03-10T11:00:01Z")
+    poison = replace(uplink(2, time="2026-03-10T11:00:02Z"), topic="nul \x00")
+    with pytest.raises(psycopg.DataError):
+        writer.write([good, poison], [])
+
+    assert writer.write([good], []).stored == 1
+    assert fetch(db, "SELECT count(*) FROM device") == [(1,)]
+
+
+def test_receptions_of_a_batch_are_summed_by_gateway(db):
+    first, second = (uplink(n, time=f"2026-03-10T11:00:0{n}Z") for n in (1, 2))
+    near = (Reception("a1", -60.0, 5.0, 0.5), Reception("b2", -110.0, None, None))
+    write(db, [replace(first, receptions=near), replace(second, receptions=(Reception("a1", -90.0, 1.0, -1.5),))])
+
+    ((receptions,),) = fetch(db, "SELECT receptions FROM ingest_batch")
+    at = NOW.timestamp()
+    assert receptions == {"a1": [2, at, 2, -1.0, 1.5, -60.0], "b2": [1, at, 0, 0.0, 0.0, -110.0]}

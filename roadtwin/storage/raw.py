@@ -50,12 +50,13 @@ def unpack(packed: bytes) -> list[bytes]:
 
 
 def read_payloads(conn: psycopg.Connection[Any]) -> Iterator[bytes]:
-    """Every stored payload, in no particular order and in bounded memory. Needs an open transaction."""
+    """The payload of every stored message, in no particular order and in bounded memory. Needs an open transaction."""
     sql = queries.load("raw")
     with conn.cursor("raw_payloads") as cursor:  # on the server: all of them would not fit into memory
         cursor.itersize = 16
-        for (packed,) in cursor.execute(sql["read_raw_batches"]):
-            yield from filter(None, unpack(packed))
+        for packed, raw_nos in cursor.execute(sql["read_raw_batches"]):
+            payloads = unpack(packed)
+            yield from (payloads[raw_no] for raw_no in raw_nos)
     with conn.cursor("row_payloads") as cursor:
         cursor.itersize = 500
         for (payload,) in cursor.execute(sql["read_payloads_in_rows"]):

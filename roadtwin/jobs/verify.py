@@ -7,7 +7,7 @@ from typing import Any
 import psycopg
 
 from roadtwin.manifest import Manifest
-from roadtwin.storage.messages import count_rows, find_payloads, read_accounts
+from roadtwin.storage.messages import count_messages_without_bytes, count_rows, find_payloads, read_accounts
 from roadtwin.types import BatchCounts
 
 NAMED_DIGESTS = 5
@@ -45,12 +45,15 @@ def verify(conn: psycopg.Connection[Any], manifest: Manifest | None = None) -> V
     with conn.transaction():
         accounts = read_accounts(conn)
         message_rows, rejected_rows, repeated_ids = count_rows(conn)
+        without_bytes = count_messages_without_bytes(conn)
         found = find_payloads(conn, sorted(set(manifest.payload_sha256))) if manifest else {}
     differences = []
     if accounts.stored != message_rows:
         differences.append(f"The batches stored {accounts.stored} messages, the table holds {message_rows}.")
     if accounts.rejected != rejected_rows:
         differences.append(f"The batches rejected {accounts.rejected} messages, the table counts {rejected_rows}.")
+    if without_bytes:
+        differences.append(f"{without_bytes} messages have lost their raw bytes.")
     witness = None
     if manifest is not None:
         witness, problems = _check_witness(manifest, found)

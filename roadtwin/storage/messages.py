@@ -370,6 +370,13 @@ def count_rows(conn: Connection) -> tuple[int, int, int]:
     return int(row[0]), int(row[1]), int(repeated[0])
 
 
+def count_messages_without_bytes(conn: Connection) -> int:
+    """Messages whose raw batch is gone."""
+    row = conn.execute(load("messages")["count_messages_without_bytes"]).fetchone()
+    assert row is not None, "counts always give a row"
+    return int(row[0])
+
+
 def find_payloads(conn: Connection, digests: Collection[bytes]) -> dict[bytes, tuple[int, int]]:
     """SHA-256 of a payload → (stored messages, occurrences in rejected_message). Reads and hashes all stored payloads.
 

@@ -153,6 +153,10 @@ SELECT
     (SELECT count(*) FROM message),
     (SELECT coalesce(sum(count), 0)::bigint FROM rejected_message);
 
+-- name: count_messages_without_bytes
+SELECT count(*) FROM message AS m
+WHERE m.raw_no IS NOT NULL AND NOT EXISTS (SELECT FROM raw_batch AS b WHERE b.batch_id = m.batch_id);
+
 -- name: count_messages_stored_twice
 SELECT count(*) FROM (
     SELECT message_id FROM message GROUP BY message_id HAVING count(*) > 1

@@ -66,7 +66,7 @@ def test_a_file_is_replayed_and_verified_also_when_it_is_replayed_twice(
     json.loads(manifest.read_text())
 
     db.execute("DELETE FROM message WHERE f_cnt = 7")
-    db.execute("UPDATE message SET payload = payload || ' ' WHERE f_cnt = 8")
+    db.execute("UPDATE message SET raw_no = NULL, payload = 'other bytes' WHERE f_cnt = 8")
     db.commit()
     with pytest.raises(
         VerificationError, match=r"stored 31 messages, the table holds 30.*2 published messages are nowhere"

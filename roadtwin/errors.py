@@ -83,6 +83,10 @@ class VerificationError(RoadtwinError):
     """The accounts do not balance: a message was lost, stored twice or altered."""
 
 
+class DoctorError(RoadtwinError):
+    """Something is set up so that it can lose data."""
+
+
 class ReplayError(RoadtwinError):
     """Replayed messages were not committed in time."""
 

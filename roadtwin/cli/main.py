@@ -29,6 +29,7 @@ COMMANDS: dict[str, str] = {
     "serve": "roadtwin.cli.serve",
     "verify": "roadtwin.cli.verify",
     "status": "roadtwin.cli.status",
+    "doctor": "roadtwin.cli.doctor",
     "key": "roadtwin.cli.key",
     "reference": "roadtwin.cli.reference",
 }

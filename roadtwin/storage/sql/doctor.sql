@@ -1,0 +1,72 @@
+-- name: read_server
+SELECT
+    current_setting('server_version') AS version,
+    pg_is_in_recovery() AS in_recovery,
+    (SELECT extversion FROM pg_extension WHERE extname = 'timescaledb') AS timescaledb,
+    current_setting('synchronous_commit') AS session_synchronous_commit;
+
+-- name: read_settings
+-- reset_val is what a session starts with: server, database and role together, without what our connection set itself.
+SELECT name, reset_val
+FROM pg_settings
+WHERE name = ANY(%(names)s);
+
+-- name: read_role
+SELECT
+    current_user AS name,
+    (SELECT rolsuper FROM pg_roles WHERE rolname = current_user) AS superuser,
+    has_database_privilege(current_database(), 'TEMPORARY') AS may_create_temp_tables;
+
+-- name: read_missing_privileges
+SELECT w.table_name || ': ' || w.privilege AS missing
+FROM unnest(%(tables)s::text [], %(privileges)s::text []) AS w (table_name, privilege)
+WHERE to_regclass(w.table_name) IS NOT NULL AND NOT has_table_privilege(w.table_name, w.privilege)
+ORDER BY missing;
+
+-- name: read_connections
+-- Rows of others are visible without their details to everybody.
+SELECT count(*)::integer AS used
+FROM pg_stat_activity
+WHERE backend_type = 'client backend';
+
+-- name: read_size
+SELECT pg_database_size(current_database()) AS size_bytes;
+
+-- name: read_clock
+SELECT clock_timestamp() AS now;
+
+-- name: read_idle_in_transaction
+SELECT count(*)::integer AS sessions, coalesce(extract(epoch FROM max(clock_timestamp() - state_change)), 0)::float8 AS longest_s
+FROM pg_stat_activity
+WHERE
+    datname = current_database()
+    AND application_name LIKE 'roadtwin%%'
+    AND state LIKE 'idle in transaction%%'
+    AND state_change < clock_timestamp() - make_interval(secs => %(longer_than_s)s);
+
+-- name: read_accounts
+SELECT coalesce(sum(received), 0)::bigint AS received, coalesce(sum(rejected), 0)::bigint AS rejected
+FROM ingest_batch
+WHERE recorded_at > %(since)s;
+
+-- name: read_rejection_codes
+-- Distinct messages: how often each came within the window is not kept.
+SELECT code, count(*)::integer AS messages
+FROM rejected_message
+WHERE last_seen_at > %(since)s
+GROUP BY code
+ORDER BY messages DESC, code;
+
+-- name: read_network_delay
+-- Arrival minus the network server's time: what the way takes, plus what the two clocks differ by.
+SELECT
+    count(*)::integer AS messages,
+    min(delay_s) AS least_s,
+    percentile_cont(0.5) WITHIN GROUP (ORDER BY delay_s) AS median_s
+FROM (
+    SELECT extract(epoch FROM recorded_at - observed_at)::float8 AS delay_s
+    FROM message
+    WHERE clock = 'network_server' AND origin = 'mqtt' AND NOT retained AND observed_at > %(since)s
+    ORDER BY observed_at DESC
+    LIMIT 1000
+) AS newest;

@@ -5,7 +5,7 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import unquote, urlsplit
 
 import paho.mqtt.client as paho
@@ -78,31 +78,43 @@ class Session:
     manual_ack: bool = False
 
 
-Prepare = Callable[[paho.Client], None]
+Client = TypeVar("Client", bound=paho.Client)
+Prepare = Callable[[Client], None]
 """Puts the caller's callbacks on a new client, before it connects."""
 
 
-def open_client(address: BrokerAddress, session: Session, prepare: Prepare) -> paho.Client:
+def open_client(address: BrokerAddress, session: Session, prepare: Prepare[paho.Client]) -> paho.Client:
+    """Connect a stock paho client: see open_client_of."""
+    return open_client_of(paho.Client, address, session, prepare)
+
+
+def open_client_of(
+    kind: Callable[..., Client], address: BrokerAddress, session: Session, prepare: Prepare[Client]
+) -> Client:
     """Connect with MQTT 5, or with 3.1.1 where the broker knows no other; its network thread then runs.
 
-    Later connections are made again by that thread, with backoff. Callbacks on_connect, on_disconnect are taken by
-    `prepare` and called as usual.
+    `kind` makes the client from the arguments of paho's constructor. Later connections are made again by that thread,
+    with backoff. Callbacks on_connect, on_disconnect are taken by `prepare` and called as usual.
 
     Raises BrokerUnavailableError (nothing answers) and BrokerRefusedError (it answers and says no).
     """
     problem = ""
     for protocol in (MQTTProtocolVersion.MQTTv5, MQTTProtocolVersion.MQTTv311):
-        client, problem = _try_client(address, session, prepare, protocol)
+        client, problem = _try_client(kind, address, session, prepare, protocol)
         if client is not None:
             return client
     raise BrokerRefusedError(f"The MQTT broker {address} speaks neither MQTT 5 nor 3.1.1 with us: {problem}.")
 
 
 def _try_client(
-    address: BrokerAddress, session: Session, prepare: Prepare, protocol: MQTTProtocolVersion
-) -> tuple[paho.Client | None, str]:
+    kind: Callable[..., Client],
+    address: BrokerAddress,
+    session: Session,
+    prepare: Prepare[Client],
+    protocol: MQTTProtocolVersion,
+) -> tuple[Client | None, str]:
     """A connected client, or None and the problem where another protocol version may help."""
-    client = _new_client(session, protocol)
+    client = _new_client(kind, session, protocol)
     prepare(client)
     answered = threading.Event()
     answer: list[ReasonCode | None] = []
@@ -157,11 +169,11 @@ def _close(client: paho.Client) -> None:
     client.loop_stop()
 
 
-def _new_client(session: Session, protocol: MQTTProtocolVersion) -> paho.Client:
+def _new_client(kind: Callable[..., Client], session: Session, protocol: MQTTProtocolVersion) -> Client:
     options: dict[str, Any] = {}
     if protocol == MQTTProtocolVersion.MQTTv311:
         options["clean_session"] = session.expiry_s == 0
-    client = paho.Client(
+    client = kind(
         CallbackAPIVersion.VERSION2, session.client_id, protocol=protocol, manual_ack=session.manual_ack, **options
     )
     client.suppress_exceptions = True  # an exception in a callback would end the network thread without a word

@@ -51,7 +51,8 @@ class Ldds75(Codec):
     """Ultrasonic distance; LDDS75 and DDS75-LB.
 
     4 bytes: no probe is connected. 5 bytes: battery, distance, interrupt. 8 bytes (later firmware): the same, a
-    temperature probe and whether the ultrasonic probe is there. `distance` is a text when there is none.
+    temperature probe and whether the ultrasonic probe is there. Without a distance, `distance` is a text in the first
+    two forms and 0 in the last, as the vendor has it.
     """
 
     name = "dragino/ldds75"
@@ -76,28 +77,29 @@ class Ldds75(Codec):
         if len(payload) > 4:
             fields |= (self._long_tail if len(payload) == 8 else self._tail).read(payload, 4)
         distance_mm = fields["distance"]
-        if len(payload) == 4 or fields.get("Sensor_flag") == 0:
+        if len(payload) == 4:
             fields["distance"] = NO_SENSOR
-        elif isinstance(distance_mm, int) and distance_mm < _BLIND_MM:
+        elif len(payload) == 5 and isinstance(distance_mm, int) and distance_mm < _BLIND_MM:
             fields["distance"] = INVALID
         return (Frame(fields),)
 
     def encode(self, fields: Mapping[str, object]) -> tuple[int, bytes]:
         """`distance` "No Sensor" gives 4 bytes, a temperature 8, else 5."""
         unknown_fields(self.name, fields, (*self._short.names, *self._long_tail.names))
-        if fields.get("distance") == NO_SENSOR and "Sensor_flag" not in fields:
-            return self.default_port, self._short.write(self.name, {**fields, "distance": 0})
-        given = {**fields, "distance": 0 if fields.get("distance") in (NO_SENSOR, INVALID) else fields.get("distance")}
-        if isinstance(fields.get("distance"), int | float) and number_of(self.name, fields, "distance") < _BLIND_MM:
+        own = {"Interrupt_flag": 0, "Sensor_flag": 1, **fields}
+        if fields.get("distance") in (NO_SENSOR, INVALID):
+            own["distance"] = 0
+        elif number_of(self.name, fields, "distance") < _BLIND_MM and "TempC_DS18B20" not in fields:
             raise CodecError(f"{self.name}: got distance {fields['distance']}, expected at least {_BLIND_MM} mm.")
-        given = {"Interrupt_flag": 0, **given}
+        payload = self._short.write(self.name, own)
+        if fields.get("distance") == NO_SENSOR:
+            return self.default_port, payload
         tail = self._long_tail if "TempC_DS18B20" in fields else self._tail
-        with_flag = {"Sensor_flag": 1, **given}
-        return self.default_port, self._short.write(self.name, given) + tail.write(self.name, with_flag)
+        return self.default_port, payload + tail.write(self.name, own)
 
     def field_docs(self) -> tuple[FieldDoc, ...]:
         """By bytes."""
-        texts = FieldDoc("port 2", "distance", "", f'"{NO_SENSOR}" or, below {_BLIND_MM} mm, "{INVALID}"')
+        texts = FieldDoc("port 2", "distance", "", f'4 bytes "{NO_SENSOR}"; 5 bytes below {_BLIND_MM} mm "{INVALID}"')
         return (*self._short.docs("port 2"), texts, *self._long_tail.docs("port 2, later firmware"))
 
 

@@ -146,6 +146,7 @@ CODECS = (
         "EM500-UDL: ultrasonic distance",
         (
             _item(0x03, 0x82, DISTANCE),
+            _item(0x04, 0x00, _positions("position")),
             _item(
                 0x83,
                 0xE9,

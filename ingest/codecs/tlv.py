@@ -102,7 +102,8 @@ class TlvCodec(Codec):
         for item in self.items:
             if item in chosen:
                 own_fields = cast("Mapping[str, object]", fields[item.group]) if item.group else fields
-                payload += item.header + item.layout.write(self.name, own_fields)
+                for one in _repeated(item, own_fields):
+                    payload += item.header + item.layout.write(self.name, one)
         return self.default_port, payload
 
     def field_docs(self) -> tuple[FieldDoc, ...]:
@@ -130,6 +131,13 @@ def _put(now: Fields, item: Item, read: Fields) -> None:
                 now[name] = [values, value]
     else:
         now.update(read)
+
+
+def _repeated(item: Item, fields: Mapping[str, object]) -> list[Mapping[str, object]]:
+    """The fields of each time that the item is sent: once, but for a list in an item that repeats."""
+    (name, *_) = item.layout.names
+    values = fields[name]
+    return [{name: value} for value in values] if item.repeats and isinstance(values, list) else [fields]
 
 
 def _names(fields: Mapping[str, object]) -> set[tuple[str, str]]:

@@ -1,5 +1,7 @@
 """Every example of the shared codec file decodes to what the vendor's own codec yields."""
 
+import base64
+import gzip
 import json
 import os
 from pathlib import Path
@@ -99,3 +101,36 @@ def test_every_cayenne_type_of_the_file_is_known_with_its_size_and_resolution():
         if "signed" in entry:
             assert all(part.signed is entry["signed"] for part in layout.parts)
     assert len(TYPES) == len(table["core"]) + len(table["extended"])
+
+
+def test_a_week_of_real_uplinks_decodes_to_what_the_network_server_said():
+    """Two device kinds of the ChirpStack export: 345 payloads with the fields that the operator's own codec made."""
+    kinds = {
+        "EM500-UDL": "milesight/em500-udl",
+        "Dragino DDS75-LB Ultrasonic Distance Sensor": "dragino/ldds75",
+    }
+    decoded = dict.fromkeys(kinds, 0)
+    with gzip.open(SHARED / "data" / "chirpstack_v4_uplinks" / "events.ndjson.gz", "rt", encoding="utf-8") as lines:
+        for event in map(json.loads, lines):
+            kind = event["deviceInfo"]["deviceProfileName"]
+            if kind in kinds and event.get("data"):
+                (frame,) = codecs.find(kinds[kind]).decode(event["fPort"], base64.b64decode(event["data"]))
+                said = {
+                    name: event["object"][name] for name in ("distance", "battery", "Bat") if name in event["object"]
+                }
+                assert {name: frame.fields[name] for name in said} == said
+                assert "undecoded" not in frame.fields
+                decoded[kind] += 1
+
+    assert list(decoded.values()) == [84, 261]
+
+
+def test_the_real_soil_sensor_decodes_to_what_its_network_server_said():
+    stored = json.loads((SHARED / "data" / "ttn_v3_soil" / "ttn_storage_uplinks.json").read_text())
+    uplinks = [w["result"]["uplink_message"] for w in stored if "decoded_payload" in w["result"]["uplink_message"]]
+
+    for uplink in uplinks:
+        (frame,) = codecs.find("dragino/lse01").decode(uplink["f_port"], base64.b64decode(uplink["frm_payload"]))
+        said = {name: float(str(text).split()[0]) for name, text in uplink["decoded_payload"].items()}
+        assert dict(frame.fields) == pytest.approx(said)
+    assert len(uplinks) == 41

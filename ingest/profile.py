@@ -1,91 +1,66 @@
 """Sensor profiles: which decoded field of a device kind is which canonical quantity, in which unit, where.
 
 One TOML file a profile in `ingest/profiles/` (built in) and in the folder of `ROADTWIN_DEVICE_PROFILES_DIR`, whose
-profiles win. `version` goes up with every change of meaning: observations carry it, and the highest is in force.
+profiles win and are read again when they change. `version` goes up with every change of meaning: observations carry
+it, and the highest is in force. What a file may hold says `ingest.profile_files`.
 """
 
 import math
 import re
-import tomllib
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from importlib import resources
 from pathlib import Path
 from typing import Any
 
-from ingest.conversions import conversion
+from ingest.profile_files import Profile, ProfileField, Step, read_profile
 from roadtwin.errors import InputFileError
+from roadtwin.telemetry import PROFILE_READS, get_logger
 from roadtwin.types import Flag, Observation
 from roadtwin.units import QUANTITIES
 
+__all__ = ["Profile", "ProfileField", "ProfileLibrary", "apply", "load_profiles"]
+
+log = get_logger(__name__)
+
 _NUMBER = re.compile(r"\s*([+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?)\s*(\S*)\s*", re.ASCII)
-_PROFILE_KEYS = {"name", "version", "aliases", "field"}
-_FIELD_KEYS = {
-    "path", "quantity", "unit", "channel", "depth_cm", "depth_path", "sentinels", "minimum", "maximum", "values",
-}  # fmt: skip
-
-
-@dataclass(frozen=True, slots=True)
-class ProfileField:
-    """One field of a decoded payload.
-
-    `factor` and `offset` lead from the field's `unit` to that of `quantity`; `sentinels` are the sensor's own
-    "no value" marks, `minimum` and `maximum` the range that this sensor can measure (both in the field's unit);
-    `words` are texts that stand for numbers.
-    """
-
-    path: tuple[str, ...]
-    quantity: str
-    unit: str | None
-    factor: float
-    offset: float
-    channel: str = ""
-    depth_cm: int | None = None
-    depth_path: tuple[str, ...] | None = None
-    sentinels: tuple[float, ...] = ()
-    minimum: float = -math.inf
-    maximum: float = math.inf
-    words: Mapping[str, float] | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Profile:
-    """One device kind."""
-
-    name: str
-    version: int
-    aliases: tuple[str, ...]
-    fields: tuple[ProfileField, ...]
+_UNION: dict[int, Flag] = {}
+"""Flags by their bits: operations on flags take most of a microsecond in Python, a look-up takes a twentieth."""
 
 
 def apply(
     profile: Profile, decoded: Mapping[str, object], observed_at: datetime, time_flags: Flag
 ) -> tuple[list[Observation], dict[str, str]]:
     """The observations in a decoded payload, and for each field that gave none although it is there, why."""
-    observations: dict[tuple[str, str, int | None], Observation] = {}
+    observations: list[Observation] = []
     problems: dict[str, str] = {}
-    for field in profile.fields:
-        raw = _look_up(decoded, field.path)
+    taken: set[tuple[str, str, int | None]] | None = set() if profile.may_repeat else None
+    for step in profile.steps:
+        key, factor, offset, low, high, sentinels, channel, quantity, depth_cm, field = step
+        raw = decoded.get(key) if key is not None else _look_up(decoded, field.path)
         if raw is None:
             continue
-        number, problem = _number(raw, field)
-        if number is None:
-            problems[".".join(field.path)] = problem
-            continue
-        depth_cm = field.depth_cm
-        if field.depth_path is not None:
-            depth = _look_up(decoded, field.depth_path)
-            if isinstance(depth, int | float) and not isinstance(depth, bool) and 0 <= depth <= 10_000:
-                depth_cm = round(depth)
-        key = (field.channel, field.quantity, depth_cm)
-        if key in observations:
-            problems[".".join(field.path)] = f"{field.quantity} was given by a field before it"
-            continue
-        value, flags = _value(number, field)
-        flags = flags | time_flags if flags else time_flags
-        observations[key] = Observation(field.channel, field.quantity, depth_cm, observed_at, value, flags)
-    return list(observations.values()), problems
+        if (
+            (type(raw) is float or (type(raw) is int and -(2**53) <= raw <= 2**53))
+            and low <= (value := raw * factor + offset) <= high
+            and raw not in sentinels
+        ):
+            flags = time_flags  # nearly every value is a number in its range; this path is the hot one
+        else:
+            number, problem = _number(raw, field)
+            if number is None:
+                problems[".".join(field.path)] = problem
+                continue
+            value, flags = _judge(number, step, time_flags)
+        if taken is not None:
+            depth_cm = _depth_cm(decoded, field)
+            place = (channel, quantity, depth_cm)
+            if place in taken:
+                problems[".".join(field.path)] = f"{quantity} was given by a field before it"
+                continue
+            taken.add(place)
+        observations.append(Observation(channel, quantity, depth_cm, observed_at, value, flags))
+    return observations, problems
 
 
 def _look_up(decoded: Any, path: tuple[str, ...]) -> object:
@@ -100,8 +75,22 @@ def _look_up(decoded: Any, path: tuple[str, ...]) -> object:
     return result
 
 
+def _depth_cm(decoded: Mapping[str, object], field: ProfileField) -> int | None:
+    if field.depth_path is not None:
+        depth = _look_up(decoded, field.depth_path)
+        if isinstance(depth, int | float) and not isinstance(depth, bool) and 0 <= depth <= 10_000:
+            return round(depth)
+    return field.depth_cm
+
+
 def _number(raw: object, field: ProfileField) -> tuple[float | None, str]:
-    """The field's number, or None and the reason. Texts like "24.1 °C" count when they name the field's unit."""
+    """The field's number, or None and the reason.
+
+    Texts like "24.1 °C" count when they name the field's unit; of a table like {"value": 24.1, "unit": "°C"}, which
+    some vendors' decoders write, its value.
+    """
+    if isinstance(raw, Mapping) and not isinstance(raw.get("value"), Mapping):
+        raw = raw.get("value", raw)
     if isinstance(raw, bool):
         return float(raw), ""
     if isinstance(raw, int | float):
@@ -111,36 +100,51 @@ def _number(raw: object, field: ProfileField) -> tuple[float | None, str]:
             return None, "got a number without bounds"
         return (number, "") if math.isfinite(number) else (None, "got no finite number")
     if isinstance(raw, str):
-        if field.words and raw in field.words:
-            return field.words[raw], ""
-        match = _NUMBER.fullmatch(raw)
-        if match is None:
-            return None, f"got the text {raw[:50]!r}, expected a number"
-        units = {"", field.unit or QUANTITIES[field.quantity].unit, QUANTITIES[field.quantity].senml_unit}
-        if match[2] not in units:
-            return None, f"got the unit {match[2][:20]!r}, expected {field.unit or QUANTITIES[field.quantity].unit!r}"
-        number = float(match[1])
-        return (number, "") if math.isfinite(number) else (None, "got a number without bounds")
+        return _number_in(raw, field)
     return None, f"got {type(raw).__name__}, expected a number"
 
 
-def _value(number: float, field: ProfileField) -> tuple[float, Flag]:
-    value = number * field.factor + field.offset
-    if number in field.sentinels:
-        return value, Flag.SENTINEL
+def _number_in(text: str, field: ProfileField) -> tuple[float | None, str]:
+    if field.words and text in field.words:
+        return field.words[text], ""
+    match = _NUMBER.fullmatch(text)
+    if match is None:
+        return None, f"got the text {text[:50]!r}, expected a number"
     known = QUANTITIES[field.quantity]
-    in_range = field.minimum <= number <= field.maximum and known.minimum <= value <= known.maximum
-    return value, Flag.NONE if in_range else Flag.RANGE
+    if match[2] not in ("", field.unit or known.unit, known.senml_unit):
+        return None, f"got the unit {match[2][:20]!r}, expected {field.unit or known.unit!r}"
+    number = float(match[1])
+    return (number, "") if math.isfinite(number) else (None, "got a number without bounds")
+
+
+def _judge(number: float, step: Step, time_flags: Flag) -> tuple[float, Flag]:
+    value = number * step.factor + step.offset
+    if number in step.sentinels:
+        return value, _union(time_flags, Flag.SENTINEL)
+    return value, time_flags if step.low <= value <= step.high else _union(time_flags, Flag.RANGE)
+
+
+def _union(one: Flag, other: Flag) -> Flag:
+    bits = one._value_ | other._value_
+    flags = _UNION.get(bits)
+    if flags is None:
+        flags = _UNION[bits] = Flag(bits)
+    return flags
 
 
 class ProfileLibrary:
-    """All profiles, found by their name or by a name under which a network server knows the device kind."""
+    """All profiles, found by their name or by a name under which a network server knows the device kind.
 
-    def __init__(self, profiles: Iterator[Profile] | list[Profile]) -> None:
-        self._by_name: dict[str, Profile] = {}
-        for profile in profiles:
-            for name in (profile.name, *profile.aliases):
-                self._by_name[name] = profile
+    The built-in profiles and, with `folder`, those of an operator's folder, which win. `reload_if_changed` may run
+    while another thread looks profiles up: it replaces them all at once.
+    """
+
+    def __init__(self, profiles: Iterable[Profile] = (), *, folder: Path | None = None) -> None:
+        """Raises InputFileError when the folder is missing or a file in it is no profile."""
+        self._built_in = tuple(profiles)
+        self._folder = folder
+        self._seen = _state(folder)
+        self._by_name = self._read()
 
     def find(self, name: str | None) -> Profile | None:
         """The profile of this name or alias; None when there is none."""
@@ -150,76 +154,63 @@ class ProfileLibrary:
         """Every name and alias."""
         return sorted(self._by_name)
 
+    def reload_if_changed(self) -> bool:
+        """Read the folder again when names, times or sizes of its files changed; whether other profiles are in force.
+
+        With a file that is no profile, or without the folder, all profiles stay as they are; that is logged and
+        counted once, until the folder changes again.
+        """
+        state = _state(self._folder)
+        if state == self._seen:
+            return False
+        self._seen = state
+        try:
+            self._by_name = self._read()
+        except InputFileError as exc:
+            PROFILE_READS.labels("invalid").inc()
+            log.warning("sensor profiles stay as they were", action="profile_invalid", reason=str(exc))
+            return False
+        PROFILE_READS.labels("loaded").inc()
+        log.info("sensor profiles read again", action="profiles_loaded", names=len(self._by_name))
+        return True
+
+    def _read(self) -> dict[str, Profile]:
+        own = () if self._folder is None else _read_folder(self._folder)
+        return {name: profile for profile in (*self._built_in, *own) for name in (profile.name, *profile.aliases)}
+
 
 def load_profiles(additional: Path | None = None) -> ProfileLibrary:
     """The built-in profiles and those of a folder.
 
     Raises InputFileError when the folder is missing or a file in it is no profile.
     """
-    profiles = [
-        _read_profile(entry.name, entry.read_text("utf-8"))
-        for entry in sorted(resources.files("ingest").joinpath("profiles").iterdir(), key=lambda e: e.name)
-        if entry.name.endswith(".toml")
-    ]
-    if additional is not None:
-        if not additional.is_dir():
-            raise InputFileError(f"ROADTWIN_DEVICE_PROFILES_DIR: got {str(additional)!r}, expected a folder.")
-        for path in sorted(additional.glob("*.toml")):
-            try:
-                profiles.append(_read_profile(str(path), path.read_text("utf-8")))
-            except (OSError, UnicodeDecodeError) as exc:
-                raise InputFileError(f"{path}: cannot be read: {exc}.") from None
-    return ProfileLibrary(profiles)
+    entries = sorted(resources.files("ingest").joinpath("profiles").iterdir(), key=lambda entry: entry.name)
+    built_in = [read_profile(e.name, e.read_text("utf-8")) for e in entries if e.name.endswith(".toml")]
+    return ProfileLibrary(built_in, folder=additional)
 
 
-def _read_profile(source: str, text: str) -> Profile:
-    try:
-        table = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as exc:
-        raise InputFileError(f"{source}: no valid TOML: {exc}.") from None
-    _check(source, set(table) <= _PROFILE_KEYS, f"got unknown keys {sorted(set(table) - _PROFILE_KEYS)}")
-    name, version, aliases = table.get("name"), table.get("version"), table.get("aliases", [])
-    _check(source, isinstance(name, str) and bool(name), "expected a name")
-    _check(source, isinstance(version, int) and 1 <= version <= 32_767, f"got version {version!r}, expected 1 to 32767")
-    _check(source, isinstance(aliases, list) and all(isinstance(a, str) for a in aliases), "expected aliases as texts")
-    fields = table.get("field", [])
-    _check(source, isinstance(fields, list) and bool(fields), "expected at least one [[field]]")
-    return Profile(str(name), int(str(version)), tuple(aliases), tuple(_read_field(source, f) for f in fields))
+def _read_folder(folder: Path) -> list[Profile]:
+    if not folder.is_dir():
+        raise InputFileError(f"ROADTWIN_DEVICE_PROFILES_DIR: got {str(folder)!r}, expected a folder.")
+    profiles = []
+    for path in sorted(folder.glob("*.toml")):
+        try:
+            profiles.append(read_profile(str(path), path.read_text("utf-8")))
+        except (OSError, UnicodeDecodeError) as exc:
+            raise InputFileError(f"{path}: cannot be read: {exc}.") from None
+    return profiles
 
 
-def _read_field(source: str, table: dict[str, Any]) -> ProfileField:
-    path, quantity, unit = table.get("path"), table.get("quantity"), table.get("unit")
-    _check(source, isinstance(path, str) and bool(path), "expected a path in each [[field]]")
-    source = f"{source}, field {path}"
-    _check(source, set(table) <= _FIELD_KEYS, f"got unknown keys {sorted(set(table) - _FIELD_KEYS)}")
-    _check(source, quantity in QUANTITIES, f"got quantity {quantity!r}, expected one of {', '.join(QUANTITIES)}")
-    scale = conversion(str(quantity), unit)
-    if scale is None:
-        raise InputFileError(f"{source}: got unit {unit!r}, expected one of {QUANTITIES[str(quantity)].unit}.")
-    depth_cm = table.get("depth_cm")
-    _check(
-        source,
-        depth_cm is None or (isinstance(depth_cm, int) and 0 <= depth_cm <= 10_000),
-        "expected depth_cm 0 to 10000",
-    )
-    words = table.get("values")
-    _check(source, words is None or isinstance(words, dict), "expected values as a table of numbers")
-    return ProfileField(
-        path=tuple(str(path).split(".")),
-        quantity=str(quantity),
-        unit=unit,
-        factor=scale[0],
-        offset=scale[1],
-        channel=str(table.get("channel", "")),
-        depth_cm=depth_cm,
-        depth_path=tuple(str(table["depth_path"]).split(".")) if "depth_path" in table else None,
-        sentinels=tuple(float(s) for s in table.get("sentinels", [])),
-        minimum=float(table.get("minimum", -math.inf)),
-        maximum=float(table.get("maximum", math.inf)),
-        words={str(k): float(v) for k, v in words.items()} if words else None,
-    )
-
-
-def _check(source: str, holds: bool, problem: str) -> None:
-    if not holds:
-        raise InputFileError(f"{source}: {problem}.")
+def _state(folder: Path | None) -> object:
+    """What tells that a folder changed: names, times and sizes of its profiles; None without a folder."""
+    if folder is None:
+        return None
+    state = []
+    for path in sorted(folder.glob("*.toml")):
+        try:
+            about = path.stat()
+        except OSError:  # it went away meanwhile, or is a broken link
+            state.append((path.name, -1, -1))
+        else:
+            state.append((path.name, about.st_mtime_ns, about.st_size))
+    return (folder.is_dir(), tuple(state))

@@ -14,13 +14,36 @@ OBSERVATIONS = Counter("roadtwin_observations", "Observations by outcome: stored
 REJECTED = Counter("roadtwin_rejected_messages", "Rejected messages by reason code.", ["code"])
 BATCH_SECONDS = Histogram("roadtwin_batch_seconds", "Time from the first message of a batch to its COMMIT [s].")
 QUEUE_MESSAGES = Gauge("roadtwin_ingest_queue_messages", "Messages received and not yet committed.")
+IN_PROCESS_MESSAGES = Gauge(
+    "roadtwin_ingest_in_process_messages",
+    "Messages received and neither committed nor in the journal: with both of these, all that was received.",
+)
+HOUSEKEEPING_FAILURES = Counter(
+    "roadtwin_housekeeping_failures", "Tasks beside the stream that failed and are tried again.", ["task"]
+)
 CONNECTED = Gauge("roadtwin_mqtt_connected", "1 while connected to the broker.")
 CONNECTIONS = Counter(
     "roadtwin_mqtt_connections", "Connections made, by whether the broker still had our session.", ["session"]
 )
+PROFILE_READS = Counter(
+    "roadtwin_profile_reads",
+    "Times the folder of sensor profiles was read again, by outcome: loaded or invalid.",
+    ["outcome"],
+)
 STALE_ACKS = Counter("roadtwin_mqtt_stale_acks", "Acknowledgements dropped because their connection was gone.")
+TAKEOVERS = Counter("roadtwin_mqtt_takeovers", "Times that another client with our client id took our session.")
 QOS0_MESSAGES = Counter("roadtwin_mqtt_qos0_messages", "Messages published at QoS 0: their source can lose data.")
 STORE_RETRIES = Counter("roadtwin_store_retries", "Batches written again after the database failed.")
+JOURNAL_MESSAGES = Gauge("roadtwin_journal_messages", "Messages that wait in the ingester's journal for the database.")
+JOURNAL_BYTES = Gauge("roadtwin_journal_bytes", "Bytes of the journal's files, which its bound is about.")
+JOURNAL_OLDEST_AGE_SECONDS = Gauge(
+    "roadtwin_journal_oldest_age_seconds", "Age of the oldest message in the journal; 0 when it is empty [s]."
+)
+JOURNAL_APPENDED = Counter("roadtwin_journal_appended", "Messages written to the journal.")
+JOURNAL_DRAINED = Counter("roadtwin_journal_drained", "Messages of the journal that the database has now.")
+JOURNAL_TORN_BYTES = Counter("roadtwin_journal_torn_bytes", "Bytes cut off the journal's end after a crash in a write.")
+JOURNAL_DAMAGED_BYTES = Counter("roadtwin_journal_damaged_bytes", "Bytes of the journal set aside as damaged.")
+JOURNAL_LOST = Counter("roadtwin_journal_lost", "Messages known to have been in damaged bytes of the journal.")
 HTTP_REQUESTS = Counter("roadtwin_http_requests", "HTTP requests by route and status class.", ["route", "status"])
 HTTP_SECONDS = Histogram("roadtwin_http_seconds", "Time to answer an HTTP request [s].", ["route"])
 

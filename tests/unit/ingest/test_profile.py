@@ -1,9 +1,13 @@
+import os
+import threading
 from datetime import UTC, datetime
 
 import pytest
+from structlog.testing import capture_logs
 
 from ingest.profile import apply, load_profiles
 from roadtwin.errors import InputFileError
+from roadtwin.telemetry import PROFILE_READS
 from roadtwin.types import Flag
 
 AT = datetime(2026, 3, 10, tzinfo=UTC)
@@ -73,6 +77,10 @@ def test_missing_fields_are_simply_not_there(tmp_path, decoded):
 @pytest.mark.parametrize(
     ("text", "reason"),
     [
+        ('codec = "acme/x1"\n' + PROFILE, "got codec 'acme/x1', expected one of abeeway"),
+        (PROFILE.replace("sentinels = [-5]", "sentinels = -5"), "expected a list of numbers"),
+        (PROFILE.replace("minimum = -1", 'minimum = "low"'), "got minimum 'low', expected a number"),
+        (PROFILE.replace("CLOSED = 0", 'CLOSED = "0"'), "got values.CLOSED '0', expected a number"),
         ("name = ", "no valid TOML"),
         ('version = 1\n[[field]]\npath = "a"\nquantity = "air_temp_c"', "expected a name"),
         ('name = "a"\nversion = 0\n[[field]]\npath = "a"\nquantity = "air_temp_c"', "expected 1 to 32767"),
@@ -105,3 +113,125 @@ def test_own_profiles_win_over_built_in_ones(tmp_path):
 def test_the_devices_we_simulate_and_know_have_profiles(name):
     assert load_profiles().find(name) is not None
     assert load_profiles().find(None) is None
+
+
+def test_a_profile_names_the_codec_of_its_device(tmp_path):
+    assert profile(tmp_path, 'codec = "elsys/ers"\n' + PROFILE).codec == "elsys/ers"
+    assert profile(tmp_path).codec is None
+
+
+# -- read again while running ------------------------------------------------------------------------------------------
+
+
+def write(path, text, seconds):
+    """Write a file with a modification time of its own: a test is quicker than the clock of some file systems."""
+    path.write_text(text)
+    os.utime(path, (seconds, seconds))
+
+
+def reads(outcome):
+    return PROFILE_READS.labels(outcome)._value.get()
+
+
+@pytest.fixture
+def folder(tmp_path):
+    write(tmp_path / "test.toml", PROFILE, 1_000)
+    return tmp_path
+
+
+def test_an_unchanged_folder_is_not_read_again(folder):
+    library = load_profiles(folder)
+    in_force = library.find("test")
+
+    assert library.reload_if_changed() is False
+    assert library.find("test") is in_force
+    assert load_profiles().reload_if_changed() is False
+
+
+@pytest.mark.parametrize("change", ["time", "size", "new", "gone"])
+def test_a_changed_folder_is_read_again_and_built_in_profiles_stay(folder, change):
+    library, loaded = load_profiles(folder), reads("loaded")
+
+    if change == "time":
+        write(folder / "test.toml", PROFILE.replace("version = 3", "version = 4"), 2_000)
+    elif change == "size":
+        write(folder / "test.toml", PROFILE.replace("version = 3", "version = 40"), 1_000)
+    elif change == "new":
+        write(folder / "more.toml", PROFILE.replace('"test"', '"more"').replace("Test Device", "More"), 1_000)
+    else:
+        (folder / "test.toml").unlink()
+
+    assert library.reload_if_changed() is True
+    assert library.reload_if_changed() is False
+    assert reads("loaded") == loaded + 1
+    found = library.find("test")
+    assert (found and found.version) == {"time": 4, "size": 40, "new": 3, "gone": None}[change]
+    assert (library.find("more") is not None) is (change == "new")
+    assert library.find("surface-temperature") is not None
+
+
+def test_removing_a_file_brings_the_built_in_profile_back(folder):
+    write(folder / "test.toml", PROFILE.replace('"test"', '"surface-temperature"'), 1_000)
+    library = load_profiles(folder)
+    assert library.find("surface-temperature").version == 3
+
+    (folder / "test.toml").unlink()
+
+    assert library.reload_if_changed() is True
+    assert library.find("surface-temperature").version == 1
+    assert library.find("Test Device") is None
+
+
+@pytest.mark.parametrize("broken", ["name = ", PROFILE.replace("battery_v", "battery"), b"\xff\xfe"])
+def test_a_broken_file_keeps_all_profiles_and_is_told_once_until_it_is_mended(folder, broken):
+    library, invalid = load_profiles(folder), reads("invalid")
+    write(folder / "good.toml", PROFILE.replace('"test"', '"good"'), 1_000)
+    (folder / "test.toml").write_bytes(broken if isinstance(broken, bytes) else broken.encode())
+
+    with capture_logs() as logs:
+        assert [library.reload_if_changed() for _ in range(3)] == [False, False, False]
+
+    assert (library.find("test").version, library.find("good")) == (3, None)
+    assert reads("invalid") == invalid + 1
+    (told,) = [entry for entry in logs if entry["action"] == "profile_invalid"]
+    assert str(folder / "test.toml") in told["reason"]
+
+    write(folder / "test.toml", PROFILE.replace("version = 3", "version = 5"), 3_000)
+    assert library.reload_if_changed() is True
+    assert (library.find("test").version, library.find("good").version) == (5, 3)
+
+
+def test_a_folder_that_vanishes_and_comes_back_changes_nothing_in_between(folder):
+    library = load_profiles(folder)
+    folder.rename(folder.with_name("away"))
+
+    with capture_logs() as logs:
+        assert library.reload_if_changed() is False
+        assert library.reload_if_changed() is False
+
+    assert [entry["action"] for entry in logs] == ["profile_invalid"]
+    assert library.find("test").version == 3
+    folder.with_name("away").rename(folder)
+    assert library.reload_if_changed() is True
+
+
+def test_profiles_are_replaced_all_at_once(folder):
+    """A thread that looks up while another reads again sees the old or the new profiles, never a mixture."""
+    library = load_profiles(folder)
+    seen, stop = set(), threading.Event()
+
+    def look():
+        while not stop.is_set():
+            seen.add(len(library.names()))
+
+    thread = threading.Thread(target=look)
+    thread.start()
+    before = len(library.names())
+    for number in range(20):
+        text = PROFILE.replace('"test"', f'"test-{number}"').replace("Test Device", f"Device {number}")
+        write(folder / "test.toml", text, 10_000 + number)
+        assert library.reload_if_changed() is True
+    stop.set()
+    thread.join()
+
+    assert seen == {before}

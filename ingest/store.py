@@ -1,6 +1,7 @@
-"""The ingester's database connection: kept, made again after an outage, and patient while there is none."""
+"""The ingester's database connection: kept, made again after an outage, and patient for a while when there is none."""
 
 import threading
+import time
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
@@ -8,11 +9,10 @@ import psycopg
 
 from roadtwin.errors import DatabaseUnavailableError
 from roadtwin.storage.database import connect
-from roadtwin.storage.devices import read_registered_profiles
-from roadtwin.storage.messages import write_batch
+from roadtwin.storage.messages import BatchWriter
 from roadtwin.storage.migrate import check_schema
 from roadtwin.telemetry import STORE_RETRIES, get_logger
-from roadtwin.types import BatchCounts, DeviceKey, Message, Origin, RejectedMessage
+from roadtwin.types import BatchCounts, Message, Origin, RejectedMessage
 
 log = get_logger(__name__)
 T = TypeVar("T")
@@ -27,6 +27,10 @@ _RETRIED_STATES = ("25006", "55P03", "55000")  # read-only (a failover), lock no
 
 class StoppedError(Exception):
     """The ingester was asked to stop while the database was away; nothing was acknowledged."""
+
+
+class DatabaseAwayError(Exception):
+    """The database has been away for longer than the store waits; nothing of the batch is written as far as we know."""
 
 
 def is_transient(exc: Exception) -> bool:
@@ -44,69 +48,91 @@ def is_transient(exc: Exception) -> bool:
 
 
 class Store:
-    """Writes batches to one database, for as long as it takes. Used from one thread."""
+    """Writes batches to one database. Used from one thread.
 
-    def __init__(self, url: str, *, worker: str, stop: threading.Event, origin: Origin = Origin.MQTT) -> None:
+    `patience_s` is how long it tries again before it raises DatabaseAwayError [s]; None: for ever.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        *,
+        worker: str,
+        stop: threading.Event,
+        origin: Origin = Origin.MQTT,
+        patience_s: float | None = None,
+    ) -> None:
         self._url = url
         self._worker = worker
         self._origin = origin
         self._stop = stop
+        self._patience_s = patience_s
         self._conn: psycopg.Connection[Any] | None = None
+        self._writer: BatchWriter | None = None
+        self._away_since: float | None = None
+        self._schema_fits = False
+
+    @property
+    def away_s(self) -> float:
+        """How long the database has been away by now; 0 while it is there [s]."""
+        since = self._away_since
+        return 0.0 if since is None else time.monotonic() - since
 
     def write(self, messages: Sequence[Message], rejected: Sequence[RejectedMessage]) -> BatchCounts:
         """One transaction, committed when this returns.
 
-        Raises StoppedError when asked to stop while the database is away; errors of a row pass through.
+        Raises StoppedError when asked to stop while the database is away, DatabaseAwayError when that takes longer than
+        our patience, MigrationError unless the schema is that of this version; errors of a row pass through.
         """
-        return self._patiently(
-            lambda conn: write_batch(conn, messages, rejected, worker=self._worker, origin=self._origin)
-        )
 
-    def registered_profiles(self) -> dict[DeviceKey, str]:
-        """The sensor profiles that operators registered; see `write` for errors."""
+        def write(_conn: psycopg.Connection[Any]) -> BatchCounts:
+            assert self._writer is not None, "made with the connection"
+            return self._writer.write(messages, rejected)
 
-        def read(conn: psycopg.Connection[Any]) -> dict[DeviceKey, str]:
-            with conn.transaction():
-                return read_registered_profiles(conn)
-
-        return self._patiently(read)
+        return self._patiently(write)
 
     def check_schema(self) -> None:
         """Raise MigrationError unless the database has the schema of this version; see `write` for outages."""
-
-        def check(conn: psycopg.Connection[Any]) -> None:
-            with conn.transaction():
-                check_schema(conn)
-
-        self._patiently(check)
+        self._patiently(lambda _conn: None)
 
     def close(self) -> None:
         """Close the connection."""
         if self._conn is not None:
             self._conn.close()
-            self._conn = None
+            self._conn = self._writer = None
+
+    def _connection(self) -> psycopg.Connection[Any]:
+        if self._conn is None or self._conn.closed:
+            self._conn = connect(self._url, application_name=f"roadtwin ingest {self._worker}")
+            self._writer = BatchWriter(self._conn, worker=self._worker, origin=self._origin)
+            if not self._schema_fits:
+                with self._conn.transaction():
+                    check_schema(self._conn)
+                self._schema_fits = True
+        return self._conn
 
     def _patiently(self, work: Callable[[psycopg.Connection[Any]], T]) -> T:
-        delay, failed = FIRST_RETRY_S, False
+        delay, began = FIRST_RETRY_S, time.monotonic()
         while True:
             try:
-                if self._conn is None or self._conn.closed:
-                    self._conn = connect(self._url, application_name=f"roadtwin ingest {self._worker}")
-                result = work(self._conn)
+                result = work(self._connection())
             except (psycopg.Error, DatabaseUnavailableError) as exc:
                 if not is_transient(exc):
                     raise
-                if not failed:  # once when it breaks, once when it is back
+                if self._away_since is None:  # once when it breaks, once when it is back
                     log.warning("database is away, waiting for it", action="database_away", reason=_first_line(exc))
-                failed = True
+                    self._away_since = time.monotonic()
                 STORE_RETRIES.inc()
                 self.close()
+                if self._patience_s is not None and time.monotonic() - began + delay > self._patience_s:
+                    raise DatabaseAwayError from exc
                 if self._stop.wait(delay):
                     raise StoppedError from exc
                 delay = min(delay * 2, MOST_RETRY_S)
             else:
-                if failed:
-                    log.info("database is back", action="database_back")
+                if self._away_since is not None:
+                    log.info("database is back", action="database_back", away_s=round(self.away_s, 1))
+                    self._away_since = None
                 return result
 
 

@@ -1,0 +1,104 @@
+"""What an ingester does beside the stream, in a thread and on a connection of its own, so that it delays no message."""
+
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import psycopg
+
+from ingest.decode import Decoder
+from roadtwin.errors import DatabaseUnavailableError, RoadtwinError
+from roadtwin.storage.database import connect
+from roadtwin.storage.devices import read_registered_profiles
+from roadtwin.telemetry import HOUSEKEEPING_FAILURES, get_logger
+
+log = get_logger(__name__)
+
+PROFILES_EVERY_S = 30.0
+"""How often sensor profiles and what operators registered are read again [s]."""
+CLOSE_S = 10.0
+
+Connection = psycopg.Connection[Any]
+
+
+@dataclass(slots=True)
+class Task:
+    """Something done every so often. A failure is logged once and tried again at the next turn."""
+
+    name: str
+    every_s: float
+    work: Callable[[Connection], object]
+    due_s: float = 0.0
+    failing: bool = False
+
+
+class Housekeeper:
+    """Runs tasks one after the other. `refresh` reads once, in the caller's thread, what decoding needs."""
+
+    def __init__(self, database_url: str, decoder: Decoder, *, name: str, clock: Callable[[], datetime]) -> None:
+        self._url = database_url
+        self._decoder = decoder
+        self._name = name
+        self._clock = clock
+        self._conn: Connection | None = None
+        self._stop = threading.Event()
+        self._thread: threading.Thread | None = None
+        self._tasks = [Task("profiles", PROFILES_EVERY_S, self._read_profiles)]
+        self.ready = False
+
+    def add(self, name: str, every_s: float, work: Callable[[Connection], object]) -> None:
+        """Another task; before `start`. It gets an idle connection and leaves it idle."""
+        self._tasks.append(Task(name, every_s, work))
+
+    def refresh(self) -> None:
+        """Read what operators registered, now. Raises DatabaseUnavailableError and errors of psycopg."""
+        with connect(self._url, application_name=f"roadtwin ingest {self._name} start") as conn:
+            self._read_profiles(conn)
+
+    def start(self) -> None:
+        """Run the tasks until `close`."""
+        self._thread = threading.Thread(target=self._run, name="ingest housekeeping", daemon=True)
+        self._thread.start()
+
+    def close(self) -> None:
+        """End after the task that runs."""
+        self._stop.set()
+        if self._thread is not None:
+            self._thread.join(CLOSE_S)
+        self._disconnect()
+
+    def _read_profiles(self, conn: Connection) -> None:
+        with conn.transaction():
+            self._decoder.registered_profiles = read_registered_profiles(conn)
+        self.ready = True
+
+    def _run(self) -> None:
+        while not self._stop.is_set():
+            for task in self._tasks:
+                if time.monotonic() >= task.due_s and not self._stop.is_set():
+                    self._do(task)
+            self._stop.wait(max(0.1, min(task.due_s for task in self._tasks) - time.monotonic()))
+
+    def _do(self, task: Task) -> None:
+        try:
+            if self._conn is None or self._conn.closed:
+                self._conn = connect(self._url, application_name=f"roadtwin ingest {self._name} housekeeping")
+            task.work(self._conn)
+        except (psycopg.Error, DatabaseUnavailableError, RoadtwinError) as exc:
+            HOUSEKEEPING_FAILURES.labels(task.name).inc()
+            if not task.failing:
+                log.warning("housekeeping failed, tried again later", action="housekeeping_failed", task=task.name,
+                            reason=(str(exc).splitlines() or [type(exc).__name__])[0])  # fmt: skip
+            task.failing = True
+            self._disconnect()
+        else:
+            task.failing = False
+        task.due_s = time.monotonic() + task.every_s
+
+    def _disconnect(self) -> None:
+        if self._conn is not None:
+            self._conn.close()
+            self._conn = None

@@ -16,7 +16,7 @@ BATCH_SECONDS = Histogram("roadtwin_batch_seconds", "Time from the first message
 QUEUE_MESSAGES = Gauge("roadtwin_ingest_queue_messages", "Messages received and not yet committed.")
 IN_PROCESS_MESSAGES = Gauge(
     "roadtwin_ingest_in_process_messages",
-    "Messages received and neither committed nor in the journal: with both of these, all that was received.",
+    "Messages received and neither committed nor in the journal.",
 )
 HOUSEKEEPING_FAILURES = Counter(
     "roadtwin_housekeeping_failures", "Tasks beside the stream that failed and are tried again.", ["task"]

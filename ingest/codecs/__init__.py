@@ -11,7 +11,7 @@ Examples
 """
 
 from ingest.codecs.codec import Codec, FieldDoc, Frame
-from ingest.codecs.registry import all_codecs, find, names
+from ingest.codecs.registry import all_codecs, families, find, names
 from roadtwin.errors import CodecError
 
-__all__ = ["Codec", "CodecError", "FieldDoc", "Frame", "all_codecs", "find", "names"]
+__all__ = ["Codec", "CodecError", "FieldDoc", "Frame", "all_codecs", "families", "find", "names"]

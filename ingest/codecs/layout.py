@@ -67,6 +67,7 @@ class Value:
     def formula(self) -> str:
         """How it is computed, for the reference pages."""
         text = f"{'i' if self.signed else 'u'}{8 * self.size}"
+        text += ", as a text" if self.render else ""
         text += f" & {self.mask:#x}" if self.mask != -1 else ""
         text += f" ÷ {self.divisor}" if self.divisor != 1 else ""
         if self.texts:
@@ -130,9 +131,17 @@ class Bits:
             for code, (name, value) in bits.meanings.items():
                 by_name.setdefault((name, bits.shift, bits.width), []).append(f"{code} {value}")
         return [
-            FieldDoc(where, name, "", f"bits {shift}–{shift + width - 1}: {', '.join(words)}")
+            FieldDoc(where, name, "", f"{_bits(shift, width)}: {_words(words)}")
             for (name, shift, width), words in by_name.items()
         ]
+
+
+def _bits(shift: int, width: int) -> str:
+    return f"bit {shift}" if width == 1 else f"bits {shift}–{shift + width - 1}"
+
+
+def _words(words: list[str]) -> str:
+    return ", ".join(words) if len(words) <= 16 else f"{words[0]}, {words[1]} … {words[-1]}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -36,6 +36,11 @@ def names() -> list[str]:
     return list(_by_name())
 
 
+def families() -> dict[str, str]:
+    """What each family's payloads look like, by the family's name."""
+    return {family.CODECS[0].family: (family.__doc__ or "").strip() for family in _FAMILIES}
+
+
 def all_codecs() -> tuple[Codec, ...]:
     """Every codec, sorted by name."""
     return tuple(_by_name().values())

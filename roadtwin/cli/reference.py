@@ -1,6 +1,7 @@
 """`roadtwin reference`: the reference pages that are made from the code, so that they cannot drift."""
 
 import importlib
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -10,6 +11,7 @@ from pydantic_core import PydanticUndefined
 
 from roadtwin import telemetry
 from roadtwin.cli.main import COMMANDS
+from roadtwin.cli.reference_codecs import codec_pages
 from roadtwin.errors import InputFileError
 from roadtwin.settings import Settings
 from roadtwin.units import QUANTITIES
@@ -101,6 +103,7 @@ PAGES = {
     "quantities.md": quantities_page,
     "commands.md": commands_page,
 }
+PAGES |= {name: partial(str, page) for name, page in codec_pages().items()}
 
 
 @app.command()
@@ -114,5 +117,6 @@ def reference(
     if not out.is_dir():
         raise InputFileError(f"{out} is not a directory.")
     for name, page in PAGES.items():
+        (out / name).parent.mkdir(exist_ok=True)
         (out / name).write_text(page(), "utf-8")
         typer.echo(str(out / name))

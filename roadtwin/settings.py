@@ -62,6 +62,16 @@ class Settings(BaseSettings):
     )
     batch_max_messages: int = Field(500, ge=1, le=10000, description="Messages per transaction, at most.")
     batch_max_wait_ms: int = Field(200, ge=1, le=60000, description="Longest wait for a batch to fill [ms].")
+    journal_dir: Path | None = Field(
+        None,
+        description="Folder of the journals, in it one per client id. Unset: `journal` in the data directory.",
+    )
+    journal_max_mib: int = Field(
+        4096, ge=0, description="Most that a journal may take on disk; 0 turns the journal off [MiB]."
+    )
+    journal_after_s: float = Field(
+        5.0, ge=0, description="How long the database must be away before messages go to the journal [s]."
+    )
     device_profiles_dir: Path | None = Field(
         None, description="Folder of additional sensor profiles (TOML); they win over the built-in ones."
     )

@@ -2,11 +2,17 @@
 
 Bit i of the flags says that sensor group i is there; groups follow one another in order, absent ones take no room.
 A frame with the battery's bit alone is what a device sends when its probe does not answer.
+
+The scale DL-DWS is calibrated one by one. `decentlab/dl-dws` gives its frequency; a codec named
+`decentlab/dl-dws-<f0²>-<factor × 10⁹>-<tare>`, with the numbers of its model name, also its weight [g]:
+(frequency² − f0²) × factor + tare.
 """
 
+import re
 import struct
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 from ingest.codecs.codec import Codec, Example, FieldDoc, Fields, Frame, number_of
 from roadtwin.errors import CodecError
@@ -186,11 +192,16 @@ def _frequency_hz(words: Sequence[int]) -> float | None:
     return words[0] / words[1] * 32768 if words[1] else None
 
 
-def scale(f0_squared: int, factor: float, tare_g: int) -> Group:
-    """The vibrating-wire scale DL-DWS: its calibration is the device's own and stands in its model name.
+_FREQUENCY = Derived("frequency", "Hz", "w0 ÷ w1 × 32768", _frequency_hz)
 
-    weight [g] = (frequency² − f0²) × factor + tare.
-    """
+
+def _frequency_words(frequency_hz: Number) -> Sequence[int]:
+    counted = round(frequency_hz * 32767 / 32768)
+    return [counted, 32767, counted]
+
+
+def _scale(f0_squared: int, factor: float, tare_g: int) -> Group:
+    """A scale with its calibration: weight [g] = (frequency² − f0²) × factor + tare."""
 
     def weight_g(words: Sequence[int]) -> float | None:
         frequency = _frequency_hz(words)
@@ -198,17 +209,33 @@ def scale(f0_squared: int, factor: float, tare_g: int) -> Group:
 
     def words_of(fields: Mapping[str, Number]) -> Sequence[int]:
         if "frequency" in fields:
-            frequency = fields["frequency"]
-        else:
-            frequency = max((fields["weight"] - tare_g) / factor + f0_squared, 0) ** 0.5
-        counted = round(frequency * 32767 / 32768)
-        return [counted, 32767, counted]
+            return _frequency_words(fields["frequency"])
+        return _frequency_words(max((fields["weight"] - tare_g) / factor + f0_squared, 0) ** 0.5)
 
-    derived = (
-        Derived("frequency", "Hz", "w0 ÷ w1 × 32768", _frequency_hz),
-        Derived("weight", "g", f"(frequency² − {f0_squared}) × {factor} + {tare_g}", weight_g),
-    )
-    return Group((), derived, length=3, encode=words_of)
+    formula = f"(frequency² − {f0_squared}) × {factor:g} + {tare_g}"
+    return Group((), (_FREQUENCY, Derived("weight", "g", formula, weight_g)), length=3, encode=words_of)
+
+
+_SCALE_NAME = re.compile(r"decentlab/dl-dws-(\d{1,12})-(\d{1,12})-(-?\d{1,9})", re.ASCII)
+
+
+@lru_cache(maxsize=1024)
+def scale_codec(name: str) -> Codec | None:
+    """The codec of one scale: its calibration is its own and stands in the name, as in the vendor's model names.
+
+    `decentlab/dl-dws-<f0²>-<factor × 10⁹>-<tare [g]>`; None for any other name.
+
+    Examples
+    --------
+    >>> scale_codec("decentlab/dl-dws-232263168-302459-1370").title
+    'DL-DWS: vibrating-wire scale, f0² 232263168 Hz², factor 0.000302459 g/Hz², tare 1370 g'
+    """
+    match = _SCALE_NAME.fullmatch(name)
+    if match is None or int(match[2]) == 0:
+        return None
+    f0_squared, factor, tare_g = int(match[1]), int(match[2]) / 1e9, int(match[3])
+    title = f"DL-DWS: vibrating-wire scale, f0² {f0_squared} Hz², factor {factor:g} g/Hz², tare {tare_g} g"
+    return DecentlabCodec(name.removeprefix("decentlab/"), title, (_scale(f0_squared, factor, tare_g), BATTERY))
 
 
 _SOIL_DEPTHS = tuple(
@@ -310,9 +337,9 @@ CODECS = (
         ),
     ),
     DecentlabCodec(
-        "dl-dws-232263168-302459-1370",
-        "DL-DWS: vibrating-wire scale, f0² = 232263168, factor 0.000302459, tare 1370 g",
-        (scale(232_263_168, 0.000302459, 1370), BATTERY),
+        "dl-dws",
+        "DL-DWS: vibrating-wire scale; its weight needs its calibration",
+        (Group((), (_FREQUENCY,), length=3, encode=lambda fields: _frequency_words(fields["frequency"])), BATTERY),
         (Example("loaded", 1, "02000600033c287fff3c280c60"),),
     ),
 )

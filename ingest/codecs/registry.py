@@ -27,8 +27,11 @@ def _by_name() -> dict[str, Codec]:
 
 
 def find(name: str | None) -> Codec | None:
-    """The codec of this name, like "decentlab/dl-cws2"; None when there is none."""
-    return _by_name().get(name) if name else None
+    """The codec of this name, like "decentlab/dl-cws2"; None when there is none.
+
+    Scales that are calibrated one by one carry their numbers in the name (`decentlab.scale_codec`).
+    """
+    return (_by_name().get(name) or decentlab.scale_codec(name)) if name else None
 
 
 def names() -> list[str]:

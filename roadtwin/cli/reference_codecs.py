@@ -43,7 +43,11 @@ def _index(profiles: Mapping[str, Profile]) -> str:
     for codec in codecs.all_codecs():
         profile = profiles.get(codec.name)
         about = f"[`{codec.name}`]({codec.family}.md) | {codec.title} | {_ports(codec)}"
-        lines.append(f"| {about} | {f'`{profile.name}`' if profile else 'none: an operator writes one'} |")
+        lines.append(f"| {about} | {f'`{profile.name}`' if profile else 'none'} |")
+    lines += [
+        "",
+        "Without one: what a channel or a cable measures, only its operator knows; positions are no observations.",
+    ]
     return "\n".join(lines) + "\n"
 
 

@@ -507,7 +507,7 @@ def test_arbitrary_bytes_give_frames_of_plain_values_or_an_error(name):
     codec = codecs.find(name)
     ports = st.one_of(st.sampled_from([codec.default_port, *(codec.ports or ())]), st.integers(-1, 300))
 
-    @settings(max_examples=150, deadline=None)
+    @settings(max_examples=100, deadline=None)
     @given(ports, starts(), st.binary(max_size=250))
     def check(f_port, head, rest):
         try:
@@ -542,3 +542,17 @@ def test_codecs_are_found_by_their_names_only():
     assert codecs.find("decentlab/dl-cws2") is codecs.all_codecs()[ALL.index("decentlab/dl-cws2")]
     assert codecs.find("DL-CWS2") is codecs.find(None) is codecs.find("") is None
     assert sorted(ALL) == ALL
+
+
+@pytest.mark.parametrize("name", ["decentlab/dl-dws-1-0-3", "decentlab/dl-dws-1-2", "decentlab/dl-dws-1-2-3-4"])
+def test_a_name_that_is_no_calibration_is_no_codec(name):
+    assert codecs.find(name) is None
+
+
+def test_a_calibrated_scale_encodes_its_weight():
+    codec = codecs.find("decentlab/dl-dws-232263168-302459-1370")
+
+    (frame,) = codec.decode(*codec.encode({"weight": 2500, "battery_voltage": 3.1}))
+
+    assert frame.fields["weight"] == pytest.approx(2500, abs=10)  # one count is 9 g there
+    assert codec is codecs.find(codec.name)

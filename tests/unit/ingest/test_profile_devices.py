@@ -132,14 +132,7 @@ def approx(expected):
                 "battery_v": (3.3, NONE),
             },
         ),
-        (
-            "decentlab/dl-dws",
-            "0200060003 3b87 7fff 3b87 0c60",
-            {
-                "load_kg": (((15239 * 32768 / 32767) ** 2 - 232263168) * 3.02459e-7 + 1.37, NONE),
-                "battery_v": (3.168, NONE),
-            },
-        ),
+        ("decentlab/dl-dws", "0200060003 3b87 7fff 3b87 0c60", {"battery_v": (3.168, NONE)}),
         (
             "milesight-iot/em500-smtc",
             "017563 03672300 04cab80b 057f2c01",
@@ -271,7 +264,10 @@ def test_every_codec_has_a_profile_or_a_reason_to_have_none():
 def test_every_field_of_a_profile_is_one_that_its_codec_or_the_vendors_gives(name):
     profile = LIBRARY.find(name)
     known = {part.strip() for d in codecs.find(profile.codec).field_docs() for part in d.name.split(",")}
-    vendors_only = {"soil_moisture", "electricity", "conductivity"} if profile.name == "milesight-em500-smtc" else set()
+    vendors_only = {
+        "milesight-em500-smtc": {"soil_moisture", "electricity", "conductivity"},
+        "decentlab-dl-dws": {"weight"},
+    }.get(profile.name, set())
 
     assert {".".join(field.path) for field in profile.fields} <= known | vendors_only
 
@@ -345,3 +341,18 @@ def test_a_quantitys_name_ends_in_its_unit():
         assert quantity.minimum < quantity.maximum
         assert quantity.label_de
         assert quantity.label_en
+
+
+def test_a_scale_has_a_weight_by_a_profile_with_its_calibration(tmp_path):
+    text = (
+        'name = "bearing 7"\nversion = 1\ncodec = "decentlab/dl-dws-232263168-302459-1370"\n'
+        '[[field]]\npath = "weight"\nquantity = "load_kg"\nunit = "g"\n'
+    )
+    (tmp_path / "bearing.toml").write_text(text)
+    profile = load_profiles(tmp_path).find("bearing 7")
+
+    (frame,) = codecs.find(profile.codec).decode(1, bytes.fromhex("02000600013b877fff3b87"))
+
+    assert observed(profile, frame.fields)[0] == approx(
+        {"load_kg": (((15239 * 32768 / 32767) ** 2 - 232263168) * 3.02459e-7 + 1.37, NONE)}
+    )

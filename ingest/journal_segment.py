@@ -46,7 +46,7 @@ class Segment:
         self.size = self.end = self.offset = self.unread = 0
         self._limit = limit  # from this number on a later segment counts: what is here was never reported as written
         self._file = -1
-        self._set_aside: set[int] = set()
+        self._known_damage: set[int] = set()  # where it begins
         self._keep = False
 
     @classmethod
@@ -116,6 +116,7 @@ class Segment:
             offset = found.end
             if isinstance(found, Damage):
                 damage = found
+                self._known_damage.add(found.offset)
                 continue
             if self._limit is not None and found.sequence >= self._limit:
                 self.end = found.offset
@@ -154,7 +155,7 @@ class Segment:
                     continue
                 self.unread -= fresh
                 return found, aside
-            if isinstance(found, Damage) and found.offset in self._set_aside:
+            if isinstance(found, Damage) and found.offset in self._known_damage:
                 self.offset = found.end
             else:  # it was whole when we opened the journal
                 aside += self.scan(max(position, self.expected))
@@ -198,7 +199,6 @@ class Segment:
 
     def _put_aside(self, damage: Damage, lost: int | None) -> int:
         """Copy a damaged stretch to a file beside the segment; the bytes that it takes there."""
-        self._set_aside.add(damage.offset)
         copy = self.path.with_suffix(f".{damage.offset}.damaged")
         if copy.exists():
             return 0

@@ -76,7 +76,7 @@ class BrokerProbe:
     not_checked: Mapping[str, str] = field(default_factory=dict)
 
 
-STEPS = ("anonymous", "subscriptions", "queue", "window")
+STEPS = ("anonymous", "system", "subscriptions", "queue", "window")
 _DEPENDENT = (
     "broker-protocol",
     "broker-version",
@@ -114,9 +114,7 @@ def check_broker(probe: BrokerProbe, wanted: Wanted, configured: Mapping[str, st
         _tls(probe),
         Finding.ok("broker-reachable", f"{probe.address} answers."),
         _protocol(probe),
-        check_broker_version(
-            probe.system.get("version"), configured, not_checked=probe.not_checked.get("subscriptions", "")
-        ),
+        check_broker_version(probe.system.get("version"), configured, not_checked=probe.not_checked.get("system", "")),
         _anonymous(probe),
         _granted(probe),
         _session_expiry(probe, wanted),
@@ -235,8 +233,7 @@ def _dropped(probe: BrokerProbe) -> Finding:
     text = probe.system.get("dropped")
     if text is None or not text.isdecimal():
         reason = (
-            probe.not_checked.get("subscriptions")
-            or "The broker does not tell it ($SYS/broker/publish/messages/dropped)."
+            probe.not_checked.get("system") or "The broker does not tell it ($SYS/broker/publish/messages/dropped)."
         )
         return Finding.unknown("dropped-messages", reason, "Let this account read $SYS/#.")
     if int(text) > 0:

@@ -73,9 +73,11 @@ def probe_broker(address: BrokerAddress, request: ProbeRequest) -> BrokerProbe:
     _end_session(address, request.client_id("hello"), left_behind)
     with _step("anonymous", failures):
         probe = replace(probe, anonymous=_lets_anyone_in(address, request))
+    with _step("system", failures):
+        probe = replace(probe, system=_read_system(address, request))
     with _step("subscriptions", failures):
-        granted, system, seen = _listen(address, request)
-        probe = replace(probe, granted=granted, system=system, seen=seen)
+        granted, seen = _listen(address, request)
+        probe = replace(probe, granted=granted, seen=seen)
     with _step("queue", failures):
         probe = replace(probe, queue=_probe_queue(address, request, left_behind))
     with _step("window", failures):
@@ -117,6 +119,8 @@ class _Client:
         return self.client
 
     def prepare(self, client: paho.Client) -> None:
+        """Take a new client's callbacks. The second one is for MQTT 3.1.1: what became of the first does not count."""
+        self.lost = ""
         client.on_connect = self._on_connect
         client.on_disconnect = self._on_disconnect
         client.on_subscribe = self._on_subscribe
@@ -177,15 +181,16 @@ class _Client:
 
     def wait_until_quiet(self, enough: int) -> int:
         """Wait for `enough` messages, or until no more come; give their number."""
-        wait_s = FIRST_S
+        wait_s = QUIET_S if self.messages else FIRST_S
         while len(self.messages) < enough and self._wait_for_more(lambda: len(self.messages), wait_s):
             wait_s = QUIET_S
         return len(self.messages)
 
     def publish(self, topic: str, number: int) -> None:
         """Publish numbered messages at QoS 1 and wait for the broker's answer to each, as long as answers come."""
-        infos = [self._client.publish(topic, str(n), qos=1) for n in range(number)]
-        while not infos[-1].is_published() and self._wait_for_more(lambda: self.answers, FIRST_S):
+        for n in range(number):
+            self._client.publish(topic, str(n), qos=1)
+        while self.answers < number and self._wait_for_more(lambda: self.answers, FIRST_S):
             pass
 
     def _wait_for_more(self, count: Callable[[], int], longest_s: float) -> bool:
@@ -228,16 +233,22 @@ def _lets_anyone_in(address: BrokerAddress, request: ProbeRequest) -> bool:
         return False
 
 
-def _listen(address: BrokerAddress, request: ProbeRequest) -> tuple[tuple[Granted, ...], dict[str, str], Seen]:
-    """Subscribe to our own topic filters for a moment; the session goes with the connection: nothing queues for it."""
-    with _connected(address, Session(request.client_id("listen"))) as client:
+def _read_system(address: BrokerAddress, request: ProbeRequest) -> dict[str, str]:
+    """What the broker tells of itself, by our names. On a connection of its own: some brokers close it on $SYS."""
+    with _connected(address, Session(request.client_id("system"))) as client:
         client.subscribe(list(_SYSTEM))
         client.wait(lambda: len(client.messages) >= len(_SYSTEM), QUIET_S)
-        system = {_SYSTEM[m.topic]: m.payload.decode("utf-8", "replace") for m in client.messages if m.topic in _SYSTEM}
-        before = len(client.messages)
+        return {
+            _SYSTEM[_topic(m)]: m.payload.decode("utf-8", "replace") for m in client.messages if _topic(m) in _SYSTEM
+        }
+
+
+def _listen(address: BrokerAddress, request: ProbeRequest) -> tuple[tuple[Granted, ...], Seen]:
+    """Subscribe to our own topic filters for a moment; the session goes with the connection: nothing queues for it."""
+    with _connected(address, Session(request.client_id("listen"))) as client:
         reasons = client.subscribe(request.topics)
         client.wait(lambda: False, request.listen_s)
-        messages = [message for message in client.messages[before:] if not _is_system(message)]
+        messages = list(client.messages)
     granted = tuple(
         Granted(topic, None, str(reason)) if reason.is_failure else Granted(topic, reason.value)
         for topic, reason in zip(request.topics, reasons, strict=False)
@@ -245,15 +256,11 @@ def _listen(address: BrokerAddress, request: ProbeRequest) -> tuple[tuple[Grante
     at_qos0 = [message for message in messages if message.qos == 0 and not message.retain]
     topics = tuple(dict.fromkeys(_topic(message) for message in at_qos0))[:NAMED_TOPICS]
     retained = sum(message.retain for message in messages)
-    return granted, system, Seen(request.listen_s, len(messages), len(at_qos0), retained, topics)
+    return granted, Seen(request.listen_s, len(messages), len(at_qos0), retained, topics)
 
 
 def _topic(message: paho.MQTTMessage) -> str:
     return bytes(message._topic).decode("utf-8", "backslashreplace")  # .topic raises where it is not UTF-8
-
-
-def _is_system(message: paho.MQTTMessage) -> bool:
-    return bytes(message._topic).startswith(b"$SYS/")
 
 
 def _probe_queue(address: BrokerAddress, request: ProbeRequest, left_behind: list[str]) -> QueueProbe:

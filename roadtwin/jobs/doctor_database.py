@@ -69,7 +69,7 @@ def check_database(probe: DatabaseProbe, *, name: str, embedded: bool) -> list[F
         _decompression(probe),
         _direct_compress(probe),
         _rejected(probe),
-        _silent(),
+        _silent(probe),
     ]
 
 
@@ -312,7 +312,17 @@ def _rejected(probe: DatabaseProbe) -> Finding:
     return Finding.ok("rejected-share", f"{measured}.")
 
 
-def _silent() -> Finding:
-    return Finding.unknown(
-        "silent-devices", "This database keeps no health of devices.", "Look at the newest reading of each device."
-    )
+def _silent(probe: DatabaseProbe) -> Finding:
+    fix = "Look at the newest reading of each device (/v1/devices)."
+    if not probe.health_kept:
+        return Finding.unknown("silent-devices", "This database keeps no health of devices.", fix)
+    if probe.silent is None:
+        return _not_checked("silent-devices", probe, "read_silent_devices")
+    if probe.silent.judged == 0:
+        return Finding.unknown(
+            "silent-devices", "Of no confirmed device it is known yet how often it sends.", "Ask again in a day."
+        )
+    measured = f"{probe.silent.silent} of {probe.silent.judged} confirmed devices are silent"
+    if probe.silent.silent:
+        return Finding.warning("silent-devices", f"{measured}, by how often they used to send.", fix)
+    return Finding.ok("silent-devices", f"{measured}.")

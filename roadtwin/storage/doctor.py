@@ -19,6 +19,11 @@ WINDOW = timedelta(hours=24)
 IDLE_AFTER_S = 60.0
 """An open transaction of ours that does nothing for this long is left over [s]."""
 
+SILENT_AFTER_INTERVALS = 4.0
+"""A device is silent when it is away for longer than this many of its usual intervals, and for SILENT_LEAST_S."""
+SILENT_LEAST_S = 3600.0
+"""Nothing is called silent sooner [s]."""
+
 T = TypeVar("T")
 
 _SETTINGS = (
@@ -62,6 +67,15 @@ class Delay:
 
 
 @dataclass(frozen=True, slots=True)
+class SilentDevices:
+    """Confirmed devices whose health is kept; `judged` have a known interval, `silent` are overdue by it."""
+
+    devices: int
+    judged: int
+    silent: int
+
+
+@dataclass(frozen=True, slots=True)
 class DatabaseProbe:
     """All that was seen of a database. None means not seen; `not_checked` gives the reason by question."""
 
@@ -80,6 +94,8 @@ class DatabaseProbe:
     rejected: int = 0
     rejection_codes: Mapping[str, int] = field(default_factory=dict)
     delay: Delay | None = None
+    health_kept: bool = False
+    silent: SilentDevices | None = None
     schema_problem: str | None = None
     schema_version: int = 0
     not_checked: Mapping[str, str] = field(default_factory=dict)
@@ -114,6 +130,8 @@ class _Asking:
         accounts = self._row("read_accounts", since)
         codes = self._rows("read_rejection_codes", since)
         delay = self._row("read_network_delay", since)
+        health = self._row("health_is_kept")
+        silent = self._silent() if health and health["kept"] else None
         offset_s, uncertainty_s = self._try("read_clock", self._clock_offset) or (None, 0.0)
         schema_problem, schema_version = self._try("schema", self._schema) or (None, 0)
         return DatabaseProbe(
@@ -132,6 +150,8 @@ class _Asking:
             rejected=accounts["rejected"] if accounts else 0,
             rejection_codes={row["code"]: row["messages"] for row in codes or []},
             delay=Delay(**delay) if delay else None,
+            health_kept=bool(health and health["kept"]),
+            silent=silent,
             schema_problem=schema_problem,
             schema_version=schema_version,
             not_checked=self._not_checked,
@@ -157,6 +177,13 @@ class _Asking:
     def _row(self, name: str, parameters: Mapping[str, Any] | None = None) -> dict[str, Any] | None:
         rows = self._rows(name, parameters)
         return rows[0] if rows else None
+
+    def _silent(self) -> SilentDevices | None:
+        row = self._row(
+            "read_silent_devices",
+            {"now": self._clock(), "intervals": SILENT_AFTER_INTERVALS, "least_s": SILENT_LEAST_S},
+        )
+        return SilentDevices(**row) if row else None
 
     def _clock_offset(self) -> tuple[float, float]:
         """Database's clock minus ours, and how sure that is: the quickest of three questions [s]."""

@@ -70,3 +70,18 @@ FROM (
     ORDER BY observed_at DESC
     LIMIT 1000
 ) AS newest;
+
+-- name: health_is_kept
+SELECT to_regclass('device_health') IS NOT NULL AS kept;
+
+-- name: read_silent_devices
+-- Silent: away for longer than several of its own usual intervals. One without a known interval is not judged.
+SELECT
+    count(*)::integer AS devices,
+    (count(*) FILTER (WHERE h.interval_s IS NOT NULL))::integer AS judged,
+    (count(*) FILTER (
+        WHERE %(now)s - h.last_message_at > make_interval(secs => greatest(h.interval_s * %(intervals)s, %(least_s)s))
+    ))::integer AS silent
+FROM device_health AS h
+INNER JOIN device AS d ON h.device_id = d.device_id
+WHERE d.status = 'confirmed';

@@ -92,6 +92,8 @@ class BulkClient(paho.Client):
         self.on_publishes: Callable[[list[Received]], None] = _nobody
         self.failure: BaseException | None = None
         """What ended the network thread, which nothing should."""
+        self.hung_up = False
+        """The last connection was ended by the other side, without a word: read it in on_disconnect."""
         self.epoch = 0
         self._clock = clock
         self._largest_packet_bytes = largest_packet_bytes
@@ -100,6 +102,7 @@ class BulkClient(paho.Client):
         self._partial_until = 0  # length at which it is worth looking at again
         self._handed_over = b""  # a packet that paho reads next
         self._callback_failed = False
+        self._dropped = False
         self._publish_reader = PublishReader()
         self.on_message = _on_message_of_paho
         self.on_log = _on_log_of_paho
@@ -111,7 +114,7 @@ class BulkClient(paho.Client):
         with self._epoch_lock:  # acknowledgements already queued are thrown away by paho's reconnect, later ones by us
             self.epoch = next(_epochs)
         self._partial = bytearray()
-        self._callback_failed = False
+        self._callback_failed = self._dropped = self.hung_up = False
         return super().reconnect()
 
     def loop_forever(self, timeout: float = 1.0, retry_first_connection: bool = False) -> MQTTErrorCode:
@@ -137,6 +140,7 @@ class BulkClient(paho.Client):
             if self._callback_failed:
                 rc = MQTTErrorCode.MQTT_ERR_UNKNOWN
             elif lost:
+                self.hung_up = not self._dropped
                 rc = MQTTErrorCode.MQTT_ERR_CONN_LOST
         return self._end_connection(rc) if rc else rc
 
@@ -145,6 +149,7 @@ class BulkClient(paho.Client):
     def drop_connection(self) -> None:
         """End the connection without a word, so that the loop makes a new one and the broker delivers again."""
         sock = self.socket()
+        self._dropped = True
         if isinstance(sock, socket.socket):
             with contextlib.suppress(OSError):  # gone already: that is what we want
                 # Not SSLSocket.shutdown: it would have the network thread read on without decrypting.

@@ -15,6 +15,7 @@ from ingest.consumer import run_ingest
 from ingest.mqtt import Session, open_client, parse_mqtt_url
 from roadtwin.settings import Settings
 from roadtwin.storage.database import connect
+from tests.integration.ingest.mosquitto import own_mosquitto  # noqa: F401 — a fixture
 
 
 class RunningIngester:

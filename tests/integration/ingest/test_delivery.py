@@ -1,35 +1,22 @@
 """Nothing lost, nothing stored twice: connections that break, processes that are killed, databases that go away."""
 
 import os
-import shutil
 import signal
-import socket
 import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
-from pathlib import Path
 from uuid import uuid4
 
-import pytest
-
 from ingest.batch import process_batch
-from ingest.consumer import now
-from ingest.mqtt import Session, parse_mqtt_url
-from ingest.received import Received
-from ingest.receiver import Receiver
-from roadtwin.errors import BrokerRefusedError, BrokerUnavailableError
 from roadtwin.storage.database import connect
 from roadtwin.storage.messages import write_batch
-from roadtwin.telemetry import STALE_ACKS
 from roadtwin.types import Origin
 from tests.conftest import make_conninfo_url
 from tests.integration.ingest.conftest import count, fetch, open_publisher, publish_all, received, wait_for
+from tests.integration.ingest.mosquitto import needs_mosquitto
+from tests.integration.ingest.receiving import open_receiver, take
 from tests.samples import chirpstack, decoder, encoded
-
-MOSQUITTO = shutil.which("mosquitto", path=f"{os.environ.get('PATH', '')}:/usr/sbin:/usr/local/sbin")
-needs_mosquitto = pytest.mark.skipif(MOSQUITTO is None, reason="Mosquitto is not installed on this machine")
 
 
 def uplinks(numbers, topic_part="x") -> list[tuple[str, bytes]]:
@@ -40,61 +27,6 @@ def uplinks(numbers, topic_part="x") -> list[tuple[str, bytes]]:
         )
         for number in numbers
     ]
-
-
-class OwnMosquitto:
-    """A Mosquitto of one test, which may be killed. Persistent or with the defaults."""
-
-    def __init__(self, directory: Path, *, options: str = "") -> None:
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            self.port = free.getsockname()[1]
-        self.url = f"mqtt://127.0.0.1:{self.port}"
-        self._config = directory / "mosquitto.conf"
-        self._config.write_text(f"listener {self.port} 127.0.0.1\nallow_anonymous true\n{options}\n")
-        self._process: subprocess.Popen[bytes] | None = None
-
-    def start(self) -> None:
-        assert MOSQUITTO is not None
-        self._process = subprocess.Popen([MOSQUITTO, "-c", str(self._config)], stderr=subprocess.DEVNULL)
-        wait_for(self._answers)
-
-    def _answers(self) -> bool:
-        with socket.socket() as probe:
-            return probe.connect_ex(("127.0.0.1", self.port)) == 0
-
-    def kill(self) -> None:
-        if self._process is not None:
-            self._process.kill()
-            self._process.wait()
-            self._process = None
-
-
-@pytest.fixture
-def own_mosquitto(data_dir: Path) -> Iterator[Callable[..., OwnMosquitto]]:
-    brokers: list[OwnMosquitto] = []
-
-    def start(**options: str) -> OwnMosquitto:
-        brokers.append(OwnMosquitto(data_dir, **options))
-        brokers[-1].start()
-        return brokers[-1]
-
-    yield start
-    for broker in brokers:
-        broker.kill()
-
-
-def open_receiver(url: str, client_id: str, topic: str) -> Receiver:
-    session = Session(client_id, expiry_s=300, receive_maximum=100, keepalive_s=5, manual_ack=True)
-    receiver = Receiver(parse_mqtt_url(url), session, [topic], clock=now)
-    receiver.open()
-    return receiver
-
-
-def take(receiver: Receiver, number: int) -> list[Received]:
-    taken: list[Received] = []
-    wait_for(lambda: len(taken.extend(receiver.take(number - len(taken), 0.1, threading.Event())) or taken) >= number)
-    return taken
 
 
 def test_what_was_committed_and_not_acknowledged_comes_again_and_is_stored_once(mqtt_url, database_url, db):
@@ -122,34 +54,6 @@ def test_what_was_committed_and_not_acknowledged_comes_again_and_is_stored_once(
 
     assert (again.stored, again.duplicate) == (0, 40)
     assert fetch(db, "SELECT count(*) FROM message") == [(40,)]
-
-
-@needs_mosquitto
-def test_acknowledgements_of_an_earlier_connection_are_not_sent(own_mosquitto):
-    broker = own_mosquitto()  # keeps no session over its restart: packet ids begin at 1 again
-    receiver = open_receiver(broker.url, "epochs", "application/#")
-    publisher = open_publisher(broker.url)
-    publish_all(publisher, uplinks(range(10)))
-    old = take(receiver, 10)
-    stale_before = STALE_ACKS._value.get()
-
-    broker.kill()
-    broker.start()
-    wait_for(publisher.is_connected)
-    wait_for(lambda: receiver._subscribed.is_set() and receiver._client.is_connected())
-    time.sleep(0.5)  # until it has subscribed again
-    publish_all(publisher, uplinks(range(10, 20)))
-    new = take(receiver, 10)
-    assert {r.mid for r in new} & {r.mid for r in old}  # the trap: the same packet ids
-    receiver.acknowledge(old)
-
-    assert STALE_ACKS._value.get() == stale_before + 10
-    receiver.close()
-    receiver = open_receiver(broker.url, "epochs", "application/#")
-    assert {r.payload for r in take(receiver, 10)} == {r.payload for r in new}  # none was acknowledged by mistake
-    receiver.close()
-    publisher.disconnect()
-    publisher.loop_stop()
 
 
 def run_command(*arguments: str, **environment: str) -> "subprocess.Popen[str]":
@@ -249,50 +153,3 @@ def test_a_broker_without_mqtt_5_is_used_with_3_1_1(start_ingester, mqtt_v311_ur
     publisher.loop_stop()
 
     assert fetch(db, "SELECT count(*) FROM message") == [(30,)]
-
-
-def test_more_messages_in_flight_than_the_queue_holds_are_delivered_again(mqtt_v311_url):
-    part = uuid4().hex[:8]
-    session = Session(f"small-{part}", expiry_s=60, receive_maximum=5, manual_ack=True)  # 3.1.1 knows no such limit
-    receiver = Receiver(parse_mqtt_url(mqtt_v311_url), session, [f"application/{part}/#"], clock=now)
-    receiver.open()
-    publisher = open_publisher(mqtt_v311_url)
-    publish_all(publisher, uplinks(range(90), part))
-    time.sleep(1)  # until the queue has overflowed
-
-    payloads: set[bytes] = set()
-
-    def take_some() -> bool:
-        for item in receiver.take(10, 0.05, threading.Event()):
-            payloads.add(item.payload)
-            receiver.acknowledge([item])
-        return len(payloads) == 90
-
-    wait_for(take_some)
-    receiver.close()
-    publisher.disconnect()
-    publisher.loop_stop()
-
-
-@needs_mosquitto
-def test_a_broker_that_grants_less_than_qos_1_is_refused_by_name(own_mosquitto):
-    broker = own_mosquitto(options="max_qos 0")
-
-    with pytest.raises(BrokerRefusedError, match="granted only QoS 0 for application/#, expected QoS 1"):
-        open_receiver(broker.url, "modest", "application/#")
-
-
-@needs_mosquitto
-def test_a_wrong_password_is_refused_without_being_repeated(own_mosquitto):
-    broker = own_mosquitto(options="allow_anonymous false")
-    url = broker.url.replace("mqtt://", "mqtt://user:secret@")
-
-    with pytest.raises(BrokerRefusedError, match="refused the connection") as caught:
-        open_receiver(url, "stranger", "application/#")
-
-    assert "secret" not in str(caught.value)
-
-
-def test_a_broker_that_does_not_answer_is_named():
-    with pytest.raises(BrokerUnavailableError, match=r"127\.0\.0\.1:1 cannot be reached"):
-        open_receiver("mqtt://127.0.0.1:1", "nobody", "application/#")

@@ -18,7 +18,7 @@ from roadtwin.settings import Settings
 from service import problems
 from service.bodies import schema_components
 from service.middleware import Metrics, RequestSizeLimit, SecurityHeaders
-from service.routes import city, health, ingest, records, segment, segments, worklist
+from service.routes import city, devices, health, ingest, records, segment, segments, worklist
 from service.state import Service, make_pool, utc_now
 
 log = telemetry.get_logger(__name__)
@@ -63,7 +63,7 @@ def create_app(settings: Settings, database_url: str, *, clock: Callable[[], dat
     app.add_middleware(Metrics)
 
     v1 = APIRouter(prefix="/v1")
-    for module in (city, segments, segment, worklist, ingest, records):
+    for module in (city, segments, segment, worklist, ingest, devices, records):
         v1.include_router(module.router)
     app.include_router(v1)
     app.include_router(health.router)

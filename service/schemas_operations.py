@@ -1,4 +1,4 @@
-"""What the API answers about its own running: flow of messages, devices, health. Names as in `service.schemas`."""
+"""What the API answers about its own running: flow of messages, health. Names as in `service.schemas`."""
 
 from datetime import datetime
 from typing import Literal
@@ -80,57 +80,6 @@ class RejectedPage(Answer):
 
     rejected: list[RejectedItem]
     next_page: str | None
-
-
-class DeviceValue(Answer):
-    """The newest value of one series."""
-
-    quantity: str
-    channel: str
-    depth_cm: int | None
-    observed_at: datetime
-    value: float
-    flags: list[str]
-
-
-class DeviceItem(Answer):
-    """A device and how it is doing."""
-
-    device_id: int
-    network_source: str
-    application: str
-    device: str
-    dev_eui: str | None
-    name: str | None
-    profile_name: str | None
-    status: str
-    first_seen_at: datetime | None
-    last_seen_at: datetime | None
-    silent_s: float | None = Field(description="Time since its last message [s].")
-    lon: float | None
-    lat: float | None
-    messages_24h: int
-    best_rssi_dbm: float | None
-    best_snr_db: float | None
-    values: list[DeviceValue]
-
-
-class DevicePage(Answer):
-    """Devices by id."""
-
-    devices: list[DeviceItem]
-    next_page: str | None
-
-
-class DeviceConfirmed(Answer):
-    """A device after confirmation."""
-
-    device_id: int
-    network_source: str
-    application: str
-    device: str
-    status: str
-    changed: bool
 
 
 class Health(Answer):

@@ -9,6 +9,8 @@ import typer
 
 from roadtwin.cli.common import open_connection, settings_for_command
 from roadtwin.storage.database import describe_database
+from roadtwin.storage.device_states import HealthSummary, read_health_summary
+from roadtwin.storage.health import count_undigested
 from roadtwin.storage.status import DatabaseStatus, read_status
 
 app = typer.Typer(add_completion=False)
@@ -21,18 +23,24 @@ _MESSAGES = (
 
 @app.command(epilog="Example: roadtwin status --json")
 def main(as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False) -> None:
-    """Show what the database holds: mode, schema, counts, the last batch, the newest scores, open potholes."""
+    """Show what the database holds, how fresh it is, and how devices and gateways are doing."""
     settings = settings_for_command()
+    now = datetime.now(UTC)
     with open_connection(settings) as conn:
-        status = read_status(conn)
+        status, health = read_status(conn), read_health_summary(conn, now)
+        waiting, waiting_since = count_undigested(conn)
         database = f"{conn.info.dbname} at {conn.info.host}"
     if settings.database_url is not None:
         database = describe_database(settings.database_url.get_secret_value())
     if as_json:
-        typer.echo(json.dumps({"database": database} | asdict(status), default=_json_ready))
+        digest = {"batches_waiting": waiting, "waiting_since": waiting_since}
+        answer = {"database": database} | asdict(status) | {"health": asdict(health), "digest": digest}
+        typer.echo(json.dumps(answer, default=_json_ready))
         return
-    for label, value in _lines(status, now=datetime.now(UTC)):
+    for label, value in _lines(status, now=now) + _health_lines(health):
         typer.echo(f"{label:<14}{value}")
+    if waiting_since is not None:
+        typer.echo(f"{'Not digested':<14}{waiting} batches, the oldest {_ago(now, waiting_since)}")
 
 
 def _lines(status: DatabaseStatus, *, now: datetime) -> list[tuple[str, str]]:
@@ -61,6 +69,26 @@ def _lines(status: DatabaseStatus, *, now: datetime) -> list[tuple[str, str]]:
         ),
         ("Potholes", f"{counts['potholes_open']} open"),
     ]
+
+
+def _health_lines(health: HealthSummary) -> list[tuple[str, str]]:
+    """How devices and gateways are doing; a line only where there is something to tell."""
+    lines = []
+    if health.devices_by_state:
+        lines.append(("Device health", _counted(health.devices_by_state)))
+    if health.silent:
+        more = health.devices_by_state["silent"] - len(health.silent)
+        lines.append(("Silent", ", ".join(health.silent) + (f" and {more} more" if more else "")))
+    if health.worst_losses:
+        losses = (f"{name} {share:.0%} lately ({missing} ever)" for name, share, missing in health.worst_losses)
+        lines.append(("Frames lost", ", ".join(losses)))
+    if health.gateways_by_state:
+        lines.append(("Gateways", _counted(health.gateways_by_state)))
+    return lines
+
+
+def _counted(by_state: dict[str, int]) -> str:
+    return ", ".join(f"{count} {state.replace('_', ' ')}" for state, count in by_state.items())
 
 
 def _ago(now: datetime, then: datetime) -> str:

@@ -1,29 +1,23 @@
-"""How the flow of messages is doing: accounts, rejected messages, devices."""
+"""How the flow of messages is doing: accounts, rejected messages."""
 
 from datetime import datetime
 from typing import Annotated
 
 import msgspec
-from fastapi import APIRouter, Path, Query
+from fastapi import APIRouter, Query
 
-from roadtwin.errors import DeviceNotFoundError
 from roadtwin.storage import queries
-from roadtwin.types import Flag
 from service.paging import decode_token, encode_token
 from service.parameters import PageToken
 from service.problems import responses
 from service.schemas_operations import (
     Batch,
-    DeviceConfirmed,
-    DeviceItem,
-    DevicePage,
-    DeviceValue,
     IngestStatus,
     OriginTotals,
     RejectedItem,
     RejectedPage,
 )
-from service.security import Operator, Reader, Role, write_audit
+from service.security import Reader, Role
 from service.state import Connection, Db, Now, Row
 
 router = APIRouter(tags=["ingest"])
@@ -106,68 +100,3 @@ async def list_rejected(
     ]
     token = encode_token(_RejectedPosition(items[-1].last_seen_at, items[-1].digest), asked) if more else None
     return RejectedPage(rejected=items, next_page=token)
-
-
-class _DevicePosition(msgspec.Struct, frozen=True):
-    device_id: int
-
-
-@router.get("/devices", responses=responses(400, 401))
-async def list_devices(
-    db: Db,
-    now: Now,
-    _reader: Reader,
-    status: Annotated[str | None, Query(pattern="^(unconfirmed|confirmed|retired)$")] = None,
-    limit: Limit = 100,
-    page: PageToken = None,
-) -> DevicePage:
-    """Devices and how they are doing: silence, messages of the last day, radio, newest value of every series."""
-    asked = {"status": status}
-    after = decode_token(page, _DevicePosition, asked).device_id if page else 0
-    parameters = {"status": status, "after_device_id": after, "now": now, "limit": limit + 1}
-    rows = await (await db.execute(_SQL["list_devices"], parameters)).fetchall()
-    more, rows = len(rows) > limit, rows[:limit]
-    values = await _newest_values(db, [row["device_id"] for row in rows], now)
-    devices = [
-        DeviceItem(
-            **row,
-            silent_s=None if row["last_seen_at"] is None else round((now - row["last_seen_at"]).total_seconds(), 1),
-            values=values.get(row["device_id"], []),
-        )
-        for row in rows
-    ]
-    token = encode_token(_DevicePosition(devices[-1].device_id), asked) if more else None
-    return DevicePage(devices=devices, next_page=token)
-
-
-async def _newest_values(db: Connection, device_ids: list[int], now: datetime) -> dict[int, list[DeviceValue]]:
-    cursor = await db.execute(_SQL["read_newest_values"], {"device_ids": device_ids, "now": now})
-    values: dict[int, list[DeviceValue]] = {}
-    async for row in cursor:
-        flags = [str(flag.name).lower() for flag in Flag(row["flags"])]
-        fields = {name: row[name] for name in ("quantity", "channel", "depth_cm", "observed_at", "value")}
-        values.setdefault(row["device_id"], []).append(DeviceValue(**fields, flags=flags))
-    return values
-
-
-@router.post("/devices/{device_id}/confirm", responses=responses(401, 403, 404))
-async def confirm_device(
-    device_id: Annotated[int, Path(ge=1, le=2**31 - 1)], db: Db, now: Now, operator: Operator
-) -> DeviceConfirmed:
-    """Let models use a device that was seen first on the wire. Done twice, it changes nothing."""
-    async with db.transaction():
-        before = await (await db.execute(_SQL["read_device_status"], {"device_id": device_id})).fetchone()
-        if before is None:
-            raise DeviceNotFoundError(f"There is no device with the id {device_id}.")
-        row = await _one(db, "confirm_device", device_id=device_id)
-        changed = before["status"] != row["status"]
-        if changed:
-            await write_audit(
-                db,
-                recorded_at=now,
-                actor=operator.name,
-                action="device_confirmed",
-                subject=f"device/{device_id}",
-                details={"status_before": before["status"]},
-            )
-    return DeviceConfirmed(**row, changed=changed)

@@ -77,7 +77,7 @@ WHERE
 ORDER BY last_seen_at DESC, digest DESC
 LIMIT %(limit)s;
 
--- name: list_devices
+-- name: read_devices
 SELECT
     d.device_id,
     d.network_source,
@@ -105,14 +105,12 @@ LEFT JOIN LATERAL (
 LEFT JOIN (
     SELECT device_id, count(*) AS messages_24h, max(best_rssi_dbm) AS best_rssi_dbm, max(best_snr_db) AS best_snr_db
     FROM message
-    WHERE recorded_at > %(now)s - INTERVAL '24 hours' AND recorded_at <= %(now)s AND device_id IS NOT NULL
+    WHERE
+        recorded_at > %(now)s - INTERVAL '24 hours' AND recorded_at <= %(now)s AND device_id = ANY(%(device_ids)s)
     GROUP BY device_id
 ) AS m ON m.device_id = d.device_id
-WHERE
-    (%(status)s::text IS NULL OR d.status = %(status)s::text)
-    AND d.device_id > %(after_device_id)s
-ORDER BY d.device_id
-LIMIT %(limit)s;
+WHERE d.device_id = ANY(%(device_ids)s)
+ORDER BY d.device_id;
 
 -- name: read_newest_values
 -- The last value in force of each series of these devices.

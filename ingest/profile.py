@@ -190,27 +190,29 @@ def load_profiles(additional: Path | None = None) -> ProfileLibrary:
 
 
 def _read_folder(folder: Path) -> list[Profile]:
-    if not folder.is_dir():
-        raise InputFileError(f"ROADTWIN_DEVICE_PROFILES_DIR: got {str(folder)!r}, expected a folder.")
-    profiles = []
-    for path in sorted(folder.glob("*.toml")):
-        try:
-            profiles.append(read_profile(str(path), path.read_text("utf-8")))
-        except (OSError, UnicodeDecodeError) as exc:
-            raise InputFileError(f"{path}: cannot be read: {exc}.") from None
-    return profiles
+    try:
+        if not folder.is_dir():
+            raise InputFileError(f"ROADTWIN_DEVICE_PROFILES_DIR: got {str(folder)!r}, expected a folder.")
+        paths = sorted(folder.glob("*.toml"))
+    except OSError as exc:
+        raise InputFileError(f"ROADTWIN_DEVICE_PROFILES_DIR: {folder} cannot be read: {exc}.") from None
+    return [_read_file(path) for path in paths]
+
+
+def _read_file(path: Path) -> Profile:
+    try:
+        text = path.read_text("utf-8")
+    except (OSError, UnicodeDecodeError) as exc:
+        raise InputFileError(f"{path}: cannot be read: {exc}.") from None
+    return read_profile(str(path), text)
 
 
 def _state(folder: Path | None) -> object:
-    """What tells that a folder changed: names, times and sizes of its profiles; None without a folder."""
+    """What tells that a folder changed: names, times and sizes of its profiles, or why they cannot be read."""
     if folder is None:
         return None
-    state = []
-    for path in sorted(folder.glob("*.toml")):
-        try:
-            about = path.stat()
-        except OSError:  # it went away meanwhile, or is a broken link
-            state.append((path.name, -1, -1))
-        else:
-            state.append((path.name, about.st_mtime_ns, about.st_size))
-    return (folder.is_dir(), tuple(state))
+    try:
+        about = [(path.name, path.stat()) for path in sorted(folder.glob("*.toml"))]
+        return folder.is_dir(), [(name, found.st_mtime_ns, found.st_size) for name, found in about]
+    except OSError as exc:  # one went away meanwhile, or is a link to nowhere
+        return str(exc)

@@ -23,7 +23,7 @@ import math
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from ingest import codecs
 from ingest.conversions import conversion
@@ -119,58 +119,81 @@ def read_profile(source: str, text: str) -> Profile:
     """The profile of a TOML text; `source` names it in errors. Raises InputFileError when it is none."""
     try:
         table = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as exc:
+    except (ValueError, RecursionError) as exc:  # also numbers of thousands of digits, and tables in tables in tables
         raise InputFileError(f"{source}: no valid TOML: {exc}.") from None
+    return profile_of(source, table)
+
+
+def profile_of(source: str, table: Mapping[str, object]) -> Profile:
+    """The profile of a table that was read from TOML. Raises InputFileError when it is none."""
     _check(source, set(table) <= _PROFILE_KEYS, f"got unknown keys {sorted(set(table) - _PROFILE_KEYS)}")
-    name, version, aliases = table.get("name"), table.get("version"), table.get("aliases", [])
-    _check(source, isinstance(name, str) and bool(name), "expected a name")
-    _check(source, isinstance(version, int) and 1 <= version <= 32_767, f"got version {version!r}, expected 1 to 32767")
-    _check(source, isinstance(aliases, list) and all(isinstance(a, str) for a in aliases), "expected aliases as texts")
-    codec = table.get("codec")
+    name, version, aliases, codec = (table.get(key) for key in ("name", "version", "aliases", "codec"))
+    if not isinstance(name, str) or not name:
+        raise InputFileError(f"{source}: expected a name.")
+    if type(version) is not int or not 1 <= version <= 32_767:
+        raise InputFileError(f"{source}: got version {version!r}, expected 1 to 32767.")
+    if aliases is None:
+        aliases = []
+    if not isinstance(aliases, list) or not all(isinstance(alias, str) for alias in aliases):
+        raise InputFileError(f"{source}: expected aliases as texts.")
     if codec is not None and (not isinstance(codec, str) or codecs.find(codec) is None):
         raise InputFileError(f"{source}: got codec {codec!r}, expected one of {', '.join(codecs.names())}.")
-    fields = table.get("field", [])
-    _check(source, isinstance(fields, list) and bool(fields), "expected at least one [[field]]")
-    return Profile(str(name), int(str(version)), tuple(aliases), tuple(_read_field(source, f) for f in fields), codec)
+    fields = table.get("field")
+    if not isinstance(fields, list) or not fields:
+        raise InputFileError(f"{source}: expected at least one [[field]].")
+    return Profile(name, version, tuple(aliases), tuple(_read_field(source, own) for own in fields), codec)
 
 
-def _read_field(source: str, table: dict[str, Any]) -> ProfileField:
+def _read_field(source: str, table: object) -> ProfileField:
+    if not isinstance(table, dict):
+        raise InputFileError(f"{source}: got {table!r} as a field, expected a table.")
     path, quantity, unit = table.get("path"), table.get("quantity"), table.get("unit")
-    _check(source, isinstance(path, str) and bool(path), "expected a path in each [[field]]")
+    if not isinstance(path, str) or not path:
+        raise InputFileError(f"{source}: expected a path in each [[field]].")
     source = f"{source}, field {path}"
     _check(source, set(table) <= _FIELD_KEYS, f"got unknown keys {sorted(set(table) - _FIELD_KEYS)}")
-    _check(source, quantity in QUANTITIES, f"got quantity {quantity!r}, expected one of {', '.join(QUANTITIES)}")
-    scale = conversion(str(quantity), unit)
+    if not isinstance(quantity, str) or quantity not in QUANTITIES:
+        raise InputFileError(f"{source}: got quantity {quantity!r}, expected one of {', '.join(QUANTITIES)}.")
+    scale = conversion(quantity, unit) if unit is None or isinstance(unit, str) else None
     if scale is None:
-        raise InputFileError(f"{source}: got unit {unit!r}, expected one of {QUANTITIES[str(quantity)].unit}.")
+        raise InputFileError(f"{source}: got unit {unit!r}, expected one of {QUANTITIES[quantity].unit}.")
     depth_cm = table.get("depth_cm")
-    _check(
-        source,
-        depth_cm is None or (isinstance(depth_cm, int) and 0 <= depth_cm <= 10_000),
-        "expected depth_cm 0 to 10000",
-    )
-    words = table.get("values")
-    _check(source, words is None or isinstance(words, dict), "expected values as a table of numbers")
+    if depth_cm is not None and (type(depth_cm) is not int or not 0 <= depth_cm <= 10_000):
+        raise InputFileError(f"{source}: expected depth_cm 0 to 10000.")
+    words = table.get("values", {})
+    _check(source, isinstance(words, dict), "expected values as a table of numbers")
+    depth_path = _text(source, table, "depth_path")
     return ProfileField(
-        path=tuple(str(path).split(".")),
-        quantity=str(quantity),
+        path=tuple(path.split(".")),
+        quantity=quantity,
         unit=unit,
         factor=float(scale[0]),
         offset=float(scale[1]),
-        channel=str(table.get("channel", "")),
+        channel=_text(source, table, "channel"),
         depth_cm=depth_cm,
-        depth_path=tuple(str(table["depth_path"]).split(".")) if "depth_path" in table else None,
+        depth_path=tuple(depth_path.split(".")) if depth_path else None,
         sentinels=_numbers(source, "sentinels", table.get("sentinels", [])),
         minimum=_number(source, "minimum", table.get("minimum", -math.inf)),
         maximum=_number(source, "maximum", table.get("maximum", math.inf)),
-        words={str(k): _number(source, f"values.{k}", v) for k, v in words.items()} if words else None,
+        words={text: _number(source, f"values.{text}", value) for text, value in words.items()} or None,
     )
 
 
+def _text(source: str, table: Mapping[str, object], name: str) -> str:
+    value = table.get(name, "")
+    if not isinstance(value, str):
+        raise InputFileError(f"{source}: got {name} {value!r}, expected a text.")
+    return value
+
+
 def _number(source: str, name: str, value: object) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float) or math.isnan(value):
-        raise InputFileError(f"{source}: got {name} {value!r}, expected a number.")
-    return float(value)
+    try:
+        number = float(value) if isinstance(value, int | float) and not isinstance(value, bool) else math.nan
+    except OverflowError:  # an integer of more than 308 digits
+        number = math.nan
+    if math.isnan(number):
+        raise InputFileError(f"{source}: got {name} {str(value)[:50]!r}, expected a number.")
+    return number
 
 
 def _numbers(source: str, name: str, values: object) -> tuple[float, ...]:

@@ -3,9 +3,12 @@ import threading
 from datetime import UTC, datetime
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from structlog.testing import capture_logs
 
 from ingest.profile import apply, load_profiles
+from ingest.profile_files import profile_of
 from roadtwin.errors import InputFileError
 from roadtwin.telemetry import PROFILE_READS
 from roadtwin.types import Flag
@@ -80,6 +83,12 @@ def test_missing_fields_are_simply_not_there(tmp_path, decoded):
         ('codec = "acme/x1"\n' + PROFILE, "got codec 'acme/x1', expected one of abeeway"),
         (PROFILE.replace("sentinels = [-5]", "sentinels = -5"), "expected a list of numbers"),
         (PROFILE.replace("minimum = -1", 'minimum = "low"'), "got minimum 'low', expected a number"),
+        ("a = " + "[" * 5000, "no valid TOML"),
+        ("a = " + "9" * 5000, "no valid TOML"),
+        (PROFILE.replace("maximum = 4", "maximum = " + "9" * 400), "got maximum '9999.*expected a number"),
+        ('name = "a"\nversion = 1\nfield = [1]', "got 1 as a field, expected a table"),
+        (PROFILE.replace('path = "state"', 'path = "state"\ndepth_cm = true'), "expected depth_cm 0 to 10000"),
+        (PROFILE.replace('channel = "left"', "channel = 5"), "got channel 5, expected a text"),
         (PROFILE.replace("CLOSED = 0", 'CLOSED = "0"'), "got values.CLOSED '0', expected a number"),
         ("name = ", "no valid TOML"),
         ('version = 1\n[[field]]\npath = "a"\nquantity = "air_temp_c"', "expected a name"),
@@ -93,6 +102,45 @@ def test_missing_fields_are_simply_not_there(tmp_path, decoded):
 def test_a_wrong_profile_is_refused_with_its_file_and_reason(tmp_path, text, reason):
     with pytest.raises(InputFileError, match=reason):
         profile(tmp_path, text)
+
+
+values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.just(10**400) | st.floats() | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
+    max_leaves=5,
+)
+
+
+@settings(max_examples=300, deadline=None)
+@given(
+    st.dictionaries(st.sampled_from(["name", "version", "aliases", "codec", "field", "other"]), values),
+    st.dictionaries(
+        st.sampled_from(
+            [
+                "path",
+                "quantity",
+                "unit",
+                "channel",
+                "depth_cm",
+                "depth_path",
+                "sentinels",
+                "minimum",
+                "maximum",
+                "values",
+            ]
+        ),
+        values,
+    ),
+)
+def test_whatever_a_file_holds_is_a_profile_or_refused(top, field):
+    whole = {"name": "a", "version": 1, "field": [{"path": "a", "quantity": "air_temp_c", **field}], **top}
+
+    for table in (whole, {**whole, "field": [{"path": "a", "quantity": "air_temp_c", **field}]}):
+        try:
+            found = profile_of("a.toml", table)
+        except InputFileError:
+            continue
+        assert apply(found, {"a": 1.0}, AT, Flag.NONE)[1].keys() <= {"a"}
 
 
 def test_a_missing_folder_is_refused(tmp_path):
@@ -213,6 +261,14 @@ def test_a_folder_that_vanishes_and_comes_back_changes_nothing_in_between(folder
     assert library.find("test").version == 3
     folder.with_name("away").rename(folder)
     assert library.reload_if_changed() is True
+
+
+def test_a_link_to_nowhere_keeps_all_profiles(folder):
+    library = load_profiles(folder)
+    (folder / "link.toml").symlink_to(folder / "nowhere.toml")
+
+    assert library.reload_if_changed() is False
+    assert library.find("test").version == 3
 
 
 def test_profiles_are_replaced_all_at_once(folder):

@@ -83,12 +83,26 @@ class Value:
 
 @dataclass(frozen=True, slots=True)
 class Slice:
-    """Some bits: their value says which field gets which value. An unknown one gives `unknown`, when that is set."""
+    """Some bits: their value says which field gets which value. An unknown one gives `unknown`, when that is set.
+
+    Numbers within `tolerance` of a value are encoded as that value.
+    """
 
     shift: int
     width: int
     meanings: Mapping[int, tuple[str, object]]
     unknown: tuple[str, object] | None = None
+    tolerance: float = 0.0
+
+    def code(self, fields: Mapping[str, object]) -> int | None:
+        """The bits that say what the fields say; None when there are none."""
+        for code, (name, value) in self.meanings.items():
+            own = fields.get(name)
+            if own == value:
+                return code
+            if isinstance(own, int | float) and isinstance(value, int | float) and abs(own - value) <= self.tolerance:
+                return code
+        return None
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +131,7 @@ class Bits:
         """The integer for the fields. Raises CodecError when a slice has no bits for what it should say."""
         raw = 0
         for bits in self.slices:
-            code = next((c for c, (name, value) in bits.meanings.items() if fields.get(name) == value), None)
+            code = bits.code(fields)
             if code is None:
                 wanted = sorted({name for name, _ in bits.meanings.values()})
                 raise CodecError(f"{codec}: expected a known value of {' or '.join(wanted)}.")

@@ -6,7 +6,7 @@ from ingest.codecs.tlv import Item, TlvCodec
 
 _BATTERY = Bits(
     (
-        Slice(0, 7, {raw: ("battery_life", round(2.5 + raw / 100, 2)) for raw in range(128)}),
+        Slice(0, 7, {raw: ("battery_life", round(2.5 + raw / 100, 2)) for raw in range(128)}, tolerance=0.005),
         Slice(7, 1, {0: ("eos_alert", 0), 1: ("eos_alert", 1)}),
     )
 )

@@ -155,10 +155,10 @@ def fields(name, payload, f_port=None):
         ),
         (
             "cayenne-lpp",
-            "0002ff9c 018806765ff2960a0003e8",
+            "0002ff9c 0188 07cdcb fffb04 000dde",
             {
                 "ch0": {"analog_input": -1.0},
-                "ch1": {"gps": {"latitude": 42.3519, "longitude": -87.9094, "altitude": 10.0}},
+                "ch1": {"gps": {"latitude": 51.1435, "longitude": -0.1276, "altitude": 35.5}},
             },
         ),
         ("cayenne-lpp", "04820000 07d0 0484010e", {"ch4": {"distance": 2.0, "direction": 270}}),
@@ -556,3 +556,13 @@ def test_a_calibrated_scale_encodes_its_weight():
 
     assert frame.fields["weight"] == pytest.approx(2500, abs=10)  # one count is 9 g there
     assert codec is codecs.find(codec.name)
+
+
+def test_a_voltage_in_seven_bits_is_rounded_to_its_steps():
+    codec = codecs.find("tektelic/t000594x")
+
+    (frame,) = codec.decode(*codec.encode({"battery_status": {"battery_life": 3.6049, "eos_alert": 1}}))
+
+    assert frame.fields == {"battery_status": {"battery_life": 3.6, "eos_alert": 1}}
+    with pytest.raises(codecs.CodecError, match="expected a known value of battery_life"):
+        codec.encode({"battery_status": {"battery_life": 4.2, "eos_alert": 0}})

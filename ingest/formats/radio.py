@@ -1,17 +1,35 @@
 """What the gateways that heard an uplink say of its reception, made fit for storage."""
 
-from collections.abc import Iterable
+from collections.abc import Sequence
+
+from roadtwin.types import Reception
 
 MOST_GATEWAYS = 32_767
 """More than a smallint holds are counted as that many."""
 _PLAUSIBLE_DB = 500.0
 
 
-def count_gateways(names: Iterable[str]) -> int:
+def plausible(level: float) -> float | None:
+    """A level [dBm or dB], or None: no radio gives values beyond ±500."""
+    return level if -_PLAUSIBLE_DB <= level <= _PLAUSIBLE_DB else None
+
+
+def count_gateways(receptions: Sequence[Reception]) -> int:
     """How many different gateways."""
-    return min(len(set(names)), MOST_GATEWAYS)
+    if len(receptions) <= 1:
+        return len(receptions)
+    return min(len({reception.gateway_id for reception in receptions}), MOST_GATEWAYS)
 
 
-def best(levels: Iterable[float]) -> float | None:
-    """The highest level [dBm or dB]; None without any. No radio gives values beyond ±500."""
-    return max((level for level in levels if abs(level) <= _PLAUSIBLE_DB), default=None)
+def best_rssi(receptions: Sequence[Reception]) -> float | None:
+    """The strongest signal [dBm]; None without any."""
+    if len(receptions) == 1:
+        return receptions[0].rssi_dbm
+    return max((r.rssi_dbm for r in receptions if r.rssi_dbm is not None), default=None)
+
+
+def best_snr(receptions: Sequence[Reception]) -> float | None:
+    """The best signal-to-noise ratio [dB]; None without any."""
+    if len(receptions) == 1:
+        return receptions[0].snr_db
+    return max((r.snr_db for r in receptions if r.snr_db is not None), default=None)

@@ -9,10 +9,9 @@ import re
 from datetime import datetime, timedelta
 from typing import Any
 
-import msgspec
-
 from ingest import strictjson
 from ingest.conversions import conversion
+from ingest.formats.about import FormatAbout
 from ingest.formats.parsed import Parsed
 from ingest.identity import message_id
 from ingest.times import from_unix, time_flags, usable
@@ -26,13 +25,33 @@ NETWORK_SOURCE = "senml"
 TOPIC_FILTER = "roadtwin/v1/sensors/+/readings"
 EVENT_KIND = "readings"
 
+ABOUT = FormatAbout(
+    name=FORMAT,
+    title="SenML of generic sensors",
+    network_source=NETWORK_SOURCE,
+    encoding="SenML JSON (RFC 8428)",
+    topics=("roadtwin/v1/sensors/{device_id}/readings",),
+    event_kinds=(EVENT_KIND,),
+    time_rule="Base time plus time, from 2²⁸ on as Unix time [s], below it relative to the arrival, flagged `CLOCK`. "
+    "The message's own time is that of its newest record.",
+    identity="`device_id` of the topic.",
+    message_id="By device and bytes.",
+    measures="Every record with a value: the resolved name is `[device_id/][channel/]quantity[:depth_cm]`.",
+    reject_codes={
+        "unknown_quantity": "A resolved name holds no quantity of ours.",
+        "unknown_unit": "The unit is none of the quantity, and cannot be converted into one.",
+        "senml_version": "The pack is of a later version of SenML.",
+        "senml_label": "A label that ends in `_` must be understood, and we know none.",
+        "senml_value": "A record has no number, one that nothing can hold, or there are base values only.",
+    },
+    notes=("A pack is taken whole or refused whole.",),
+)
+
 ABSOLUTE_FROM_S = 2**28
 """Resolved times from here on are Unix times, smaller ones are relative to now (RFC 8428 §4.5.3) [s]."""
 VERSION = 10
 """Newest SenML version we understand (RFC 8428 §4.4)."""
 
-_DECODER = msgspec.json.Decoder(SenmlPack)
-_LABELS = msgspec.json.Decoder(list[dict[str, msgspec.Raw]])
 _NAME = re.compile(r"(?:(?P<channel>[A-Za-z0-9_.-]{1,50})/)?(?P<quantity>[a-z0-9_]+)(?::(?P<depth>\d{1,4}))?", re.ASCII)
 
 
@@ -43,8 +62,10 @@ def parse(topic: str, payload: bytes, recorded_at: datetime) -> Parsed:
     those of `ingest.strictjson.decode`.
     """
     device_id = topic.split("/")[3]
-    pack: list[SenmlRecord] = strictjson.decode(payload, _DECODER)
-    _refuse_unknown_labels(payload)
+    told = strictjson.read(payload)
+    pack: list[SenmlRecord] = strictjson.convert(told, SenmlPack)
+    if b'_"' in payload:
+        _refuse_unknown_labels(told)
     readings = _resolve(pack, device_id, recorded_at)
     observations: dict[tuple[Any, ...], Observation] = {}
     for reading in readings:
@@ -69,9 +90,9 @@ def parse(topic: str, payload: bytes, recorded_at: datetime) -> Parsed:
     return Parsed(message)
 
 
-def _refuse_unknown_labels(payload: bytes) -> None:
+def _refuse_unknown_labels(pack: list[dict[str, object]]) -> None:
     """Labels that end in "_" must be understood (RFC 8428 §4.4); others that we do not know are ignored."""
-    for record in strictjson.decode(payload, _LABELS) if b'_"' in payload else ():
+    for record in pack:
         label = next((label for label in record if label.endswith("_")), None)
         if label is not None:
             raise MessageRejectedError("senml_label", f"Got the label {label[:50]!r}, which we do not understand.")

@@ -2,9 +2,11 @@
 
 Source: lorawan-stack-docs (a189a52, 2026-04-14), "MQTT" and "Data formats". Empty values (0, false, "") are left out.
 Which kind a message is, stands in its members; the topic adds the tenant. The server speaks QoS 0 only: what is sent
-while we are away is lost unless it is fetched again from the storage integration.
+while we are away is lost unless it is fetched again from the storage integration, which wraps each message in a
+`result` and leaves out its correlation ids; read here, both are the same message.
 """
 
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Annotated, Any
 from uuid import UUID
@@ -13,21 +15,63 @@ import msgspec
 from msgspec import Meta
 
 from ingest import strictjson
+from ingest.formats.about import FormatAbout
 from ingest.formats.parsed import Parsed
-from ingest.formats.radio import best, count_gateways
+from ingest.formats.radio import best_rssi, best_snr, count_gateways, plausible
 from ingest.identity import canonical, message_id
-from ingest.times import parse_time, time_flags, usable
+from ingest.times import parse_time, skew_s, time_flags, usable
 from roadtwin.errors import MessageRejectedError
-from roadtwin.types import Clock, DeviceKey, Flag, Message
+from roadtwin.types import Clock, DeviceKey, Flag, Message, Reception
 
 FORMAT = "tts-v3-json"
 NETWORK_SOURCE = "tts-v3"
 TOPIC_FILTER = "v3/+/devices/+/#"
 
+KINDS_OF_MEMBERS: Mapping[str, str] = {
+    "join_accept": "join",
+    "downlink_queued": "down/queued",
+    "downlink_sent": "down/sent",
+    "downlink_ack": "down/ack",
+    "downlink_nack": "down/nack",
+    "downlink_failed": "down/failed",
+    "downlink_queue_invalidated": "down/queue/invalidated",
+    "location_solved": "location/solved",
+    "service_data": "service/data",
+}
+"""Member → event kind, as the last parts of the topic say it; uplinks apart."""
+KINDS = ("up", "up/normalized", *KINDS_OF_MEMBERS.values())
+
+ABOUT = FormatAbout(
+    name=FORMAT,
+    title="The Things Stack v3",
+    network_source=NETWORK_SOURCE,
+    encoding='JSON; also as stored, wrapped in `{"result": …}`',
+    topics=("v3/{application}[@{tenant}]/devices/{device id}/{kind}",),
+    event_kinds=KINDS,
+    time_rule="`uplink_message.received_at` of the network server, else `received_at` of the application server, else "
+    "the "
+    "`time` of a gateway. A zero time (year 1) is none. The clock skew of each gateway is kept with its reception.",
+    identity="The application of `end_device_ids` with the tenant of the topic (`app@tenant`), and the device id. "
+    "`dev_eui` is kept where there is one: devices without join have none.",
+    message_id="By kind, application, device, session (`session_key_id`, else `dev_addr`), counter, port, payload and "
+    "`uplink_message.received_at`; never by correlation ids, which stored messages lack. Simulated uplinks, whose "
+    "times "
+    "are zero, also by the outer `received_at`.",
+    measures="`decoded_payload` if an operator registered a profile for the device; else `normalized_payload`, "
+    "element by "
+    "element with its own `time`; else `decoded_payload` by the profile `brand_id/model_id` of `version_ids`; else "
+    "`frm_payload` by our codec of that profile. Nothing from simulated uplinks, on port 0, or while encrypted.",
+    reject_codes={"unknown_event_kind": "None of the members of an application message is there."},
+    notes=(
+        "The server speaks QoS 0 only and keeps no session: what it sends while we are away is lost.",
+        "Empty values are left out: no `f_cnt` is 0, no `rssi` is 0 dBm.",
+    ),
+)
+
 Id = Annotated[str, Meta(min_length=1, max_length=200)]
 
 
-class _Part(msgspec.Struct, frozen=True, kw_only=True):
+class _Part(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     pass
 
 
@@ -47,11 +91,22 @@ class _GatewayIds(_Part, frozen=True):
     eui: str = ""
 
 
+class _PacketBroker(_Part, frozen=True):
+    forwarder_gateway_eui: str = ""
+
+
 class _RxMetadata(_Part, frozen=True):
     gateway_ids: _GatewayIds = _GatewayIds()
+    packet_broker: _PacketBroker | None = None  # then gateway_ids names the packet broker, whoever heard the device
     time: Any = None
     rssi: float = 0.0
     snr: float = 0.0
+
+    @property
+    def gateway_id(self) -> str:
+        """The gateway's EUI where it is told, else its id."""
+        forwarder = self.packet_broker.forwarder_gateway_eui if self.packet_broker else ""
+        return forwarder or self.gateway_ids.eui or self.gateway_ids.gateway_id
 
 
 class _VersionIds(_Part, frozen=True):
@@ -70,6 +125,7 @@ class _Uplink(_Part, frozen=True):
     received_at: Any = None
     confirmed: bool = False
     version_ids: _VersionIds = _VersionIds()
+    app_s_key: Any = None  # there if the server does not decrypt: frm_payload is then still encrypted
 
 
 class _ApplicationUp(_Part, frozen=True):
@@ -89,22 +145,6 @@ class _ApplicationUp(_Part, frozen=True):
     service_data: dict[str, Any] | None = None
 
 
-_DECODER = msgspec.json.Decoder(_ApplicationUp)
-
-# Member → event kind, as the last parts of the topic say it.
-_OTHER_KINDS: dict[str, str] = {
-    "join_accept": "join",
-    "downlink_queued": "down/queued",
-    "downlink_sent": "down/sent",
-    "downlink_ack": "down/ack",
-    "downlink_nack": "down/nack",
-    "downlink_failed": "down/failed",
-    "downlink_queue_invalidated": "down/queue/invalidated",
-    "location_solved": "location/solved",
-    "service_data": "service/data",
-}
-KINDS = ("up", "up/normalized", *_OTHER_KINDS.values())
-
 # What other events tell of themselves; keys of sessions and correlation ids are not kept outside the raw message.
 _TOLD = ("session_key_id", "f_port", "f_cnt", "confirmed", "priority", "service", "location", "error", "received_at")
 
@@ -114,13 +154,16 @@ def parse(topic: str, payload: bytes, recorded_at: datetime) -> Parsed:
 
     Raises MessageRejectedError: `unknown_event_kind`, and those of `ingest.strictjson.decode`.
     """
-    up = strictjson.decode(payload, _DECODER)
+    members = strictjson.read(payload)
+    if isinstance(members, dict) and "end_device_ids" not in members and isinstance(members.get("result"), dict):
+        members = members["result"]
+    up = strictjson.convert(members, _ApplicationUp)
     device = DeviceKey(NETWORK_SOURCE, _application(topic, up), up.end_device_ids.device_id)
     if up.uplink_message is not None:
         return _uplink("up", up, up.uplink_message, device, topic, payload, recorded_at)
     if up.uplink_normalized is not None:
         return _uplink("up/normalized", up, up.uplink_normalized, device, topic, payload, recorded_at)
-    for member, kind in _OTHER_KINDS.items():
+    for member, kind in KINDS_OF_MEMBERS.items():
         body = getattr(up, member)
         if body is not None:
             return _other(kind, up, body, device, topic, payload, recorded_at)
@@ -183,7 +226,9 @@ def _uplink(
     if envelope["event_at"] is None:
         _take_gateway_time(envelope, uplink, recorded_at)
     version = uplink.version_ids
-    rx = uplink.rx_metadata
+    received_at = parse_time(uplink.received_at)
+    at_server = received_at if usable(received_at, recorded_at) else None
+    receptions = tuple(_reception(rx, at_server) for rx in uplink.rx_metadata)
     details: dict[str, object] = {"confirmed": uplink.confirmed}
     if up.simulated:
         details |= {"simulated": True, "not_measured": "a simulated uplink is no measurement"}
@@ -192,9 +237,10 @@ def _uplink(
         profile_name=f"{version.brand_id}/{version.model_id}" if version.brand_id and version.model_id else None,
         f_cnt=uplink.f_cnt,
         f_port=uplink.f_port,
-        gateway_count=count_gateways(m.gateway_ids.eui or m.gateway_ids.gateway_id for m in rx),
-        best_rssi_dbm=best(m.rssi for m in rx),
-        best_snr_db=best(m.snr for m in rx),
+        gateway_count=count_gateways(receptions),
+        best_rssi_dbm=best_rssi(receptions),
+        best_snr_db=best_snr(receptions),
+        receptions=receptions,
         details=details,
         **envelope,
     )
@@ -205,7 +251,13 @@ def _uplink(
     if isinstance(normalized, dict):  # up/normalized carries one measurement a message
         normalized = [normalized]
     elements = normalized if isinstance(normalized, list) else []
-    return Parsed(message, decoded or None, tuple(e for e in elements if isinstance(e, dict) and e))
+    frame = b"" if uplink.f_port == 0 or uplink.app_s_key is not None or kind != "up" else uplink.frm_payload
+    return Parsed(message, decoded or None, tuple(e for e in elements if isinstance(e, dict) and e), frame)
+
+
+def _reception(rx: _RxMetadata, received_at: datetime | None) -> Reception:
+    skew = skew_s(parse_time(rx.time), received_at)
+    return Reception(rx.gateway_id, plausible(rx.rssi), plausible(rx.snr), skew)
 
 
 def _take_gateway_time(envelope: dict[str, Any], uplink: _Uplink, recorded_at: datetime) -> None:

@@ -20,7 +20,7 @@ SeriesKey = tuple[int, str, str, int | None]
 TOUCH_AFTER = timedelta(minutes=1)
 """How far `last_seen_at` may lag behind: a row that changes with every message would be rewritten all the time."""
 
-NETWORK_SOURCES = ("chirpstack-v4", "tts-v3", "senml")
+NETWORK_SOURCES = ("chirpstack-v4", "chirpstack-v3", "tts-v3", "senml")
 STATUSES = ("unconfirmed", "confirmed", "retired")
 CSV_COLUMNS = (
     "network_source", "application", "device", "dev_eui", "name", "profile_name", "status", "channel", "lon", "lat",
@@ -252,7 +252,7 @@ def _check_row(row: dict[str, str | None], where: str) -> DeviceRow:
     if (lon is None) != (lat is None) or (lon is not None and valid_from is None):
         raise InputFileError(f"{where}: expected lon, lat and valid_from together, or none of them.")
     return DeviceRow(
-        key=DeviceKey(source, text["application"] or "", device.lower() if source == "chirpstack-v4" else device),
+        key=DeviceKey(source, text["application"] or "", device.lower() if source.startswith("chirpstack-") else device),
         dev_eui=text["dev_eui"].lower() if text["dev_eui"] else None,
         name=text["name"],
         profile_name=text["profile_name"],

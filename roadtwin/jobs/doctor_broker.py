@@ -57,12 +57,14 @@ class WindowProbe:
 
 @dataclass(frozen=True, slots=True)
 class BrokerProbe:
-    """All that was seen of a broker. None means not seen; `not_checked` gives the reason by step (`STEPS`)."""
+    """All that was seen of a broker. None means not seen.
+
+    `not_checked` gives the reason by step of the probe: anonymous, system, subscriptions, queue, window.
+    """
 
     address: str
     host: str
     tls: bool
-    with_password: bool
     unreachable: str | None = None
     protocol: str | None = None
     session_expiry_s: int | None = None
@@ -76,7 +78,6 @@ class BrokerProbe:
     not_checked: Mapping[str, str] = field(default_factory=dict)
 
 
-STEPS = ("anonymous", "system", "subscriptions", "queue", "window")
 _DEPENDENT = (
     "broker-protocol",
     "broker-version",

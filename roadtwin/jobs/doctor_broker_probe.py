@@ -62,7 +62,7 @@ def probe_broker(address: BrokerAddress, request: ProbeRequest) -> BrokerProbe:
 
     Raises nothing of the broker's: what was not reached or refused is part of the result.
     """
-    probe = BrokerProbe(str(address), address.host, address.tls, address.username is not None)
+    probe = BrokerProbe(str(address), address.host, address.tls)
     try:
         with _connected(address, Session(request.client_id("hello"), expiry_s=request.session_expiry_s)) as client:
             probe = replace(probe, protocol=client.protocol, session_expiry_s=client.session_expiry_s)
@@ -94,6 +94,25 @@ def _step(name: str, failures: dict[str, str]) -> Iterator[None]:
 
 
 @dataclass(slots=True)
+class _Tally:
+    """Messages counted and not kept: there may be many."""
+
+    messages: int = 0
+    qos0: int = 0
+    retained: int = 0
+    qos0_topics: dict[str, None] = field(default_factory=dict)
+
+    def add(self, message: paho.MQTTMessage) -> None:
+        self.messages += 1
+        if message.retain:
+            self.retained += 1
+        elif message.qos == 0:
+            self.qos0 += 1
+            if len(self.qos0_topics) < NAMED_TOPICS:
+                self.qos0_topics[_topic(message)] = None
+
+
+@dataclass(slots=True)
 class _Client:
     """A connected client of the probe, and what came to it. paho's thread writes, the prober reads and waits."""
 
@@ -104,6 +123,7 @@ class _Client:
     subscribed: threading.Event = field(default_factory=threading.Event)
     granted: list[ReasonCode] = field(default_factory=list)
     messages: list[paho.MQTTMessage] = field(default_factory=list)
+    tally: _Tally | None = None
     accepted: int = 0
     answers: int = 0
     refusal: str = ""
@@ -148,7 +168,10 @@ class _Client:
         self.subscribed.set()
 
     def _on_message(self, _client: paho.Client, _userdata: Any, message: paho.MQTTMessage) -> None:
-        self.messages.append(message)
+        if self.tally is not None:
+            self.tally.add(message)
+        else:
+            self.messages.append(message)
 
     def _on_publish(
         self, _client: paho.Client, _userdata: Any, _mid: int, reason: ReasonCode, _properties: Any
@@ -246,17 +269,14 @@ def _read_system(address: BrokerAddress, request: ProbeRequest) -> dict[str, str
 def _listen(address: BrokerAddress, request: ProbeRequest) -> tuple[tuple[Granted, ...], Seen]:
     """Subscribe to our own topic filters for a moment; the session goes with the connection: nothing queues for it."""
     with _connected(address, Session(request.client_id("listen"))) as client:
+        client.tally = tally = _Tally()
         reasons = client.subscribe(request.topics)
         client.wait(lambda: False, request.listen_s)
-        messages = list(client.messages)
     granted = tuple(
         Granted(topic, None, str(reason)) if reason.is_failure else Granted(topic, reason.value)
         for topic, reason in zip(request.topics, reasons, strict=False)
     )
-    at_qos0 = [message for message in messages if message.qos == 0 and not message.retain]
-    topics = tuple(dict.fromkeys(_topic(message) for message in at_qos0))[:NAMED_TOPICS]
-    retained = sum(message.retain for message in messages)
-    return granted, Seen(request.listen_s, len(messages), len(at_qos0), retained, topics)
+    return granted, Seen(request.listen_s, tally.messages, tally.qos0, tally.retained, tuple(tally.qos0_topics))
 
 
 def _topic(message: paho.MQTTMessage) -> str:

@@ -101,21 +101,24 @@ class DatabaseProbe:
     not_checked: Mapping[str, str] = field(default_factory=dict)
 
 
-def probe_database(url: str, *, clock: Callable[[], datetime]) -> DatabaseProbe:
+def probe_database(url: str, *, clock: Callable[[], datetime], idle_after_s: float = IDLE_AFTER_S) -> DatabaseProbe:
     """Ask a database everything; `clock` is ours, in UTC. Writes nothing.
+
+    Transactions of ours that do nothing for longer than `idle_after_s` count as left over [s].
 
     Raises DatabaseUnavailableError, and only that.
     """
     with connect(url, autocommit=True, application_name="roadtwin doctor") as conn:
-        return _Asking(conn, clock).probe()
+        return _Asking(conn, clock, idle_after_s).probe()
 
 
 class _Asking:
     """One connection, and the questions that it could not answer."""
 
-    def __init__(self, conn: psycopg.Connection[Any], clock: Callable[[], datetime]) -> None:
+    def __init__(self, conn: psycopg.Connection[Any], clock: Callable[[], datetime], idle_after_s: float) -> None:
         self._conn = conn
         self._clock = clock
+        self._idle_after_s = idle_after_s
         self._not_checked: dict[str, str] = {}
 
     def probe(self) -> DatabaseProbe:
@@ -126,7 +129,7 @@ class _Asking:
         missing = self._rows("read_missing_privileges", {"tables": list(tables), "privileges": list(privileges)})
         connections = self._row("read_connections")
         size = self._row("read_size")
-        idle = self._row("read_idle_in_transaction", {"longer_than_s": IDLE_AFTER_S})
+        idle = self._row("read_idle_in_transaction", {"longer_than_s": self._idle_after_s})
         accounts = self._row("read_accounts", since)
         codes = self._rows("read_rejection_codes", since)
         delay = self._row("read_network_delay", since)

@@ -80,7 +80,9 @@ SELECT
     count(*)::integer AS devices,
     (count(*) FILTER (WHERE h.interval_s IS NOT NULL))::integer AS judged,
     (count(*) FILTER (
-        WHERE %(now)s - h.last_message_at > make_interval(secs => greatest(h.interval_s * %(intervals)s, %(least_s)s))
+        WHERE
+            h.interval_s IS NOT NULL
+            AND %(now)s - h.last_message_at > make_interval(secs => greatest(h.interval_s * %(intervals)s, %(least_s)s))
     ))::integer AS silent
 FROM device_health AS h
 INNER JOIN device AS d ON h.device_id = d.device_id

@@ -459,3 +459,23 @@ def test_the_table_names_fix_and_reason_and_has_no_colour_in_a_pipe(tmp_path):
     assert "broker-reachable" in result.stdout
     assert "Fix: Start the broker" in result.stdout
     assert "2 can lose data" in result.stdout
+
+
+@needs_mosquitto
+@pytest.mark.services
+def test_exit_code_0_when_nothing_can_lose_data_and_1_for_warnings_when_strict(mosquitto, database_url, tmp_path):
+    broker = mosquitto(f"{GENEROUS}persistence true\npersistence_location {tmp_path}/\nautosave_interval 10")
+    arguments = ("--json", "--listen-s", "0.1", "--probe-messages", "1100", "--mosquitto-conf", str(broker.config))
+    env = {
+        "ROADTWIN_MQTT_URL": broker.url,
+        "ROADTWIN_DATABASE_URL": database_url,
+        "ROADTWIN_DATA_DIR": str(tmp_path),
+        "ROADTWIN_JOURNAL_MAX_MIB": "1",
+    }
+
+    relaxed, strict = _run(*arguments, **env), _run(*arguments, "--strict", **env)
+
+    assert (relaxed.returncode, relaxed.stderr) == (0, "")
+    assert json.loads(relaxed.stdout)["counts"]["danger"] == 0
+    assert strict.returncode == 1
+    assert "anonymous-access" in strict.stderr

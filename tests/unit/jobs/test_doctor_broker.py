@@ -12,7 +12,6 @@ GOOD = BrokerProbe(
     address="broker.example:8883",
     host="broker.example",
     tls=True,
-    with_password=True,
     protocol="5",
     granted=(Granted("roadtwin/v1/#", 1),),
     system={"version": "mosquitto version 2.1.0", "dropped": "0"},

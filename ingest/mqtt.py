@@ -69,13 +69,17 @@ def parse_mqtt_url(url: str, *, ca_file: Path | None = None) -> BrokerAddress:
 
 @dataclass(frozen=True, slots=True)
 class Session:
-    """What a client asks of the broker. `expiry_s` 0 ends the session with the connection."""
+    """What a client asks of the broker. `expiry_s` 0 ends the session with the connection.
+
+    `protocols` are tried in this order.
+    """
 
     client_id: str
     expiry_s: int = 0
     receive_maximum: int | None = None
     keepalive_s: int = 30
     manual_ack: bool = False
+    protocols: tuple[MQTTProtocolVersion, ...] = (MQTTProtocolVersion.MQTTv5, MQTTProtocolVersion.MQTTv311)
 
 
 Client = TypeVar("Client", bound=paho.Client)
@@ -99,7 +103,7 @@ def open_client_of(
     Raises BrokerUnavailableError (nothing answers) and BrokerRefusedError (it answers and says no).
     """
     problem = ""
-    for protocol in (MQTTProtocolVersion.MQTTv5, MQTTProtocolVersion.MQTTv311):
+    for protocol in session.protocols:
         client, problem = _try_client(kind, address, session, prepare, protocol)
         if client is not None:
             return client

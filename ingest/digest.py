@@ -4,7 +4,7 @@ Unit of work is a committed batch that is not digested yet. All that follows fro
 with the mark that it is done: a crash repeats it, and nothing counts twice, whoever wrote the batch.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -62,27 +62,24 @@ def digest(
     with conn.transaction():
         if not health.try_lock(conn):
             return DigestCounts(locked_out=True)
-        batch_ids: list[int] = []
-        receptions: list[Mapping[str, Sequence[Any]]] = []
-        stored_before = 0
-        for batch_id, stored, summed in health.read_undigested(conn, most_batches):
-            if batch_ids and stored_before + stored > most_messages:
+        batches: list[health.Undigested] = []
+        stored = 0
+        for batch in health.read_undigested(conn, most_batches):
+            stored += batch.stored
+            if batches and stored > most_messages:
                 break
-            batch_ids.append(batch_id)
-            stored_before += stored
-            if summed:
-                receptions.append(summed)
-        if not batch_ids:
+            batches.append(batch)
+        if not batches:
             return DigestCounts()
         health.make_temporary_tables(conn)
-        messages = health.read_messages(conn, batch_ids)
-        counts = _digest_messages(conn, messages, now) if len(messages["device_id"]) else DigestCounts()
-        heard = add_up(receptions)
+        messages = health.read_messages(conn, batches)
+        counts = _digest_messages(conn, batches, messages, now) if len(messages["device_id"]) else DigestCounts()
+        heard = add_up(batch.receptions for batch in batches if batch.receptions)
         known = health.read_gateways(conn, sorted(heard))
         health.write_gateways(conn, [follow_gateway(name, known.get(name), heard[name], now) for name in sorted(heard)])
-        health.mark_digested(conn, batch_ids, now)
+        health.mark_digested(conn, [batch.batch_id for batch in batches], now)
     return DigestCounts(
-        len(batch_ids),
+        len(batches),
         len(messages["device_id"]),
         counts.observations,
         counts.messages_flagged,
@@ -90,10 +87,12 @@ def digest(
     )
 
 
-def _digest_messages(conn: Connection, messages: Columns, now: datetime) -> DigestCounts:
+def _digest_messages(
+    conn: Connection, batches: Sequence[health.Undigested], messages: Columns, now: datetime
+) -> DigestCounts:
     device_ids, row = np.unique(messages["device_id"], return_inverse=True)
     devices, recent, joins = health.read_devices(conn, device_ids)
-    measured = _read_measured(conn, messages, device_ids, row)
+    measured = _read_measured(conn, batches, messages, device_ids, row)
     observations_flagged = _digest_values(conn, measured)
 
     weak = _follow_batteries(devices, measured)
@@ -137,14 +136,16 @@ def _find(row: Ints, values: Ints, keys: Ints, places: Ints) -> tuple[Bools, Int
     return (row >= 0) & (places[place] == values) & (keys[index] == key), index
 
 
-def _read_measured(conn: Connection, messages: Columns, device_ids: Ints, row: Ints) -> Columns:
+def _read_measured(
+    conn: Connection, batches: Sequence[health.Undigested], messages: Columns, device_ids: Ints, row: Ints
+) -> Columns:
     """The observations of these messages, with `series` and `device` as rows, and the state of their series.
 
     An observation does not name its message: it is told by device and time of arrival. One of another batch that has
     both is looked at twice, which changes nothing.
     """
     begins, ends = _windows(messages["batch_id"], messages["recorded_at"])
-    found = health.read_observations(conn, begins, ends)
+    found = health.read_observations(conn, batches, begins, ends)
     series = health.read_series(conn, np.unique(found["series_id"]), _NAMES)
     index = np.searchsorted(series["series_id"], found["series_id"])
     device = np.searchsorted(device_ids, series["device_id"])

@@ -5,7 +5,7 @@ Instants are integers, microseconds since 1970 UTC, and `NEVER` for none; number
 
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import psycopg
@@ -75,9 +75,34 @@ def try_lock(conn: Connection) -> bool:
     return bool(row[0])
 
 
-def read_undigested(conn: Connection, limit: int) -> list[tuple[int, int, Mapping[str, Sequence[Any]] | None]]:
-    """The oldest batches that are not digested: id, messages stored, receptions by gateway."""
-    return conn.execute(_SQL["read_undigested"], {"limit": limit}).fetchall()
+class Undigested(NamedTuple):
+    """A batch that waits: messages stored, receptions by gateway, and the range of its times where that is known."""
+
+    batch_id: int
+    stored: int
+    receptions: Mapping[str, Sequence[Any]] | None
+    observed_from: datetime | None
+    observed_until: datetime | None
+
+
+def read_undigested(conn: Connection, limit: int) -> list[Undigested]:
+    """The oldest batches that are not digested."""
+    return [Undigested(*row) for row in conn.execute(_SQL["read_undigested"], {"limit": limit})]
+
+
+def _range(observed_from: datetime | None, observed_until: datetime | None) -> dict[str, object]:
+    """Bounds for times: the database then looks into the chunks between them alone."""
+    return {"observed_from": observed_from or "-infinity", "observed_until": observed_until or "infinity"}
+
+
+def _range_of(batches: Sequence[Undigested]) -> dict[str, object]:
+    begins = [batch.observed_from for batch in batches if batch.stored]
+    ends = [batch.observed_until for batch in batches if batch.stored]
+    known_begins, known_ends = [b for b in begins if b], [e for e in ends if e]
+    return _range(
+        min(known_begins) if len(known_begins) == len(begins) else None,
+        max(known_ends) if len(known_ends) == len(ends) else None,
+    )
 
 
 def count_undigested(conn: Connection) -> tuple[int, datetime | None]:
@@ -102,16 +127,20 @@ def _read(conn: Connection, name: str, columns: Sequence[tuple[str, str]], param
     return found
 
 
-def read_messages(conn: Connection, batch_ids: Sequence[int]) -> Columns:
+def read_messages(conn: Connection, batches: Sequence[Undigested]) -> Columns:
     """Messages of these batches that name a device, columns `MESSAGES`."""
-    found = _read(conn, "read_messages", MESSAGES, {"first": min(batch_ids), "last": max(batch_ids)})
+    batch_ids = [batch.batch_id for batch in batches]
+    parameters = {"first": min(batch_ids), "last": max(batch_ids)} | _range_of(batches)
+    found = _read(conn, "read_messages", MESSAGES, parameters)
     ours = np.isin(found["batch_id"], np.asarray(batch_ids))
     return found if ours.all() else {name: values[ours] for name, values in found.items()}
 
 
-def read_observations(conn: Connection, begins: NDArray[np.int64], ends: NDArray[np.int64]) -> Columns:
+def read_observations(
+    conn: Connection, batches: Sequence[Undigested], begins: NDArray[np.int64], ends: NDArray[np.int64]
+) -> Columns:
     """What was recorded in these windows, which must not overlap; columns `OBSERVATIONS`."""
-    windows = {"begins": _instants(begins), "ends": _instants(ends)}
+    windows = {"begins": _instants(begins), "ends": _instants(ends)} | _range_of(batches)
     return _read(conn, "read_observations", OBSERVATIONS, windows)
 
 
@@ -225,7 +254,11 @@ def _write(conn: Connection, copy: str, columns: Sequence[tuple[str, str]], valu
     with conn.cursor() as cursor:
         with cursor.copy(_SQL[copy]) as stream:
             stream.write(_rows(columns, values))
-        return cursor.execute(_SQL[then]).rowcount
+        bounds: dict[str, object] = {}
+        if "observed_at" in values:
+            begin, end = _instants(np.array([values["observed_at"].min(), values["observed_at"].max()]))
+            bounds = _range(begin, end)
+        return cursor.execute(_SQL[then], bounds, prepare=False).rowcount  # a general plan would look everywhere
 
 
 def _rows(columns: Sequence[tuple[str, str]], values: Columns) -> bytes:

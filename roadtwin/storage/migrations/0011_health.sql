@@ -34,7 +34,7 @@ CREATE TABLE device_health (
     battery_at timestamptz,
     battery_low boolean NOT NULL,
     digested_at timestamptz NOT NULL
-);
+) WITH (fillfactor = 50);  -- here and below: every row changes all the time, on its own page
 COMMENT ON TABLE device_health IS 'How each device is doing. Follows the device, whatever it is called.';
 
 -- What was received is kept counter by counter, so that a repeated one is told after any time, and in any order.
@@ -43,7 +43,7 @@ CREATE TABLE device_frames (
     page integer NOT NULL,  -- counters 64 · page to 64 · page + 63
     received bigint NOT NULL,  -- bit i: counter 64 · page + i was received
     PRIMARY KEY (device_id, page)
-);
+) WITH (fillfactor = 80);
 COMMENT ON TABLE device_frames IS 'Frame counters that a device has used, 64 a row.';
 
 CREATE TABLE gateway_health (
@@ -71,5 +71,9 @@ CREATE TABLE series_state (
     stuck boolean NOT NULL,
     sound_at timestamptz,  -- of the newest value that the rate of change did not rule out
     sound_value double precision
-);
+) WITH (fillfactor = 50);
 COMMENT ON TABLE series_state IS 'What the next value of a series is compared with.';
+
+-- A digest looks for a batch's rows in the chunks of this range alone.
+ALTER TABLE ingest_batch ADD COLUMN observed_from timestamptz;  -- oldest time of its messages and observations
+ALTER TABLE ingest_batch ADD COLUMN observed_until timestamptz;  -- newest one; NULL: not known, so everywhere

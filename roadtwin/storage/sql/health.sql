@@ -3,7 +3,12 @@
 SELECT pg_try_advisory_xact_lock(%(key)s);
 
 -- name: read_undigested
-SELECT batch_id, stored, receptions
+SELECT
+    batch_id,
+    stored,
+    receptions,
+    observed_from,
+    observed_until
 FROM ingest_batch
 WHERE digested_at IS NULL
 ORDER BY batch_id
@@ -28,7 +33,9 @@ COPY (
         coalesce(best_rssi_dbm, 'NaN'),
         coalesce(clock_skew_s, 'NaN')
     FROM message
-    WHERE batch_id BETWEEN %(first)s AND %(last)s AND device_id IS NOT NULL
+    WHERE
+        batch_id BETWEEN %(first)s AND %(last)s AND device_id IS NOT NULL
+        AND observed_at BETWEEN %(observed_from)s AND %(observed_until)s
 ) TO STDOUT (FORMAT BINARY);
 
 -- name: read_observations
@@ -39,7 +46,9 @@ COPY (
     CROSS JOIN LATERAL (
         SELECT series_id, observed_at, recorded_at, value, flags, profile_version
         FROM observation
-        WHERE recorded_at BETWEEN w.begins AND w.ends
+        WHERE
+            recorded_at BETWEEN w.begins AND w.ends
+            AND observed_at BETWEEN %(observed_from)s AND %(observed_until)s
     ) AS o
 ) TO STDOUT (FORMAT BINARY);
 
@@ -312,7 +321,7 @@ UPDATE observation AS o SET flags = o.flags | f.flags
 FROM flagged_observation AS f
 WHERE
     o.series_id = f.series_id AND o.observed_at = f.observed_at AND o.profile_version = f.profile_version
-    AND o.flags & f.flags <> f.flags;
+    AND o.flags & f.flags <> f.flags AND o.observed_at BETWEEN %(observed_from)s AND %(observed_until)s;
 
 -- name: copy_flagged_messages
 COPY flagged_message (message_id, observed_at, flags) FROM STDIN (FORMAT BINARY);
@@ -320,7 +329,9 @@ COPY flagged_message (message_id, observed_at, flags) FROM STDIN (FORMAT BINARY)
 -- name: flag_messages
 UPDATE message AS m SET flags = m.flags | f.flags
 FROM flagged_message AS f
-WHERE m.observed_at = f.observed_at AND m.message_id = f.message_id AND m.flags & f.flags <> f.flags;
+WHERE
+    m.observed_at = f.observed_at AND m.message_id = f.message_id AND m.flags & f.flags <> f.flags
+    AND m.observed_at BETWEEN %(observed_from)s AND %(observed_until)s;
 
 -- name: copy_flagged_frames
 COPY flagged_frame (device_id, observed_at, f_cnt, to_set, to_clear) FROM STDIN (FORMAT BINARY);
@@ -330,4 +341,5 @@ UPDATE message AS m SET flags = (m.flags & ~f.to_clear) | f.to_set
 FROM flagged_frame AS f
 WHERE
     m.observed_at = f.observed_at AND m.device_id = f.device_id AND m.f_cnt = f.f_cnt AND m.event_kind = 'up'
-    AND (m.flags & ~f.to_clear) | f.to_set <> m.flags;
+    AND (m.flags & ~f.to_clear) | f.to_set <> m.flags
+    AND m.observed_at BETWEEN %(observed_from)s AND %(observed_until)s;

@@ -102,7 +102,7 @@ def _print(findings: list[Finding]) -> None:
     table.add_column("check", no_wrap=True)
     table.add_column("measured, why it matters, fix", overflow="fold")
     # What could not be checked for one and the same reason is one row.
-    for _, group in groupby(findings, key=lambda f: (f.severity, f.measured, f.fix)):
+    for _, group in groupby(findings, key=lambda f: (f.measured, f.fix) if f.severity is Severity.UNKNOWN else f.id):
         alike = list(group)
         severity = alike[0].severity
         word = Text(_WORDS.get(severity, severity.value), style=_STYLES[severity])

@@ -92,7 +92,9 @@ _CHECKS = (
     Check("queue-limit-configured", Area.BROKER, "Past this limit Mosquitto drops messages without telling anybody."),
     Check("queue-bytes-configured", Area.BROKER, "The limit in bytes drops messages as silently as that in messages."),
     Check(
-        "in-flight-limit-configured", Area.BROKER, "The broker's limit wins over the one that the ingester asks for."
+        "in-flight-limit-configured",
+        Area.BROKER,
+        "It bounds what is in flight to the ingester where MQTT 3.1.1 is spoken.",
     ),
     Check(
         "session-expiry-configured",

@@ -1,6 +1,7 @@
 """What stands in mosquitto.conf, judged: the only way to know what a restart of the broker would do without one."""
 
 import re
+from collections import ChainMap
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -96,7 +97,7 @@ def conf_not_readable(problem: str) -> list[Finding]:
 
 def check_conf(given: Mapping[str, str], wanted: Wanted) -> list[Finding]:
     """Judge the settings of a mosquitto.conf (`read_conf`); what is not given is what Mosquitto 2 does by itself."""
-    conf = DEFAULTS | dict(given)
+    conf = ChainMap(dict(given), DEFAULTS)
     return [
         Finding.ok("mosquitto-conf", f"{len(given)} settings read."),
         *_persistence(conf),
@@ -109,15 +110,19 @@ def check_conf(given: Mapping[str, str], wanted: Wanted) -> list[Finding]:
     ]
 
 
-def _number(conf: Mapping[str, str], name: str) -> int | None:
+def _number(conf: ChainMap[str, str], name: str) -> int | None:
     return int(conf[name]) if re.fullmatch(r"\d+", conf[name]) else None
 
 
-def _not_a_number(check_id: str, conf: Mapping[str, str], name: str) -> Finding:
+def _shown(conf: ChainMap[str, str], name: str) -> str:
+    return f"{name} {conf[name]}{'' if name in conf.maps[0] else ' (the default)'}"
+
+
+def _not_a_number(check_id: str, conf: ChainMap[str, str], name: str) -> Finding:
     return Finding.unknown(check_id, f"{name} {conf[name]}: expected a number.", "Correct mosquitto.conf.")
 
 
-def _persistence(conf: Mapping[str, str]) -> list[Finding]:
+def _persistence(conf: ChainMap[str, str]) -> list[Finding]:
     if _SQLITE in conf.get("plugin", "") + conf.get("global_plugin", ""):
         return [
             Finding.ok("broker-persistence", "The persist-sqlite plugin writes every queue to the disk."),
@@ -128,13 +133,13 @@ def _persistence(conf: Mapping[str, str]) -> list[Finding]:
     if conf["persistence"] != "true":
         fix = "`persistence true` and `persistence_location` on a disk that stays."
         return [
-            Finding.danger("broker-persistence", f"persistence {conf['persistence']}.", fix),
+            Finding.danger("broker-persistence", f"{_shown(conf, 'persistence')}.", fix),
             Finding.unknown("broker-autosave", "Without persistence nothing is written.", "See broker-persistence."),
         ]
     return [Finding.ok("broker-persistence", "persistence true."), _autosave(conf)]
 
 
-def _autosave(conf: Mapping[str, str]) -> Finding:
+def _autosave(conf: ChainMap[str, str]) -> Finding:
     interval = _number(conf, "autosave_interval")
     if interval is None:
         return _not_a_number("broker-autosave", conf, "autosave_interval")
@@ -146,7 +151,7 @@ def _autosave(conf: Mapping[str, str]) -> Finding:
         if interval > 1000:
             return Finding.warning("broker-autosave", measured, fix)
         return Finding.ok("broker-autosave", measured)
-    measured = f"Written every {interval} s: what a killed broker loses at most."
+    measured = f"{_shown(conf, 'autosave_interval')}: the seconds that a killed broker loses at most."
     if interval > AUTOSAVE_TOLERABLE_S:
         return Finding.danger("broker-autosave", measured, fix)
     if interval > AUTOSAVE_GOOD_S:
@@ -154,7 +159,7 @@ def _autosave(conf: Mapping[str, str]) -> Finding:
     return Finding.ok("broker-autosave", measured)
 
 
-def _queue(conf: Mapping[str, str]) -> Finding:
+def _queue(conf: ChainMap[str, str]) -> Finding:
     limit = _number(conf, "max_queued_messages")
     fix = "`max_queued_messages 1000000`: at least rate × longest outage × 1.5."
     if limit is None:
@@ -166,13 +171,13 @@ def _queue(conf: Mapping[str, str]) -> Finding:
             fix,
         )
     if limit <= int(DEFAULTS["max_queued_messages"]):
-        return Finding.danger("queue-limit-configured", f"max_queued_messages {limit}.", fix)
+        return Finding.danger("queue-limit-configured", f"{_shown(conf, 'max_queued_messages')}.", fix)
     if limit < QUEUE_LEAST:
-        return Finding.warning("queue-limit-configured", f"max_queued_messages {limit}.", fix)
-    return Finding.ok("queue-limit-configured", f"max_queued_messages {limit}.")
+        return Finding.warning("queue-limit-configured", f"{_shown(conf, 'max_queued_messages')}.", fix)
+    return Finding.ok("queue-limit-configured", f"{_shown(conf, 'max_queued_messages')}.")
 
 
-def _queue_bytes(conf: Mapping[str, str]) -> Finding:
+def _queue_bytes(conf: ChainMap[str, str]) -> Finding:
     limit = _number(conf, "max_queued_bytes")
     if limit is None:
         return _not_a_number("queue-bytes-configured", conf, "max_queued_bytes")
@@ -187,21 +192,21 @@ def _queue_bytes(conf: Mapping[str, str]) -> Finding:
     return Finding.ok("queue-bytes-configured", f"max_queued_bytes {limit}.")
 
 
-def _in_flight(conf: Mapping[str, str], wanted: Wanted) -> Finding:
+def _in_flight(conf: ChainMap[str, str], wanted: Wanted) -> Finding:
     limit = _number(conf, "max_inflight_messages")
     if limit is None:
         return _not_a_number("in-flight-limit-configured", conf, "max_inflight_messages")
     if 0 < limit < wanted.in_flight:
         return Finding.warning(
             "in-flight-limit-configured",
-            f"max_inflight_messages {limit}, fewer than {wanted.in_flight} (2 × ROADTWIN_BATCH_MAX_MESSAGES). On 3.1.1 "
-            "it counts; on MQTT 5 Mosquitto 2.0 takes the ingester's Receive Maximum instead (see in-flight-limit).",
+            f"{_shown(conf, 'max_inflight_messages')}, fewer than {wanted.in_flight} (2 × ROADTWIN_BATCH_MAX_MESSAGES); "
+            "it counts on 3.1.1. On MQTT 5 Mosquitto 2.0 takes the ingester's Receive Maximum (see in-flight-limit).",
             f"`max_inflight_messages {max(wanted.in_flight, wanted.receive_maximum)}`.",
         )
     return Finding.ok("in-flight-limit-configured", f"max_inflight_messages {limit}{'' if limit else ': no limit'}.")
 
 
-def _expiry(conf: Mapping[str, str], wanted: Wanted) -> Finding:
+def _expiry(conf: ChainMap[str, str], wanted: Wanted) -> Finding:
     text = conf.get("persistent_client_expiration")
     if text is None:
         return Finding.ok("session-expiry-configured", "persistent_client_expiration is not set: ours alone counts.")
@@ -223,17 +228,17 @@ def _expiry(conf: Mapping[str, str], wanted: Wanted) -> Finding:
     return Finding.ok("session-expiry-configured", f"persistent_client_expiration {text}.")
 
 
-def _qos0(conf: Mapping[str, str]) -> Finding:
+def _qos0(conf: ChainMap[str, str]) -> Finding:
     if conf["queue_qos0_messages"] == "true":
         return Finding.ok("queue-qos0-configured", "queue_qos0_messages true.")
     return Finding.warning(
         "queue-qos0-configured",
-        f"queue_qos0_messages {conf['queue_qos0_messages']}.",
+        f"{_shown(conf, 'queue_qos0_messages')}.",
         "Let publishers use QoS 1 (see publisher-qos); where one cannot, `queue_qos0_messages true`.",
     )
 
 
-def _per_listener(conf: Mapping[str, str]) -> Finding:
+def _per_listener(conf: ChainMap[str, str]) -> Finding:
     if conf["per_listener_settings"] == "true":
         return Finding.warning(
             "per-listener-settings",

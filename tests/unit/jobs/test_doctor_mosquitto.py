@@ -34,6 +34,13 @@ def test_the_defaults_of_mosquitto_lose_data():
     assert severities["broker-autosave"] is Severity.UNKNOWN  # nothing is saved at all
 
 
+def test_what_is_not_in_the_file_is_told_as_the_default():
+    found = outcomes("persistence true\nmax_queued_messages 1000\n")
+
+    assert found["queue-limit-configured"].measured == "max_queued_messages 1000."
+    assert found["broker-autosave"].measured.startswith("autosave_interval 1800 (the default)")
+
+
 @pytest.mark.parametrize(
     ("line", "check_id", "severity"),
     [

@@ -1,32 +1,21 @@
 """The payload of a frame inside the kept bytes of its message, to tell a frame that was sent twice from another one."""
 
-import msgspec
+from datetime import datetime
+
+from ingest.formats import chirpstack, tts_v3
+from roadtwin.errors import MessageRejectedError
 
 
-class _Uplink(msgspec.Struct, frozen=True):
-    frm_payload: str = ""
+def frame_payload(name: str, topic: str, payload: bytes, recorded_at: datetime) -> bytes | None:
+    """What the device sent in a message of the format `name`; None where that is not known.
 
-
-class _Members(msgspec.Struct, frozen=True):
-    data: str = ""  # ChirpStack
-    uplink_message: _Uplink | None = None  # The Things Stack
-
-
-_DECODER = msgspec.json.Decoder(_Members)
-
-
-def frame_payload(name: str, payload: bytes) -> str | None:
-    """Base64 of the frame's payload in a message of the format `name`; None where that is not known.
-
-    Examples
-    --------
-    >>> frame_payload("chirpstack-v4-json", b'{"fCnt": 1, "data": "AQID"}')
-    'AQID'
+    Frames on port 0 carry commands of the network alone, and no payload: of them the counter says all.
     """
-    if name not in ("chirpstack-v4-json", "chirpstack-v3-json", "tts-v3-json"):
+    parse = tts_v3.parse if name.startswith("tts-") else chirpstack.parse if name.startswith("chirpstack-") else None
+    if parse is None:
         return None
     try:
-        members = _DECODER.decode(payload)
-    except msgspec.MsgspecError:
+        parsed = parse(topic, payload, recorded_at)
+    except MessageRejectedError:  # kept by an earlier release that read more leniently
         return None
-    return members.uplink_message.frm_payload if members.uplink_message else members.data
+    return parsed.frame if parsed.frame or parsed.message.f_port == 0 else None

@@ -172,9 +172,9 @@ def read_frame_pages(conn: Connection, device_ids: NDArray[np.int64], pages: NDA
 
 def read_raw_frames(
     conn: Connection, device_ids: NDArray[np.int64], at_us: NDArray[np.int64], f_cnts: NDArray[np.int64]
-) -> list[list[tuple[str, bytes]]]:
-    """The kept messages behind frames: format and raw bytes. A frame may have none, or several."""
-    found: list[list[tuple[str, bytes]]] = [[] for _ in range(len(at_us))]
+) -> list[list[tuple[str, str, bytes, datetime]]]:
+    """The kept messages behind frames: format, topic, raw bytes, arrival. A frame may have none, or several."""
+    found: list[list[tuple[str, str, bytes, datetime]]] = [[] for _ in range(len(at_us))]
     parameters = {
         "places": list(range(len(at_us))),
         "device_ids": device_ids.tolist(),
@@ -182,16 +182,17 @@ def read_raw_frames(
         "f_cnts": f_cnts.tolist(),
     }
     batches: dict[int, list[bytes]] = {}
-    for place, name, batch_id, raw_no, payload in conn.execute(_SQL["find_raw_frames"], parameters):
+    for row in conn.execute(_SQL["find_raw_frames"], parameters).fetchall():
+        place, name, topic, recorded_at, batch_id, raw_no, payload = row
         if payload is None:
             if batch_id not in batches:
                 batches.clear()  # one at a time: a batch may be large
-                row = conn.execute(_SQL["read_raw_batch"], {"batch_id": batch_id}).fetchone()
-                batches[batch_id] = raw.unpack(row[0]) if row else []
+                packed = conn.execute(_SQL["read_raw_batch"], {"batch_id": batch_id}).fetchone()
+                batches[batch_id] = raw.unpack(packed[0]) if packed else []
             if raw_no is None or raw_no >= len(batches[batch_id]):
                 continue  # raw bytes are kept for a time only
             payload = batches[batch_id][raw_no]
-        found[place].append((name, bytes(payload)))
+        found[place].append((name, topic, bytes(payload), recorded_at))
     return found
 
 

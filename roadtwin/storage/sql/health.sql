@@ -134,7 +134,7 @@ COPY (
 
 -- name: find_raw_frames
 -- The kept messages behind some frames: their place among the raw bytes, or the bytes themselves.
-SELECT w.place, m.format, m.batch_id, m.raw_no, m.payload
+SELECT w.place, m.format, m.topic, m.recorded_at, m.batch_id, m.raw_no, m.payload
 FROM unnest(%(places)s::int [], %(device_ids)s::int [], %(ats)s::timestamptz [], %(f_cnts)s::bigint [])
     AS w (place, device_id, at, f_cnt)
 JOIN message AS m ON w.at = m.observed_at AND w.device_id = m.device_id AND w.f_cnt = m.f_cnt

@@ -1,6 +1,5 @@
 """Digesting batches: flags, health, and that every batch counts exactly once."""
 
-import json
 from datetime import UTC, datetime, timedelta
 from uuid import NAMESPACE_URL, uuid5
 
@@ -14,6 +13,7 @@ from roadtwin.storage.health import try_lock
 from roadtwin.storage.messages import write_batch
 from roadtwin.types import Clock, DeviceKey, Flag, Message, Observation, Origin, Reception
 from tests.integration.ingest.conftest import fetch
+from tests.samples import chirpstack, encoded
 
 START = datetime(2026, 3, 10, 12, tzinfo=UTC)
 NOW = START + timedelta(days=8)
@@ -23,14 +23,13 @@ KEY = DeviceKey("chirpstack-v4", "app", "70b3d57ed0051234")
 def uplink(minute, f_cnt=None, *, kind="up", data="AQID", device=KEY, recorded=None, flags=Flag.NONE, **values):
     """An uplink of so many minutes after the start; `values` are measured quantities."""
     at = START + timedelta(minutes=minute)
-    payload = json.dumps({"data": data, "n": minute}).encode()
     changes = {name: values.pop(name) for name in ("clock_skew_s", "receptions", "gateway_count") if name in values}
     return Message(
         message_id=uuid5(NAMESPACE_URL, f"{device} {kind} {minute} {f_cnt} {data}"),
         format="chirpstack-v4-json",
         event_kind=kind,
         topic="application/app/device/x/event/up",
-        payload=payload,
+        payload=encoded(chirpstack(data=data, fCnt=f_cnt or 0, deduplicationId=f"{minute}")),
         recorded_at=recorded or at + timedelta(seconds=1),
         event_at=at,
         clock=Clock.GPS,

@@ -32,8 +32,8 @@ def parse_metrics(text: str) -> Metrics:
 
     Examples
     --------
-    >>> parse_metrics('# TYPE a counter\\na_total{b="c"} 2\\na_total{b="d"} 3\\n').values
-    {'a_total': 5.0, 'a_total{b=c}': 2.0, 'a_total{b=d}': 3.0}
+    >>> parse_metrics("connections_total 2\\n").values
+    {'connections_total': 2.0}
     """
     values: dict[str, float] = {}
     try:

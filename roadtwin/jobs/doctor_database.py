@@ -306,8 +306,7 @@ def _rejected(probe: DatabaseProbe) -> Finding:
         return Finding.warning(
             "rejected-share",
             f"{measured}.",
-            "Read the reasons in the table rejected_message (or /v1/rejected), correct the source or the profile, then "
-            "`roadtwin reprocess`.",
+            "Read the reasons at /v1/rejected (or in the table rejected_message), and correct the source or its profile.",
         )
     return Finding.ok("rejected-share", f"{measured}.")
 

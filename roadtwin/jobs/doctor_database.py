@@ -306,7 +306,7 @@ def _rejected(probe: DatabaseProbe) -> Finding:
         return Finding.warning(
             "rejected-share",
             f"{measured}.",
-            "Read the reasons at /v1/rejected (or in the table rejected_message), and correct the source or its profile.",
+            "Read the reasons at /v1/rejected (table rejected_message), and correct the source or its profile.",
         )
     return Finding.ok("rejected-share", f"{measured}.")
 

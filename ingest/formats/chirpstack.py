@@ -13,8 +13,8 @@ from roadtwin.errors import MessageRejectedError
 
 LEGACY_LEVELS = frozenset({"rx", "join", "ack", "error", "status", "location", "txack", "integration"})
 """Last levels of the four-part topics of v3 before it had `event` in them."""
-FIRST_BYTES = frozenset(b"\x08\x0a\x12")
-"""Tags of the fields 1 and 2: a protobuf message may begin with field 2 where field 1 is zero and left out."""
+FIRST_BYTES = frozenset(b"\x08\x0a\x12\x1a")
+"""Tags of the fields 1 to 3: a protobuf message begins with its first field that is not zero."""
 
 
 def parse(topic: str, payload: bytes, recorded_at: datetime) -> Parsed:
@@ -23,7 +23,7 @@ def parse(topic: str, payload: bytes, recorded_at: datetime) -> Parsed:
     Raises MessageRejectedError: those of `chirpstack_v3`, `chirpstack_v4`, `chirpstack_v4_protobuf` and
     `ingest.strictjson.read`.
     """
-    if payload[:1] == b"{" or payload.lstrip()[:1] in (b"{", b""):
+    if payload[:1] == b"{" or _is_spaced_json(payload):
         members = strictjson.read(payload)
         if chirpstack_v3.is_v3(members):
             return chirpstack_v3.parse_members(members, topic, payload, recorded_at)
@@ -33,6 +33,12 @@ def parse(topic: str, payload: bytes, recorded_at: datetime) -> Parsed:
         raise MessageRejectedError(
             "invalid_json", f"Got first byte 0x{first:02x}, expected '{{' of JSON or a protobuf message."
         )
-    if first != 0x0A and chirpstack_v3.is_v3_protobuf(payload):
+    if chirpstack_v3.is_v3_protobuf(payload) and not chirpstack_v4_protobuf.is_txack(payload):
         return chirpstack_v3.parse_protobuf(topic, payload, recorded_at)
     return chirpstack_v4_protobuf.parse(topic, payload, recorded_at)
+
+
+def _is_spaced_json(payload: bytes) -> bool:
+    """Whether this is JSON after white space, or nothing at all. Protobuf may begin with a line feed and a brace."""
+    text = payload.strip()
+    return not text or (text[:1] == b"{" and text[-1:] == b"}")

@@ -159,7 +159,9 @@ def is_v3(members: Mapping[str, object]) -> bool:
 
 
 def is_v3_protobuf(payload: bytes) -> bool:
-    """Whether these bytes name a device as v3 does: field 4 has the eight bytes of its EUI (v4 has a longer text)."""
+    """Whether these bytes begin with an application's number and name a device by the eight bytes of its EUI."""
+    if payload[:1] != b"\x08":
+        return False
     message: Any = protobuf.parse(Addressee, payload)
     return message is not None and len(message.dev_eui) == 8
 

@@ -7,6 +7,7 @@ by `chirpstack_v4`: both encodings of one event give equal envelopes but for `fo
 
 from collections.abc import Callable, Mapping
 from datetime import datetime
+from typing import Any
 
 from google.protobuf import json_format
 from google.protobuf.message import Message
@@ -144,6 +145,12 @@ def parse(topic: str, payload: bytes, recorded_at: datetime) -> Parsed:
     else:
         kind, members = _tell(kind, payload)
     return chirpstack_v4.to_parsed(strictjson.convert(members, EVENTS[kind]), FORMAT, topic, payload, recorded_at)
+
+
+def is_txack(payload: bytes) -> bool:
+    """Whether these bytes are a txack, the one event that begins with a number as all events of v3 do."""
+    message: Any = protobuf.parse(_EVENT_CLASSES["txack"], payload)
+    return message is not None and len(message.device_info.dev_eui) == 16
 
 
 def is_event(payload: bytes) -> bool:

@@ -27,7 +27,7 @@ def parser_of(payload: bytes) -> Callable[[str, bytes, datetime], Parsed] | None
         if "deviceInfo" in members or {"applicationID", "devEUI"} <= members.keys():
             return chirpstack.parse
         return None
-    if payload[:1] not in (b"\x08", b"\x0a", b"\x12"):
+    if not payload or payload[0] not in chirpstack.FIRST_BYTES:
         return None
     is_event = chirpstack_v3.is_v3_protobuf(payload) or chirpstack_v4_protobuf.is_event(payload)
     return chirpstack.parse if is_event else None

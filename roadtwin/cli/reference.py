@@ -12,6 +12,7 @@ from pydantic_core import PydanticUndefined
 from roadtwin import telemetry
 from roadtwin.cli.main import COMMANDS
 from roadtwin.cli.reference_codecs import codec_pages
+from roadtwin.cli.reference_formats import format_pages
 from roadtwin.errors import InputFileError
 from roadtwin.settings import Settings
 from roadtwin.units import QUANTITIES
@@ -103,7 +104,7 @@ PAGES = {
     "quantities.md": quantities_page,
     "commands.md": commands_page,
 }
-PAGES |= {name: partial(str, page) for name, page in codec_pages().items()}
+PAGES |= {name: partial(str, page) for name, page in (codec_pages() | format_pages()).items()}
 
 
 @app.command()

@@ -252,7 +252,7 @@ def _check_row(row: dict[str, str | None], where: str) -> DeviceRow:
     if (lon is None) != (lat is None) or (lon is not None and valid_from is None):
         raise InputFileError(f"{where}: expected lon, lat and valid_from together, or none of them.")
     return DeviceRow(
-        key=DeviceKey(source, text["application"] or "", device.lower() if source.startswith("chirpstack-") else device),
+        key=DeviceKey(source, text["application"] or "", device.lower() if source.startswith("chirpstack") else device),
         dev_eui=text["dev_eui"].lower() if text["dev_eui"] else None,
         name=text["name"],
         profile_name=text["profile_name"],

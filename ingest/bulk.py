@@ -35,6 +35,8 @@ READ_BYTES = 256 * 1024
 """What one read takes from the socket at most [B]."""
 LARGEST_PACKET_BYTES = 5 + 268_435_455
 """The longest packet that MQTT can express: fixed header and Remaining Length [B]."""
+PAUSE_S = 0.01
+"""How long one wait for room may take: acknowledgements wait behind it [s]."""
 CACHE_ENTRIES = 10_000
 """Different topics, and different blocks of properties, that are remembered before the memory is emptied."""
 CACHED_BYTES = 512
@@ -73,12 +75,20 @@ def _nobody(_publishes: list[Received]) -> None:
     """Nobody listens yet."""
 
 
+def _always(_longest_s: float) -> bool:
+    return True
+
+
 class BulkClient(paho.Client):
     """paho's client, with `on_publishes` in place of `on_message`; always with manual acknowledgement.
 
     Every connection has an `epoch`, a number that no other connection of this process has. `on_publishes` is called in
     the network thread with what one read brought, in order of receipt and with one arrival time. If it raises, the
     connection is ended: what it did not take is unacknowledged, and the broker delivers it again.
+
+    While `has_room`, which may wait for as long as it is told, says no, nothing is read: what comes stays in the socket
+    and then with the broker, and the connection is kept alive. (The broker cannot be left to bound it: Mosquitto 2.0
+    goes beyond Receive Maximum when acknowledgements come in batches.)
     """
 
     def __init__(
@@ -90,6 +100,7 @@ class BulkClient(paho.Client):
     ) -> None:
         super().__init__(*arguments, **(options | {"manual_ack": True}))
         self.on_publishes: Callable[[list[Received]], None] = _nobody
+        self.has_room: Callable[[float], bool] = _always
         self.failure: BaseException | None = None
         """What ended the network thread, which nothing should."""
         self.hung_up = False
@@ -131,6 +142,9 @@ class BulkClient(paho.Client):
         sock = self.socket()
         if sock is None:
             return MQTTErrorCode.MQTT_ERR_NO_CONN
+        if self.is_connected() and not self.has_room(PAUSE_S):
+            self._note_bytes_received(paused=True)
+            return MQTTErrorCode.MQTT_ERR_SUCCESS
         data, lost = self._read(several=isinstance(sock, ssl.SSLSocket))
         rc = MQTTErrorCode.MQTT_ERR_SUCCESS
         if data:
@@ -271,10 +285,12 @@ class BulkClient(paho.Client):
         """Read the socket as paho does: BlockingIOError when nothing is there, plain or TLS."""
         return super()._sock_recv(most_bytes)
 
-    def _note_bytes_received(self) -> None:
-        """Keep-alive counts from here."""
+    def _note_bytes_received(self, *, paused: bool = False) -> None:
+        """Keep-alive counts from here. `paused`: what we do not read may hold the answer to a ping; none is overdue."""
         with self._msgtime_mutex:
             self._last_bytes_received = time.monotonic()
+        if paused:
+            self._ping_t = 0.0
 
     def _send(self, packet: bytes) -> None:
         """Put bytes behind what paho still has to send, and wake its loop. paho looks at the first byte only to know

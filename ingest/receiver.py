@@ -16,7 +16,16 @@ from ingest.bulk import BulkClient
 from ingest.mqtt import BrokerAddress, Session, open_client_of
 from ingest.received import Received
 from roadtwin.errors import BrokerRefusedError, ReceiverStoppedError
-from roadtwin.telemetry import CONNECTED, CONNECTIONS, QOS0_MESSAGES, QUEUE_MESSAGES, STALE_ACKS, TAKEOVERS, get_logger
+from roadtwin.telemetry import (
+    CONNECTED,
+    CONNECTIONS,
+    QOS0_MESSAGES,
+    QUEUE_MESSAGES,
+    RECEIVED,
+    STALE_ACKS,
+    TAKEOVERS,
+    get_logger,
+)
 
 log = get_logger(__name__)
 
@@ -49,11 +58,10 @@ _REMEDY = "Give each its own (ROADTWIN_MQTT_CLIENT_ID), or stop one."
 class Receiver:
     """One persistent QoS 1 subscription. Its network thread puts messages in; one other thread calls everything here.
 
-    Receive Maximum should bound the queue. On MQTT 3.1.1 the broker alone decides how many messages are in flight, and
-    Mosquitto before 2.1 goes beyond the limit that we ask for (200 asked, 5,670 seen with 2.0.11 when acknowledgements
-    come in batches). So the queue has room for more, in messages and in bytes. What does not fit stays unacknowledged,
-    and so does what follows it on that connection; once the queue is empty we connect again, for the broker to deliver
-    it again, in order: nothing is lost and memory is bounded. QoS 0 messages that do not fit are lost, as QoS 0 allows.
+    The queue is bounded in messages and in bytes, each plus what one read brings. While it is full nothing is read from
+    the socket: the rest waits there and with the broker, and the connection stays. Receive Maximum would not bound it:
+    MQTT 3.1.1 knows none, and Mosquitto 2.0 goes beyond it when acknowledgements come in batches (2,000 asked, more
+    than 8,000 seen with 2.0.11 on MQTT 5).
 
     With `share_group` each topic is subscribed as `$share/{share_group}/{topic}`.
     """
@@ -86,8 +94,6 @@ class Receiver:
         self._waiting = 0
         self._waiting_bytes = 0
         self._in_flight = 0
-        self._overflowed = False
-        self._dropped_connection = False
         self._arrived_s = time.monotonic()
         self._empty_since_s: float | None = None  # when `take` first found nothing
 
@@ -95,7 +101,7 @@ class Receiver:
 
     @property
     def in_flight(self) -> int:
-        """Messages of QoS 1 of this connection that are received and neither acknowledged nor dropped."""
+        """Messages of QoS 1 of this connection that are received and not acknowledged."""
         return self._in_flight
 
     @property
@@ -183,10 +189,9 @@ class Receiver:
         """
         taken: list[Received] = []
         with self._changed:
-            self._connect_again_if_overflowed()
             if not self._chunks:
                 self._empty_since_s = self._empty_since_s or time.monotonic()
-                self._changed.wait(0.001 if stop.is_set() else IDLE_FLUSH_S if self._overflowed else STOP_POLL_S)
+                self._changed.wait(0.001 if stop.is_set() else STOP_POLL_S)
             self._move_to(taken, most)
             if not taken:
                 return taken
@@ -208,8 +213,11 @@ class Receiver:
             taken += chunk[:room]
             if len(chunk) > room:
                 self._chunks.appendleft(chunk[room:])
+        was_full = not self._is_below_bounds()
         self._waiting -= len(taken) - before
         self._waiting_bytes -= sum([len(item.payload) for item in taken[before:]])
+        if was_full:
+            self._changed.notify()
 
     def acknowledge(self, received: Sequence[Received]) -> None:
         """Acknowledge in this order. For an earlier connection nothing is sent: its packet ids now mean others."""
@@ -217,15 +225,6 @@ class Receiver:
             sent = self._client.acknowledge(received) if self._client is not None else 0
             self._in_flight -= sent
         STALE_ACKS.inc(sum([item.qos > 0 for item in received]) - sent)
-
-    def _connect_again_if_overflowed(self) -> None:
-        """There is room again: on a new connection the broker delivers what did not fit."""
-        client = self._client
-        if not self._overflowed or self._dropped_connection or self._chunks or client is None or client.want_write():
-            return  # want_write: the last acknowledgements go first
-        self._dropped_connection = True
-        log.warning("more messages in flight than our queue holds: connecting again", action="mqtt_overflow")
-        client.drop_connection()
 
     # Called in the network thread: short, never blocking.
 
@@ -239,30 +238,31 @@ class Receiver:
         client.on_subscribe = self._on_subscribe
         client.on_unsubscribe = self._on_unsubscribe
         client.on_publishes = self._on_publishes
+        client.has_room = self._has_room
 
     def _on_publishes(self, publishes: list[Received]) -> None:
         qos0 = len(publishes) - sum([item.qos > 0 for item in publishes])
+        RECEIVED.inc(len(publishes))
         if qos0:
             QOS0_MESSAGES.inc(qos0)
         with self._changed:
             self._arrived_s = time.monotonic()
-            if self._overflowed:
-                publishes = [item for item in publishes if item.qos == 0]
-            room = self._most_messages - self._waiting if self._waiting_bytes < QUEUE_MOST_BYTES else 0
-            kept = publishes[: max(room, 0)]
-            if len(kept) < len(publishes):
-                self._overflowed |= any(item.qos > 0 for item in publishes[len(kept) :])
-            if kept:
-                self._chunks.append(kept)
-                self._waiting += len(kept)
-                self._waiting_bytes += sum([len(item.payload) for item in kept])
-                self._in_flight += sum([item.qos > 0 for item in kept])
-                self._changed.notify()
+            self._chunks.append(publishes)
+            self._waiting += len(publishes)
+            self._waiting_bytes += sum([len(item.payload) for item in publishes])
+            self._in_flight += len(publishes) - qos0
+            self._changed.notify()
+
+    def _has_room(self, longest_s: float) -> bool:
+        with self._changed:
+            return self._changed.wait_for(self._is_below_bounds, longest_s)
+
+    def _is_below_bounds(self) -> bool:
+        return self._waiting < self._most_messages and self._waiting_bytes < QUEUE_MOST_BYTES
 
     def _forget_connection(self) -> None:
         with self._changed:
             self._in_flight = 0
-            self._overflowed = self._dropped_connection = False
 
     def _on_pre_connect(self, _client: paho.Client, _userdata: Any) -> None:
         self._forget_connection()

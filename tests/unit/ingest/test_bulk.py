@@ -27,6 +27,7 @@ def test_the_parts_of_paho_that_we_rely_on_are_there():
     assert list(inspect.signature(client._packet_queue).parameters) == ["command", "packet", "mid", "qos", "info"]
     assert list(inspect.signature(client._loop_rc_handle).parameters) == ["rc"]
     assert isinstance(client._last_bytes_received, float)
+    assert isinstance(client._ping_t, float)
     assert paho.time_func is time.monotonic  # _last_bytes_received is on this clock
     with client._msgtime_mutex:
         pass

@@ -1,9 +1,14 @@
 """JSON that parsers disagree about or that the database cannot hold: one reason each, on every format."""
 
 import json
+from uuid import uuid5
 
 import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
 
+from ingest import strictjson
+from ingest.identity import NAMESPACE, message_id
 from roadtwin.errors import MessageRejectedError
 from tests.samples import (
     CHIRPSTACK_UP,
@@ -84,3 +89,49 @@ def test_duplicate_keys_are_found_at_any_depth_and_equal_keys_of_siblings_are_no
 
     with pytest.raises(MessageRejectedError, match="'rssi' twice"):
         decoder().decode(CHIRPSTACK_UP, payload.replace(b'"rssi": -110', b'"rssi": -110, "rssi": -50'), NOW)
+
+
+PAIRS = st.recursive(
+    st.integers(-5, 5) | st.sampled_from(["", " a", "\u00e9", 1.5, None]),
+    lambda inner: (
+        st.lists(inner, max_size=3) | st.lists(st.tuples(st.sampled_from("ab c"), inner), max_size=4).map(tuple)
+    ),
+    max_leaves=8,
+)
+
+
+def written(value, indent, ascii_only):
+    """JSON text in which tuples of pairs are objects, whose keys may be there twice."""
+    if isinstance(value, tuple):
+        members = (f"{indent}{json.dumps(key)}:{indent}{written(v, indent, ascii_only)}" for key, v in value)
+        return "{" + ",".join(members) + "}"
+    if isinstance(value, list):
+        return "[" + ",".join(written(v, indent, ascii_only) for v in value) + "]"
+    return json.dumps(value, ensure_ascii=ascii_only)
+
+
+def repeats(value):
+    if isinstance(value, tuple):
+        keys = [key for key, _ in value]
+        return len(set(keys)) < len(keys) or any(repeats(v) for _, v in value)
+    return isinstance(value, list) and any(map(repeats, value))
+
+
+@given(value=PAIRS, indent=st.sampled_from(["", " ", "\n\t"]), ascii_only=st.booleans())
+@example(value=(("a", " a"), ("a", "a")), indent=" ", ascii_only=True)
+def test_a_key_that_is_there_twice_is_found_however_the_text_is_written(value, indent, ascii_only):
+    payload = written(value, indent, ascii_only).encode()
+
+    if not repeats(value):
+        assert strictjson.read(payload) == json.loads(payload)
+        return
+    with pytest.raises(MessageRejectedError) as caught:
+        strictjson.read(payload)
+    assert caught.value.code == "duplicate_key"
+
+
+@given(st.lists(st.text() | st.integers() | st.binary() | st.none() | st.sampled_from(['"', "\\", "\x7f", "é"])))
+def test_message_ids_stay_what_they_always_were(parts):
+    told = [part.hex() if isinstance(part, bytes) else part for part in parts]
+
+    assert message_id(*parts) == uuid5(NAMESPACE, json.dumps(told, separators=(",", ":")))

@@ -4,7 +4,7 @@ import pytest
 
 from ingest.formats.chirpstack_v4 import KINDS, tell_kind
 from roadtwin.errors import MessageRejectedError
-from roadtwin.types import Clock, DeviceKey, Flag
+from roadtwin.types import Clock, DeviceKey, Flag, Reception
 from tests.samples import APPLICATION, CHIRPSTACK_UP, DEV_EUI, NOW, chirpstack, decoder, encoded
 
 
@@ -223,3 +223,57 @@ def test_an_event_whose_fields_tell_no_kind_is_rejected():
         decode(other_event(), as_kind("lost"))
 
     assert caught.value.code == "unknown_event_kind"
+
+
+def test_receptions_tell_every_gateway_and_how_far_its_clock_is_from_the_servers():
+    rx_info = [
+        {
+            "gatewayId": "a1",
+            "rssi": -97,
+            "snr": 4.5,
+            "gwTime": "2026-03-10T11:59:59Z",
+            "nsTime": "2026-03-10T11:59:58Z",
+        },
+        {"gatewayId": "a2", "nsTime": "2026-03-10T11:59:58Z"},
+        {"gatewayId": "a2", "rssi": -1e9, "snr": 1e9, "gwTime": "2026-03-10T11:59:59Z"},
+    ]
+
+    message = decode(chirpstack(rxInfo=rx_info))
+
+    assert message.receptions == (
+        Reception("a1", -97, 4.5, 1.0),
+        Reception("a2", 0, 0, None),
+        Reception("a2", None, None, None),
+    )
+    assert (message.gateway_count, message.best_rssi_dbm, message.best_snr_db) == (2, 0, 4.5)
+
+
+@pytest.mark.parametrize(
+    ("ns_time", "skew_s", "flags"),
+    [
+        ("2026-03-10T11:59:57.5Z", 0.623456, Flag.NONE),  # GPS time later than the server's is normal
+        ("2026-03-10T11:59:28.123456Z", 30.0, Flag.NONE),
+        ("2026-03-10T11:59:28.123455Z", 30.000001, Flag.SKEW),
+        ("2026-03-10T12:00:29Z", -30.876544, Flag.SKEW),
+        ("soon", None, Flag.NONE),
+        (None, None, Flag.NONE),
+    ],
+)
+def test_a_time_far_from_the_network_servers_is_flagged(ns_time, skew_s, flags):
+    message = decode(chirpstack(rxInfo=[{"gatewayId": "a1", "timeSinceGpsEpoch": "1s", "nsTime": ns_time}]))
+
+    assert message.clock_skew_s == (pytest.approx(skew_s) if skew_s is not None else None)
+    assert message.flags == flags
+    assert {o.flags for o in message.observations} == {flags}
+
+
+def test_an_uplink_that_is_still_encrypted_measures_what_the_server_decoded_or_nothing():
+    message = decode(chirpstack(joinServerContext={"sessionKeyId": "01"}, object=None))
+
+    assert message.observations == ()
+    assert "encrypted" in message.details["not_measured"]
+
+
+@pytest.mark.parametrize("space", [b"\n", b" \r\n\t"])
+def test_json_after_white_space_is_json(space):
+    assert decode(space + encoded(chirpstack()) + space).message_id == decode(chirpstack()).message_id

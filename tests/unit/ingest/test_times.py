@@ -2,7 +2,8 @@ from datetime import UTC, datetime
 
 import pytest
 
-from ingest.times import from_unix, parse_time
+from ingest.times import from_unix, parse_time, skew_s, usable, with_skew
+from roadtwin.types import Flag
 
 
 @pytest.mark.parametrize(
@@ -31,3 +32,22 @@ def test_what_is_no_instant_is_none(text):
 @pytest.mark.parametrize("seconds", [1e20, -1e20])
 def test_a_unix_time_beyond_the_calendar_is_none(seconds):
     assert from_unix(seconds) is None
+
+
+def test_a_time_is_usable_from_2015_to_a_day_ahead():
+    now = datetime(2026, 3, 10, 12, tzinfo=UTC)
+
+    assert usable(datetime(2015, 1, 1, tzinfo=UTC), now)
+    assert usable(datetime(2026, 3, 11, 12, tzinfo=UTC), now)
+    assert not usable(datetime(2014, 12, 31, 23, 59, 59, tzinfo=UTC), now)
+    assert not usable(datetime(2026, 3, 11, 12, 0, 0, 1, tzinfo=UTC), now)
+    assert not usable(None, now)
+
+
+def test_skew_needs_both_clocks_and_is_flagged_beyond_its_tolerance():
+    now = datetime(2026, 3, 10, 12, tzinfo=UTC)
+
+    assert skew_s(now, None) is None
+    assert skew_s(None, now) is None
+    assert with_skew(Flag.LATE, None) == with_skew(Flag.LATE, -30.0) == Flag.LATE
+    assert with_skew(Flag.LATE, -30.1) == Flag.LATE | Flag.SKEW

@@ -3,7 +3,7 @@ from datetime import UTC, datetime
 import pytest
 
 from roadtwin.errors import MessageRejectedError
-from roadtwin.types import Clock, DeviceKey, Flag
+from roadtwin.types import Clock, DeviceKey, Flag, Reception
 from tests.samples import NOW, TTS_UP, decoder, encoded, tts
 
 DEVICE = DeviceKey("tts-v3", "roads@essen", "soil-7")
@@ -150,3 +150,38 @@ def test_what_is_no_message_is_rejected_with_a_reason(message, code):
         decode(message)
 
     assert caught.value.code == code
+
+
+def test_a_stored_message_in_its_wrapper_is_the_live_one():
+    live = tts()
+    stored = {"result": {key: value for key, value in live.items() if key != "correlation_ids"}}
+
+    one, other = decode(live), decode(stored)
+
+    assert one.message_id == other.message_id
+    assert one.observations == other.observations
+    assert (one.receptions, one.event_at, one.device) == (other.receptions, other.event_at, other.device)
+
+
+def test_receptions_tell_every_gateway_and_how_far_its_clock_is_from_the_servers():
+    heard = [
+        {"gateway_ids": {"gateway_id": "g1", "eui": "00AA"}, "rssi": -80, "time": "2026-03-10T11:58:00.5Z"},
+        {"gateway_ids": {"gateway_id": "packetbroker"}, "packet_broker": {"forwarder_gateway_eui": "00BB"}, "snr": 2},
+        {"gateway_ids": {"gateway_id": "packetbroker"}, "packet_broker": {"message_id": "x"}},
+    ]
+
+    message = decode(tts(uplink_message={"rx_metadata": heard}))
+
+    assert message.receptions == (
+        Reception("00AA", -80, 0, pytest.approx(-0.5)),
+        Reception("00BB", 0, 2, None),
+        Reception("packetbroker", 0, 0, None),
+    )
+    assert (message.gateway_count, message.clock_skew_s) == (3, None)
+
+
+def test_the_year_1_is_no_time_to_compare_with():
+    message = decode(tts(uplink_message={"received_at": "0001-01-01T00:00:00Z"}))
+
+    assert message.clock is Clock.APPLICATION_SERVER
+    assert message.receptions[0].clock_skew_s is None

@@ -191,4 +191,4 @@ def execute(url: str, *statements: str) -> None:
     """Run statements outside transactions: for faults that an operator could cause by SQL."""
     with connect(url, autocommit=True, application_name="roadtwin faults") as conn:
         for statement in statements:
-            conn.execute(statement)  # type: ignore[arg-type]  # made of constants and names of our own
+            conn.execute(statement.encode())  # made of constants and names of our own

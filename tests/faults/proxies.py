@@ -203,6 +203,11 @@ class AckOrder:
         self._waiting: deque[int] = deque()
         self.violations: list[str] = []
 
+    @property
+    def outstanding(self) -> int:
+        """Messages delivered and not acknowledged."""
+        return len(self._waiting)
+
     def delivered(self, packet_id: int) -> None:
         """A PUBLISH at QoS 1 goes to the client."""
         self._waiting.append(packet_id)
@@ -235,6 +240,11 @@ class MqttProxy(Proxy):
     def order_violations(self) -> list[str]:
         """Every PUBACK that was out of order or for nothing, over all connections."""
         return [f"connection {n}: {text}" for n, order in enumerate(self._orders, 1) for text in order.violations]
+
+    @property
+    def outstanding(self) -> int:
+        """Messages of the newest connection that are delivered and not acknowledged."""
+        return self._orders[-1].outstanding if self._orders else 0
 
     def watchers(self, link: Link) -> tuple[Watcher, Watcher]:
         order, protocol = AckOrder(), [5]

@@ -159,9 +159,13 @@ class Rig:
         )
 
     def end_and_reckon(self, *, allowed_missing: int = 0, within_s: float = 45.0) -> Reckoning:
-        """Finish the stream, wait for the tables, stop the ingester as an operator would, and count."""
+        """Finish the stream, wait for tables and acknowledgements, stop the ingester as an operator would, and count.
+
+        Raises TimeoutError when messages stay unacknowledged, AssertionError when the ingester does not end well.
+        """
         self.stream.finish()
         self.reckon(allowed_missing=allowed_missing, within_s=within_s)
+        wait_for(lambda: self.mqtt.outstanding == 0, "an acknowledgement of everything delivered", within_s=within_s)
         if self.ingester.running:
             code = self.ingester.stop()
             assert code == 0, f"the ingester ended with {code}: {self.ingester.last_words()}"

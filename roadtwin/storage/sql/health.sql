@@ -27,7 +27,7 @@ COPY (
         observed_at,
         recorded_at,
         coalesce(f_cnt, -1),
-        (CASE event_kind WHEN 'up' THEN 1 WHEN 'join' THEN 2 ELSE 0 END)::int2,
+        (CASE event_kind WHEN 'up' THEN 1 WHEN 'join' THEN 2 WHEN 'readings' THEN 3 ELSE 0 END)::int2,
         flags,
         coalesce(gateway_count, -1::int2),
         coalesce(best_rssi_dbm, 'NaN'),

@@ -140,6 +140,22 @@ def test_a_late_frame_takes_a_gap_back_and_moves_the_mark_of_a_fall(db, store):
     assert (flags_of(db, Flag.COUNTER_RESET), health(db, "frames_missing", "counter_falls")) == ([10], (0, 1))
 
 
+def test_a_clock_that_is_ahead_once_makes_no_reset(db, store):
+    ahead = uplink(600, 11, recorded=START + timedelta(minutes=10), flags=Flag.FUTURE)
+    store(uplink(0, 10), ahead, uplink(20, 12), uplink(30, 13))
+    digest(db, NOW)
+
+    assert health(db, "counter_falls", "frames_missing", "last_message_at") == (0, 0, START + timedelta(minutes=30))
+
+
+def test_devices_without_frame_counters_have_an_interval_too(db, store):
+    sensor = DeviceKey("senml", "", "gully-12")
+    store(*(uplink(15 * n, kind="readings", device=sensor, water_level_mm=10.0 + n) for n in range(9)))
+    digest(db, NOW)
+
+    assert health(db, "uplinks", "interval_s", "frames_missing") == (9, 900, 0)
+
+
 def test_the_same_frame_with_the_same_payload_is_a_retransmission_and_with_another_one_is_not(db, store):
     store(uplink(0, 5, data="AAAA"), uplink(1, 5, data="AAAA"), uplink(10, 6, data="AAAA"))
     store(uplink(11, 6, data="BBBB"), uplink(20, 7))

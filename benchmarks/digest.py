@@ -118,7 +118,7 @@ def measure(url: str, arguments: argparse.Namespace) -> dict[str, object]:
         conn.commit()
         while True:
             begun, own = time.perf_counter(), time.process_time()
-            counts = digest(conn, datetime.now(UTC), most_messages=arguments.round)
+            counts = digest(conn, datetime.now(UTC), most_rows=arguments.round * (1 + len(QUANTITIES)))
             if not counts.batches:
                 break
             wall_us, own_us = (

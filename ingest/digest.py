@@ -26,8 +26,8 @@ Connection = psycopg.Connection[Any]
 
 MOST_BATCHES = 1000
 """Batches of one round at most."""
-MOST_MESSAGES = 50_000
-"""Messages of one round at most, unless a single batch holds more: it bounds memory and the length of a transaction."""
+MOST_ROWS = 250_000
+"""Messages and observations of one round at most, unless one batch holds more: it bounds memory and the transaction."""
 
 _NAMES = tuple(QUANTITIES)
 _BATTERY_V, _BATTERY_PCT = _NAMES.index("battery_v"), _NAMES.index("battery_pct")
@@ -50,7 +50,7 @@ class DigestCounts:
 
 
 def digest(
-    conn: Connection, now: datetime, *, most_batches: int = MOST_BATCHES, most_messages: int = MOST_MESSAGES
+    conn: Connection, now: datetime, *, most_batches: int = MOST_BATCHES, most_rows: int = MOST_ROWS
 ) -> DigestCounts:
     """Digest the oldest batches that wait, in one transaction of its own. No batch in the counts: none is left.
 
@@ -63,10 +63,10 @@ def digest(
         if not health.try_lock(conn):
             return DigestCounts(locked_out=True)
         batches: list[health.Undigested] = []
-        stored = 0
+        rows = 0
         for batch in health.read_undigested(conn, most_batches):
-            stored += batch.stored
-            if batches and stored > most_messages:
+            rows += batch.stored + batch.observations_stored
+            if batches and rows > most_rows:
                 break
             batches.append(batch)
         if not batches:
@@ -85,6 +85,14 @@ def digest(
         counts.messages_flagged,
         counts.observations_flagged,
     )
+
+
+def digest_all(conn: Connection, now: datetime) -> int:
+    """Digest round by round until nothing waits, or another worker is at it. Gives the number of batches."""
+    batches = 0
+    while (counts := digest(conn, now)).batches:
+        batches += counts.batches
+    return batches
 
 
 def _digest_messages(

@@ -76,10 +76,11 @@ def try_lock(conn: Connection) -> bool:
 
 
 class Undigested(NamedTuple):
-    """A batch that waits: messages stored, receptions by gateway, and the range of its times where that is known."""
+    """A batch that waits: what it stored, receptions by gateway, and the range of its times where that is known."""
 
     batch_id: int
     stored: int
+    observations_stored: int
     receptions: Mapping[str, Sequence[Any]] | None
     observed_from: datetime | None
     observed_until: datetime | None

@@ -77,3 +77,8 @@ COMMENT ON TABLE series_state IS 'What the next value of a series is compared wi
 -- A digest looks for a batch's rows in the chunks of this range alone.
 ALTER TABLE ingest_batch ADD COLUMN observed_from timestamptz;  -- oldest time of its messages and observations
 ALTER TABLE ingest_batch ADD COLUMN observed_until timestamptz;  -- newest one; NULL: not known, so everywhere
+
+-- Batches from before messages named theirs: there is nothing to digest in them.
+UPDATE ingest_batch
+SET digested_at = recorded_at
+WHERE batch_id < coalesce((SELECT min(batch_id) FROM message), 9223372036854775807);

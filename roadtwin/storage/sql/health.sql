@@ -6,6 +6,7 @@ SELECT pg_try_advisory_xact_lock(%(key)s);
 SELECT
     batch_id,
     stored,
+    observations_stored,
     receptions,
     observed_from,
     observed_until

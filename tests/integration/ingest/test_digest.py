@@ -6,7 +6,7 @@ from uuid import NAMESPACE_URL, uuid5
 import psycopg
 import pytest
 
-from ingest.digest import DigestCounts, digest
+from ingest.digest import DigestCounts, digest, digest_all
 from roadtwin.storage.database import connect
 from roadtwin.storage.device_states import read_health_summary
 from roadtwin.storage.health import try_lock
@@ -77,11 +77,31 @@ def test_small_rounds_count_the_same(db, store):
         store(uplink(10 * number, 2 * number), uplink(10 * number + 5, 2 * number + 1))
 
     rounds = []
-    while (counts := digest(db, NOW, most_batches=4, most_messages=5)).batches:
+    while (counts := digest(db, NOW, most_batches=4, most_rows=5)).batches:
         rounds.append((counts.batches, counts.messages))
 
     assert rounds == [(2, 4)] * 3
     assert health(db, "messages", "frames_missing") == (12, 0)
+
+
+def test_a_batch_beyond_all_bounds_is_a_round_of_its_own(db, store):
+    store(*(uplink(n, n, air_temp_c=4.0) for n in range(9)))
+    store(uplink(10, 10))
+
+    assert digest(db, NOW, most_rows=5).messages == 9
+    assert digest_all(db, NOW) == 1
+    assert digest_all(db, NOW) == 0
+
+
+def test_the_range_of_a_batch_finds_the_same(db, store):
+    store(uplink(0, 1, air_temp_c=4.0), uplink(10, 5, air_temp_c=40.0))
+    db.execute(
+        """UPDATE ingest_batch SET (observed_from, observed_until)
+           = (SELECT min(observed_at), max(observed_at) FROM message)"""
+    )
+    db.commit()
+
+    assert digest(db, NOW) == DigestCounts(batches=1, messages=2, observations=2, observations_flagged=1)
 
 
 def test_a_digest_that_fails_at_its_very_end_leaves_nothing_and_is_done_again(db, store):

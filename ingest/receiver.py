@@ -56,7 +56,7 @@ _REMEDY = "Give each its own (ROADTWIN_MQTT_CLIENT_ID), or stop one."
 
 
 class Receiver:
-    """One persistent QoS 1 subscription. Its network thread puts messages in; one other thread calls everything here.
+    """One persistent QoS 1 subscription. Its network thread puts messages in; one other thread takes, any acknowledges.
 
     The queue is bounded in messages and in bytes, each plus what one read brings. While it is full nothing is read from
     the socket: the rest waits there and with the broker, and the connection stays. Receive Maximum would not bound it:

@@ -10,6 +10,9 @@ from prometheus_client import Counter, Gauge, Histogram
 from roadtwin.settings import Settings
 
 MESSAGES = Counter("roadtwin_messages", "Messages by outcome: stored, duplicate or rejected.", ["outcome", "format"])
+RECEIVED = Counter(
+    "roadtwin_ingest_received_messages", "Messages received from the broker, those that it sent again included."
+)
 OBSERVATIONS = Counter("roadtwin_observations", "Observations by outcome: stored, duplicate or conflict.", ["outcome"])
 REJECTED = Counter("roadtwin_rejected_messages", "Rejected messages by reason code.", ["code"])
 BATCH_SECONDS = Histogram("roadtwin_batch_seconds", "Time from the first message of a batch to its COMMIT [s].")
@@ -44,6 +47,12 @@ JOURNAL_DRAINED = Counter("roadtwin_journal_drained", "Messages of the journal t
 JOURNAL_TORN_BYTES = Counter("roadtwin_journal_torn_bytes", "Bytes cut off the journal's end after a crash in a write.")
 JOURNAL_DAMAGED_BYTES = Counter("roadtwin_journal_damaged_bytes", "Bytes of the journal set aside as damaged.")
 JOURNAL_LOST = Counter("roadtwin_journal_lost", "Messages known to have been in damaged bytes of the journal.")
+ABSENT_WORKERS = Gauge(
+    "roadtwin_ingest_absent_workers",
+    "Other workers of our group that are gone while the broker keeps messages for them.",
+)
+RUNNING_WORKERS = Gauge("roadtwin_ingest_running_workers", "Worker processes that run under this supervisor.")
+WORKER_RESTARTS = Counter("roadtwin_ingest_worker_restarts", "Worker processes that ended by themselves.")
 HTTP_REQUESTS = Counter("roadtwin_http_requests", "HTTP requests by route and status class.", ["route", "status"])
 HTTP_SECONDS = Histogram("roadtwin_http_seconds", "Time to answer an HTTP request [s].", ["route"])
 

@@ -254,6 +254,21 @@ def test_a_full_queue_stops_reading_and_not_the_connection(mqtt_url, publisher):
     receiver.close()
 
 
+def test_a_full_queue_is_no_obstacle_to_closing_and_its_messages_stay_with_the_broker(mqtt_url, publisher):
+    part = uuid4().hex[:8]
+    receiver = open_receiver(mqtt_url, f"shut-{part}", f"application/{part}/#", receive_maximum=25)
+    receiver._most_messages = 10
+    publish_all(publisher, messages(range(60), part, size=100_000))
+    wait_for(lambda: receiver.waiting() >= 10)
+    began_s = time.monotonic()
+    receiver.close()
+    assert time.monotonic() - began_s < 3
+
+    receiver = open_receiver(mqtt_url, f"shut-{part}", f"application/{part}/#")
+    assert numbers(take_all_slowly(receiver, 60)) == list(range(60))
+    receiver.close()
+
+
 def test_payloads_of_a_queue_are_bounded_in_bytes(mqtt_url, publisher, monkeypatch):
     monkeypatch.setattr(receiver_module, "QUEUE_MOST_BYTES", 500_000)
     part = uuid4().hex[:8]

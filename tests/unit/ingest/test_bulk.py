@@ -12,7 +12,7 @@ from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode
 from ingest import bulk
 from ingest.bulk import BulkClient
 from ingest.received import Received
-from tests.unit.ingest.wire import PINGREQ, V5, V311, connack, publish, with_mid
+from tests.unit.ingest.wire import PINGREQ, PINGRESP, V5, V311, connack, publish, suback, with_mid
 
 ARRIVED_AT = datetime(2026, 3, 10, 12, tzinfo=UTC)
 DEADLINE_S = 10.0
@@ -225,6 +225,36 @@ def test_messages_that_are_not_taken_come_again_on_a_new_connection(broker, clie
 
     assert client.on_publishes.wait(1)[0].duplicate
     assert client.failure is None
+
+
+def test_an_exception_in_a_callback_ends_nothing(broker, client):
+    def fail(*_):
+        raise RuntimeError("in a callback")
+
+    client.on_subscribe = fail
+    broker.say(suback(V5, 1, 1) + publish(V5))
+
+    assert client.on_publishes.wait(1)
+    assert client.failure is None
+    assert client.is_connected()
+
+
+def test_nothing_is_read_while_there_is_no_room_and_the_connection_stays(broker, client):
+    broker.say(publish(V5, "before"))
+    client.on_publishes.wait(1)  # it is connected
+    room = threading.Event()
+    client.has_room = room.wait
+    broker.say(publish(V5))
+    client._last_bytes_received = client._last_msg_out = 0.0  # a ping is overdue
+    assert broker.hear(2) == PINGREQ
+    time.sleep(0.2)
+    assert len(client.on_publishes.all) == 1
+
+    room.set()
+
+    assert client.on_publishes.wait(2)[1].epoch == client.epoch
+    broker.say(PINGRESP)
+    assert client.is_connected()
 
 
 def test_what_ends_the_network_thread_is_kept(broker, client, monkeypatch):

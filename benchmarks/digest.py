@@ -5,16 +5,20 @@
 Stores messages of a made-up fleet (four measurements each, some frames lost, some late) in a database of its own on the
 given server, then digests them round by round. A round of 25,000 is five seconds of 5,000 messages a second.
 With --days, a message of each day before lies in chunks of its own, as after a year.
-Prints one JSON object: wall-clock time and the time of this process, without the server's, by message.
+Prints one JSON object: wall-clock time, processor time of this process, and that of the server's process for it where
+both run on one machine; all by message. The processor times are what it takes from the ingester on a busy machine.
 """
 
 import argparse
 import json
+import math
+import os
 import random
 import resource
 import time
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from uuid import NAMESPACE_URL, uuid4, uuid5
 
 import psycopg
@@ -116,32 +120,38 @@ def measure(url: str, arguments: argparse.Namespace) -> dict[str, object]:
         store(conn, list(fleet(arguments.messages, arguments.devices, 5000)))
         store(conn, [a_day_before(message, day) for day, message in enumerate(fleet(arguments.days, 10, 1), start=1)])
         conn.commit()
+        server = Path(f"/proc/{conn.info.backend_pid}/stat")
         while True:
-            begun, own = time.perf_counter(), time.process_time()
+            begun = time.perf_counter(), time.process_time(), processor_s(server)
             counts = digest(conn, datetime.now(UTC), most_rows=arguments.round * (1 + len(QUANTITIES)))
+            ended = time.perf_counter(), time.process_time(), processor_s(server)
             if not counts.batches:
                 break
-            wall_us, own_us = (
-                (now - then) * 1e6 for now, then in ((time.perf_counter(), begun), (time.process_time(), own))
-            )
-            rounds.append(
-                {
-                    "messages": counts.messages,
-                    "observations": counts.observations,
-                    "wall_us_per_message": round(wall_us / counts.messages, 2),
-                    "own_cpu_us_per_message": round(own_us / counts.messages, 2),
-                }
-            )
+            wall, own, theirs = (end - begin for begin, end in zip(begun, ended, strict=True))
+            rounds.append({"messages": counts.messages, "wall_s": wall, "own_cpu_s": own, "server_cpu_s": theirs})
     total = sum(r["messages"] for r in rounds)
-    mean = {
-        name: round(sum(r[name] * r["messages"] for r in rounds) / total, 2)
-        for name in ("wall_us_per_message", "own_cpu_us_per_message")
+    by_message = {
+        name.replace("_s", "_us_per_message"): round(sum(r[name] for r in rounds) / total * 1e6, 2)
+        for name in ("wall_s", "own_cpu_s", "server_cpu_s")
     }
-    peak_mb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    share = {"share_of_a_core_at_5000_per_s": round(mean["wall_us_per_message"] * 5000 / 1e6, 3)}
-    return (
-        {"messages": total, "devices": arguments.devices} | mean | share | {"peak_mb": round(peak_mb), "rounds": rounds}
-    )
+    cpu_us = by_message["own_cpu_us_per_message"] + by_message["server_cpu_us_per_message"]
+    return {
+        "messages": total,
+        "devices": arguments.devices,
+        "rounds": len(rounds),
+        **by_message,
+        "share_of_a_core_at_5000_per_s": round(cpu_us * 5000 / 1e6, 3),
+        "peak_mb": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024),
+    }
+
+
+def processor_s(stat: Path) -> float:
+    """Processor time of a process by its /proc entry (proc(5)); NaN where it runs elsewhere."""
+    try:
+        fields = stat.read_text().rsplit(")", 1)[1].split()
+    except OSError:
+        return math.nan
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 if __name__ == "__main__":

@@ -9,6 +9,8 @@ frames or a CodecError) within a second; anything else is a finding, and its inp
 docs/reference/fuzzing.md holds the results.
 """
 
+import json
+import re
 import sys
 import time
 from contextlib import suppress
@@ -21,6 +23,7 @@ import atheris
 with atheris.instrument_imports(include=["ingest", "roadtwin.records"]):
     from ingest import codecs
     from ingest.decode import Decoder
+    from ingest.formats import chirpstack_v4_protobuf
     from ingest.formats.examples import EXAMPLES
     from ingest.profile import load_profiles
     from ingest.pseudonyms import Pseudonyms
@@ -38,6 +41,16 @@ TOPICS = (
     "roadtwin/v1/vehicles/truck-7/readings",
     "eu868/gateway/0016c001f153a14c/event/up",
     "any/topic",
+)
+OTHER_EVENTS: tuple[tuple[str, dict[str, object]], ...] = (
+    ("up", {"fPort": 85, "fCnt": 3, "data": "AXVaA2fJ/w==", "rxInfo": [{"gatewayId": "a", "timeSinceGpsEpoch": "1s"}]}),
+    ("join", {"devAddr": "01ab23cd"}),
+    ("status", {"margin": 5, "batteryLevel": 50.5}),
+    ("log", {"level": "ERROR", "code": "UPLINK_MIC", "description": "d", "context": {"a": "b"}}),
+    ("ack", {"queueItemId": "1bbcab1d-6ec6-4136-b3f5-d63be1dc08de", "acknowledged": True, "fCntDown": 3}),
+    ("txack", {"downlinkId": 7, "gatewayId": "0016c001f1000001"}),
+    ("location", {"location": {"latitude": 51.4, "longitude": 7.0}}),
+    ("integration", {"integrationName": "loracloud", "eventType": "x"}),
 )
 CODECS = codecs.all_codecs()
 PROFILES = load_profiles()
@@ -78,8 +91,15 @@ def _decode(topic: str, payload: bytes) -> None:
 
 
 def write_seeds(folder: Path) -> None:
-    """The examples of the formats and codecs as first inputs."""
+    """The examples of the formats and codecs as first inputs, and ChirpStack's other events in both encodings."""
     folder.mkdir(parents=True, exist_ok=True)
+    info = {"applicationId": "8d3f2c10-5a77-4a50-9f64-0d9a5d3c1e01", "devEui": "70b3d57ed0051234"}
+    for number, (kind, members) in enumerate(OTHER_EVENTS):
+        event = {"time": "2026-03-10T11:59:58Z", "deviceInfo": info} | members
+        payloads = (json.dumps(event).encode(), chirpstack_v4_protobuf.encode(kind, event))
+        topic = TOPICS.index(V4 + kind)
+        for encoding, payload in enumerate(payloads):
+            (folder / f"seed-event-{number}-{encoding}").write_bytes(bytes([topic]) + payload)
     for number, topic in enumerate(TOPICS):
         for name, example in EXAMPLES.items():
             if example.topic == topic or topic in (V4 + "?", "any/topic"):
@@ -91,9 +111,19 @@ def write_seeds(folder: Path) -> None:
             (folder / f"seed-codec-{target}-{number}").write_bytes(bytes([target]) + payload)
 
 
+def write_words(folder: Path) -> Path:
+    """The names of members in the first inputs, as a dictionary of libFuzzer; beside the folder."""
+    texts = [path.read_bytes() for path in folder.glob("seed-*")]
+    words = sorted({word.decode() for text in texts for word in re.findall(rb'"(\w+)":', text)})
+    path = folder.with_suffix(".dict")
+    path.write_text("".join(f'"\\"{word}\\":"\n' for word in words))
+    return path
+
+
 if __name__ == "__main__":
     corpus = [argument for argument in sys.argv[1:] if not argument.startswith("-")]
     if corpus:
         write_seeds(Path(corpus[0]))
+        sys.argv.append(f"-dict={write_words(Path(corpus[0]))}")
     atheris.Setup(sys.argv, fuzz_one)
     atheris.Fuzz()

@@ -12,7 +12,7 @@ BAD = [
     (CHIRPSTACK_UP, b"{", "invalid_json"),
     (CHIRPSTACK_UP, b"", "empty_payload"),
     (CHIRPSTACK_UP, encoded(chirpstack(fCnt="seventeen")), "invalid_field"),
-    (CHIRPSTACK_UP, bytes.fromhex("0a2433616337653363342d34343031"), "chirpstack_protobuf"),
+    (CHIRPSTACK_UP, bytes.fromhex("0a2433616337653363342d34343031"), "invalid_protobuf"),
     (CHIRPSTACK_UP, encoded(chirpstack()).replace(b"Bridge 4", rb"\u0000"), "nul_character"),
     (CHIRPSTACK_UP, b'{"a":' * 5000, "nesting_too_deep"),
     (TTS_UP, b'{"end_device_ids": 7}', "invalid_field"),

@@ -6,7 +6,10 @@ one loop slices the ordinary PUBLISH packets out of it. Every other packet, and 
 formed, goes in its place in the order to paho's own handler, which so remains the only judge of what is malformed.
 
 Two differences from paho are meant: a Topic Alias, which we never allow, ends the connection, where paho would deliver
-a message without its topic; and a packet beyond `largest_packet_bytes` ends it before its body is in memory.
+a message without its topic; and a packet beyond `largest_packet_bytes` ends it before its body is in memory. (A third,
+by a mistake of paho's, is in tests/unit/ingest/test_bulk_differential.py, which compares the two on the same bytes.)
+
+We do not ask the broker for a Maximum Packet Size: it would drop what is larger without a word, to us or the publisher.
 """
 
 import contextlib
@@ -293,8 +296,10 @@ class BulkClient(paho.Client):
             self._ping_t = 0.0
 
     def _send(self, packet: bytes) -> None:
-        """Put bytes behind what paho still has to send, and wake its loop. paho looks at the first byte only to know
-        PUBLISH and DISCONNECT."""
+        """Put bytes behind what paho still has to send, and wake its loop.
+
+        They are one packet to paho, whose command matters only where it is PUBLISH or DISCONNECT.
+        """
         self._packet_queue(paho.PUBACK, packet, 0, 1)
 
     def _end_connection(self, rc: MQTTErrorCode) -> MQTTErrorCode:

@@ -1,9 +1,12 @@
+import socket
+import threading
+
 import psycopg
 import pytest
 
-from ingest.mqtt import parse_mqtt_url
+from ingest.mqtt import Session, open_client, parse_mqtt_url
 from ingest.store import is_transient
-from roadtwin.errors import DatabaseUnavailableError, SettingsError
+from roadtwin.errors import BrokerRefusedError, DatabaseUnavailableError, SettingsError
 
 
 @pytest.mark.parametrize(
@@ -54,3 +57,24 @@ def test_a_wrong_address_is_refused_without_being_repeated(url):
         parse_mqtt_url(url)
 
     assert "99999" not in str(caught.value)
+
+
+def test_mqtt_5_is_tried_first_and_3_1_1_only_where_the_broker_takes_no_other():
+    levels: list[int] = []
+
+    def refuse_twice() -> None:
+        for _ in range(2):
+            connection, _address = listener.accept()
+            with connection:
+                levels.append(connection.recv(1000)[8])
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        thread = threading.Thread(target=refuse_twice)
+        thread.start()
+        with pytest.raises(BrokerRefusedError, match=r"speaks neither MQTT 5 nor 3\.1\.1 with us"):
+            open_client(
+                parse_mqtt_url(f"mqtt://127.0.0.1:{listener.getsockname()[1]}"), Session("old"), lambda client: None
+            )
+        thread.join()
+
+    assert levels == [5, 4]

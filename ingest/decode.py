@@ -62,6 +62,10 @@ class Decoder:
         self._pseudonyms = pseudonyms
         self._max_payload_bytes = max_payload_bytes
 
+    def reload_profiles(self) -> bool:
+        """Take over sensor profiles whose files have changed; True if there were any."""
+        return self._profiles.reload_if_changed()
+
     def decode(
         self, topic: str, payload: bytes, recorded_at: datetime, *, retained: bool = False, duplicate: bool = False
     ) -> Message:

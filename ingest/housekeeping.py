@@ -10,13 +10,17 @@ from typing import Any
 import psycopg
 
 from ingest.decode import Decoder
+from ingest.digest import digest
 from roadtwin.errors import DatabaseUnavailableError, RoadtwinError
 from roadtwin.storage.database import connect
 from roadtwin.storage.devices import read_registered_profiles
-from roadtwin.telemetry import HOUSEKEEPING_FAILURES, get_logger
+from roadtwin.storage.health import count_undigested
+from roadtwin.telemetry import HOUSEKEEPING_FAILURES, UNDIGESTED_BATCHES, get_logger
 
 log = get_logger(__name__)
 
+DIGEST_EVERY_S = 10.0
+"""How often batches are digested [s]: a longer wait costs less, a flag that needs history comes that much later."""
 PROFILES_EVERY_S = 30.0
 """How often sensor profiles and what operators registered are read again [s]."""
 CLOSE_S = 10.0
@@ -46,7 +50,10 @@ class Housekeeper:
         self._conn: Connection | None = None
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
-        self._tasks = [Task("profiles", PROFILES_EVERY_S, self._read_profiles)]
+        self._tasks = [
+            Task("profiles", PROFILES_EVERY_S, self._read_profiles),
+            Task("digest", DIGEST_EVERY_S, self._digest),
+        ]
         self.ready = False
 
     def add(self, name: str, every_s: float, work: Callable[[Connection], object]) -> None:
@@ -71,9 +78,17 @@ class Housekeeper:
         self._disconnect()
 
     def _read_profiles(self, conn: Connection) -> None:
+        self._decoder.reload_profiles()
         with conn.transaction():
             self._decoder.registered_profiles = read_registered_profiles(conn)
         self.ready = True
+
+    def _digest(self, conn: Connection) -> None:
+        """Everything that waits. Of several workers one does it; it stops between rounds when we are told to end."""
+        while not self._stop.is_set() and digest(conn, self._clock()).batches:
+            pass
+        with conn.transaction():
+            UNDIGESTED_BATCHES.set(count_undigested(conn)[0])
 
     def _run(self) -> None:
         while not self._stop.is_set():

@@ -24,6 +24,9 @@ IN_PROCESS_MESSAGES = Gauge(
 HOUSEKEEPING_FAILURES = Counter(
     "roadtwin_housekeeping_failures", "Tasks beside the stream that failed and are tried again.", ["task"]
 )
+UNDIGESTED_BATCHES = Gauge(
+    "roadtwin_ingest_undigested_batches", "Batches whose device health and flags that need history are not worked out."
+)
 CONNECTED = Gauge("roadtwin_mqtt_connected", "1 while connected to the broker.")
 CONNECTIONS = Counter(
     "roadtwin_mqtt_connections", "Connections made, by whether the broker still had our session.", ["session"]

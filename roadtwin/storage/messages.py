@@ -166,6 +166,7 @@ class BatchWriter:
         rejected: Sequence[RejectedMessage],
     ) -> None:
         receptions = _sum_receptions(stored)
+        times = [observed_at(m) for m in stored] + [o.observed_at for m in stored for o in m.observations]
         self._conn.execute(
             load("messages")["insert_batch"],
             {
@@ -181,6 +182,8 @@ class BatchWriter:
                 "observations_duplicate": counts.observations_duplicate,
                 "observation_conflicts": counts.observation_conflicts,
                 "receptions": Jsonb(receptions) if receptions else None,
+                "observed_from": min(times, default=None),
+                "observed_until": max(times, default=None),
             },
         )
 

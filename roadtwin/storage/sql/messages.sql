@@ -124,12 +124,14 @@ ON CONFLICT (digest) DO UPDATE SET
 -- name: insert_batch
 INSERT INTO ingest_batch (
     batch_id, worker, origin, recorded_at, received, stored, duplicate, rejected,
-    observations_stored, observations_duplicate, observation_conflicts, receptions
+    observations_stored, observations_duplicate, observation_conflicts, receptions,
+    observed_from, observed_until
 )
 OVERRIDING SYSTEM VALUE
 VALUES (
     %(batch_id)s, %(worker)s, %(origin)s, %(recorded_at)s, %(received)s, %(stored)s, %(duplicate)s, %(rejected)s,
-    %(observations_stored)s, %(observations_duplicate)s, %(observation_conflicts)s, %(receptions)s
+    %(observations_stored)s, %(observations_duplicate)s, %(observation_conflicts)s, %(receptions)s,
+    %(observed_from)s, %(observed_until)s
 );
 
 -- name: read_accounts

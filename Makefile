@@ -4,13 +4,15 @@ BIN := .venv/bin
 STAMP := .venv/.installed
 
 CHECKS := check-style check-types check-layers check-sql check-deploy check-documents
-.PHONY: $(CHECKS) help install demo test check format bench services services-stop services-status screenshot reference clean
+.PHONY: $(CHECKS) help install demo test check format bench bench-ingest soak services services-stop services-status screenshot reference clean
 
 help:
 	@echo 'make demo           the whole system on this machine: embedded database and broker, simulated city, map'
 	@echo 'make test           every test that can run here; names what it skipped and why'
 	@echo 'make check          static checks (make -k check goes on after a failure)'
-	@echo 'make bench          benchmarks'
+	@echo 'make bench          benchmarks, the short form of each'
+	@echo 'make bench-ingest   queue to committed rows, beside bare paho and bare COPY (about 20 minutes; ARGS="--messages 50000 --runs 1")'
+	@echo 'make soak           half an hour of faults at random, with a report (ARGS="--minutes 5")'
 	@echo 'make services       real TimescaleDB and Mosquitto for the tests (Debian, root); make services-stop ends them'
 	@echo 'make install        only the environment, .venv/'
 
@@ -58,7 +60,17 @@ format: install
 	$(BIN)/ruff format .
 
 bench: install
-	@for benchmark in benchmarks/*.py; do echo "== $$benchmark"; $(BIN)/python "$$benchmark" || exit 1; done
+	$(BIN)/python -m benchmarks.score
+	$(BIN)/python -m benchmarks.receive
+	$(BIN)/python -m benchmarks.journal
+	$(BIN)/python -m benchmarks.digest
+	$(BIN)/python -m benchmarks.ingest_rate --messages 50000 --runs 1
+
+bench-ingest: install
+	$(BIN)/python -m benchmarks.ingest_rate $(ARGS)
+
+soak: install
+	$(BIN)/python -m tests.faults.soak $(ARGS)
 
 services: install
 	$(BIN)/python deploy/debian_services.py start

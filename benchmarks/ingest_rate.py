@@ -1,136 +1,85 @@
-"""How fast a pre-filled queue is committed, beside a bare stock paho subscriber that only acknowledges the same queue.
+"""From a pre-filled Mosquitto queue to committed rows, beside what bounds it from below and from above.
 
-python benchmarks/ingest_rate.py [--messages 5000]
+python -m benchmarks.ingest_rate [--messages 300000] [--runs 5] [--feed uplinks|vehicles|both] [--json FILE]
 
-Both run in this process, one after the other, on the same broker with one session each; the ratio matters, not the
-absolute figures. Messages are ChirpStack v4 uplinks of about 1.1 kB with four measurements from 200 devices. The
-database is the embedded one with fsync on, or the one of ROADTWIN_BENCH_DATABASE_URL (migrated, may be a real
-TimescaleDB). The clock of the ingester stops when the last message is committed; the rows are counted afterwards.
+Compared in one run, alternating, since machines are noisy and only ratios last:
+
+- roadtwin: `run_ingest` with everything on (raw bytes, deduplication, flags, digest, accounting), one worker, in a
+  process of its own. The clock runs from before it connects until the last COMMIT and PUBACK; then rows are counted
+  and the broker is asked whether it still holds anything.
+- bare paho: an unmodified paho subscriber that acknowledges the same queue and does nothing else (code below).
+- bare COPY: the rows that roadtwin stored, read back as binary COPY and copied into the same tables with the same keys
+  of an empty database, in one transaction. No decoding, no deduplication.
+- mq-bridge, where it is installed (`benchmarks/peer_mq_bridge.py`).
+
+The database is the one of `make services` (TimescaleDB), or ROADTWIN_BENCH_DATABASE_URL (a server where databases can
+be made), else the embedded one. fsync, synchronous_commit and full_page_writes must be on; they are checked.
 """
 
 import argparse
-import base64
 import json
 import os
-import random
+import resource
+import statistics
+import subprocess
+import sys
 import tempfile
 import threading
 import time
-import uuid
-from contextlib import ExitStack
-from datetime import UTC, datetime, timedelta
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, LiteralString
+from urllib.parse import urlsplit, urlunsplit
 
 import paho.mqtt.client as paho
+import psycopg
 
-from ingest.consumer import run_ingest
-from ingest.mqtt import Session, open_client, parse_mqtt_url
+from benchmarks.feeds import UPLINK_TOPICS, VEHICLE_TOPICS, make_messages, uplinks, vehicle_readings
+from benchmarks.queues import fill, make_session, queued_messages
 from roadtwin.jobs.broker import start_broker
 from roadtwin.settings import Settings
-from roadtwin.storage.database import connect, detect_mode
+from roadtwin.storage.database import detect_mode
 from roadtwin.storage.embedded import EmbeddedPostgres
 from roadtwin.storage.migrate import migrate
-from roadtwin.types import BatchCounts
 
-DEVICES = 200
-EXPIRY_S = 3600
-RECEIVE_MAXIMUM = 2000
-TOPICS = ("application/+/device/+/event/+",)
+__all__ = ["make_messages"]
 
-
-def make_messages(number: int, seed: int = 1) -> list[tuple[str, bytes]]:
-    """Uplinks of a soil probe: two receptions, four measurements."""
-    rng = random.Random(seed)
-    begin = datetime.now(UTC) - timedelta(minutes=30)
-    application = str(uuid.UUID(int=rng.getrandbits(128)))
-    return [_make_message(rng, application, n, begin + timedelta(milliseconds=n)) for n in range(number)]
-
-
-def _make_message(rng: random.Random, application: str, n: int, at: datetime) -> tuple[str, bytes]:
-    dev_eui = f"{n % DEVICES:016x}"
-    time_text = at.isoformat()
-    receptions = [
-        {
-            "gatewayId": f"{gateway:016x}",
-            "uplinkId": rng.getrandbits(32),
-            "nsTime": time_text,
-            "rssi": rng.randint(-118, -60),
-            "snr": rng.randint(-40, 40) / 4,
-            "channel": rng.randint(0, 7),
-            "location": {"latitude": 51.45, "longitude": 7.01, "altitude": 90.0},
-            "context": base64.b64encode(rng.randbytes(4)).decode(),
-            "crcStatus": "CRC_OK",
-        }
-        for gateway in range(1, 2)
-    ]
-    event: dict[str, Any] = {
-        "deduplicationId": str(uuid.UUID(int=rng.getrandbits(128), version=4)),
-        "time": time_text,
-        "deviceInfo": {
-            "tenantId": str(uuid.UUID(int=7)),
-            "tenantName": "City",
-            "applicationId": application,
-            "applicationName": "Roads",
-            "deviceProfileId": str(uuid.UUID(int=9)),
-            "deviceProfileName": "soil-moisture-profile",
-            "deviceName": f"Probe {n % DEVICES}",
-            "devEui": dev_eui,
-            "deviceClassEnabled": "CLASS_A",
-            "tags": {"district": "north"},
-        },
-        "devAddr": f"{n % DEVICES:08x}",
-        "adr": True,
-        "dr": 5,
-        "fCnt": n // DEVICES,
-        "fPort": 2,
-        "confirmed": False,
-        "data": base64.b64encode(rng.randbytes(12)).decode(),
-        "object": {
-            "moisture_20cm": rng.randint(100, 400) / 10,
-            "temperature_20cm": rng.randint(-50, 250) / 10,
-            "moisture_40cm": rng.randint(100, 400) / 10,
-            "battery": 3.6,
-        },
-        "rxInfo": receptions,
-        "txInfo": {
-            "frequency": 868100000,
-            "modulation": {"lora": {"bandwidth": 125000, "spreadingFactor": 7, "codeRate": "CR_4_5"}},
-        },
-        "regionConfigId": "eu868",
-    }
-    return f"application/{application}/device/{dev_eui}/event/up", json.dumps(event, separators=(",", ":")).encode()
+REPOSITORY = Path(__file__).resolve().parents[1]
+LONGEST_S = 900
+RECEIVE_MAXIMUM = Settings.model_fields["mqtt_receive_maximum"].default
+FEEDS: dict[str, tuple[Callable[[int], Iterator[tuple[str, bytes]]], tuple[str, ...]]] = {
+    "uplinks": (uplinks, UPLINK_TOPICS),
+    "vehicles": (vehicle_readings, VEHICLE_TOPICS),
+}
+# In the order in which they can be copied into an empty database.
+TABLES: tuple[LiteralString, ...] = (
+    "device", "series", "ingest_batch", "raw_batch", "message", "observation", "vehicle_reading", "detection",
+)  # fmt: skip
+MEASURED = TABLES[3:]
 
 
-def make_session(url: str, client_id: str) -> None:
-    """Subscribe and leave: from now on the broker queues for this client id."""
-    subscribed = threading.Event()
+@dataclass(frozen=True)
+class Result:
+    """One measured way through the queue. CPU is that of its own process."""
 
-    def prepare(client: paho.Client) -> None:
-        client.on_subscribe = lambda *_: subscribed.set()
+    messages: int
+    seconds: float
+    cpu_s: float = 0.0
+    peak_mib: float = 0.0
+    database_cpu_s: float = 0.0
 
-    session = Session(client_id, expiry_s=EXPIRY_S, receive_maximum=RECEIVE_MAXIMUM)
-    client = open_client(parse_mqtt_url(url), session, prepare)
-    client.subscribe([(topic, 1) for topic in TOPICS])
-    subscribed.wait(10)
-    client.disconnect()
-    client.loop_stop()
-
-
-def publish(url: str, messages: list[tuple[str, bytes]]) -> None:
-    """Fill the queues of all sessions."""
-    client = open_client(
-        parse_mqtt_url(url), Session("bench-publisher"), lambda client: client.max_inflight_messages_set(500)
-    )
-    infos = [client.publish(topic, payload, qos=1) for topic, payload in messages]
-    for info in infos:
-        info.wait_for_publish(60)
-    client.disconnect()
-    client.loop_stop()
+    @property
+    def per_s(self) -> float:
+        return self.messages / self.seconds
 
 
-def run_bare_paho(url: str, number: int) -> float:
-    """Seconds in which an unmodified paho client receives and acknowledges the queue, doing nothing with it."""
+# Bare paho: what a subscriber with the stock client can do at the most.
+
+
+def run_bare_paho(url: str, number: int) -> Result:
+    """An unmodified paho client receives and acknowledges the queue, doing nothing with it."""
     done, count = threading.Event(), 0
 
     def on_message(_client: paho.Client, _userdata: Any, _message: paho.MQTTMessage) -> None:
@@ -139,76 +88,251 @@ def run_bare_paho(url: str, number: int) -> float:
         if count == number:
             done.set()
 
-    def prepare(client: paho.Client) -> None:
-        client.on_message = on_message
-
+    parts = urlsplit(url)
     began = time.perf_counter()
-    session = Session("bench-paho", expiry_s=EXPIRY_S, receive_maximum=RECEIVE_MAXIMUM)
-    client = open_client(parse_mqtt_url(url), session, prepare)
-    if not done.wait(300):
+    client = paho.Client(paho.CallbackAPIVersion.VERSION2, "bench-paho", protocol=paho.MQTTv5)
+    client.on_message = on_message
+    properties = paho.Properties(paho.PacketTypes.CONNECT)
+    properties.SessionExpiryInterval = 3600
+    properties.ReceiveMaximum = RECEIVE_MAXIMUM
+    client.connect(parts.hostname or "", parts.port or 1883, clean_start=False, properties=properties)
+    client.loop_start()
+    if not done.wait(LONGEST_S):
         raise SystemExit(f"bare paho received {count} of {number} messages")
-    seconds = time.perf_counter() - began
     client.disconnect()
     client.loop_stop()
-    return seconds
+    return _finished(number, time.perf_counter() - began)
 
 
-def run_roadtwin(mqtt_url: str, database_url: str, settings: Settings, number: int) -> tuple[float, BatchCounts]:
-    """Seconds until the queue is committed, with everything on."""
-    stop, total, seconds = threading.Event(), BatchCounts(0, 0, 0, 0), 0.0
-    began = time.perf_counter()
+# Roadtwin, everything on.
+
+
+def run_roadtwin(mqtt_url: str, database_url: str, topics: tuple[str, ...], data_dir: Path, number: int) -> Result:
+    """The ingester as the command runs it, until everything is committed and acknowledged."""
+    from ingest.consumer import run_ingest
+    from roadtwin.types import BatchCounts
+
+    settings = Settings(data_dir=data_dir, mqtt_client_id="bench-ingest", mqtt_topics=topics)
+    stop, received = threading.Event(), 0
 
     def on_batch(counts: BatchCounts) -> None:
-        nonlocal total, seconds
-        total += counts
-        if total.received >= number:
-            seconds = time.perf_counter() - began
+        nonlocal received
+        received += counts.received
+        if received >= number:
             stop.set()
 
-    timer = threading.Timer(300, stop.set)
+    timer = threading.Timer(LONGEST_S, stop.set)
     timer.start()
-    run_ingest(settings, database_url, mqtt_url, stop, on_batch=on_batch)
+    began = time.perf_counter()
+    run_ingest(settings, database_url, mqtt_url, stop, on_batch=on_batch)  # returns when the acknowledgements are out
+    seconds = time.perf_counter() - began
     timer.cancel()
-    if total.received < number:
-        raise SystemExit(f"the ingester received {total.received} of {number} messages")
-    return seconds, total
+    if received < number:
+        raise SystemExit(f"the ingester received {received} of {number} messages")
+    return _finished(number, seconds)
+
+
+def _finished(number: int, seconds: float) -> Result:
+    usage = resource.getrusage(resource.RUSAGE_SELF)
+    return Result(number, seconds, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024)
+
+
+def in_own_process(*arguments: str) -> Result:
+    """A role of this file in a fresh process."""
+    done = subprocess.run(
+        [sys.executable, "-m", "benchmarks.ingest_rate", *arguments],
+        cwd=REPOSITORY, capture_output=True, text=True, timeout=LONGEST_S + 60, check=False,
+    )  # fmt: skip
+    if done.returncode != 0:
+        raise SystemExit(f"{arguments[1]}: {done.stderr[-2000:]}")
+    return Result(**json.loads(done.stdout.splitlines()[-1]))
+
+
+# Bare COPY: the same rows into the same tables.
+
+
+def read_rows(url: str) -> dict[str, list[bytes]]:
+    """Every table as binary COPY."""
+    rows = {}
+    with psycopg.connect(url) as conn, conn.cursor() as cursor:
+        for table in TABLES:
+            with cursor.copy(f"COPY (SELECT * FROM {table}) TO STDOUT (FORMAT BINARY)") as copy:
+                rows[table] = [bytes(block) for block in copy]
+    return rows
+
+
+def run_bare_copy(url: str, rows: dict[str, list[bytes]], number: int) -> Result:
+    """Copy the rows of messages and measurements in one transaction; what they refer to is there before."""
+
+    def copy_into(cursor: psycopg.Cursor[Any], table: LiteralString) -> None:
+        with cursor.copy(f"COPY {table} FROM STDIN (FORMAT BINARY)") as copy:
+            for start in range(0, len(rows[table]), 1000):
+                copy.write(b"".join(rows[table][start : start + 1000]))
+
+    with psycopg.connect(url) as conn, conn.cursor() as cursor:
+        for table in TABLES:
+            if table not in MEASURED:
+                copy_into(cursor, table)
+        conn.commit()
+        began = time.perf_counter()
+        cursor.execute("SET LOCAL synchronous_commit = on")
+        for table in MEASURED:
+            copy_into(cursor, table)
+        conn.commit()
+        return Result(number, time.perf_counter() - began)
+
+
+# The database.
+
+
+def database_server(directory: Path, stack: ExitStack) -> str:
+    url = os.environ.get("ROADTWIN_BENCH_DATABASE_URL")
+    state = Path(os.environ.get("ROADTWIN_CACHE_DIR") or REPOSITORY / ".cache") / "services" / "state.env"
+    if url is None and state.exists():
+        lines = dict(line.split("=", 1) for line in state.read_text().splitlines() if "=" in line)
+        url = lines.get("ROADTWIN_TEST_DATABASE_URL")
+    return url or stack.enter_context(EmbeddedPostgres(directory)).url
+
+
+@contextmanager
+def fresh_database(server_url: str, name: str) -> Iterator[str]:
+    """A migrated database of its own, dropped afterwards."""
+    with psycopg.connect(server_url, autocommit=True) as conn:
+        for setting in ("fsync", "synchronous_commit", "full_page_writes"):
+            (value,) = conn.execute(f"SHOW {setting}").fetchone() or ("",)
+            if value != "on":
+                raise SystemExit(f"the database has {setting} {value}, expected on")
+        conn.execute(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
+        conn.execute(f"CREATE DATABASE {name}")
+        conn.execute("CHECKPOINT")
+    url = urlunsplit(urlsplit(server_url)._replace(path=f"/{name}"))
+    migrate(url)
+    try:
+        yield url
+    finally:
+        with psycopg.connect(server_url, autocommit=True) as conn:
+            conn.execute(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
+
+
+def check_rows(url: str, feed: str, number: int) -> int:
+    """Raise unless every message and every measurement is there; gives the measurements a message."""
+    with psycopg.connect(url) as conn:
+        (messages,) = conn.execute("SELECT count(*) FROM message").fetchone() or (0,)
+        table: LiteralString = "observation" if feed == "uplinks" else "detection"
+        (measured,) = conn.execute(f"SELECT count(*) FROM {table}").fetchone() or (0,)
+        (raw,) = conn.execute("SELECT count(*) FROM message JOIN raw_batch USING (batch_id)").fetchone() or (0,)
+        (stored, received) = conn.execute(
+            "SELECT sum(stored)::bigint, sum(received)::bigint FROM ingest_batch"
+        ).fetchone() or (0, 0)
+    expected = number * (4 if feed == "uplinks" else 10)
+    if (messages, raw, stored, measured) != (number, number, number, expected) or received < number:
+        raise SystemExit(
+            f"expected {number} messages and {expected} measurements, found {messages} ({raw} with raw bytes, {stored} "
+            f"of {received} by the accounts) and {measured}"
+        )
+    return expected // number
+
+
+# The comparison.
+
+
+def measure(feed: str, number: int, runs: int, directory: Path, server_url: str) -> dict[str, list[Result]]:
+    """All ways, alternating; the first of a run changes with the run."""
+    make, topics = FEEDS[feed]
+    results: dict[str, list[Result]] = {"roadtwin": [], "bare paho": [], "bare COPY": []}
+    with start_broker(directory, kind="mosquitto") as broker:
+        for run in range(runs):
+            for client_id in ("bench-paho", "bench-ingest"):
+                make_session(broker.url, client_id, topics, RECEIVE_MAXIMUM)
+            fill(broker.url, make(number))
+
+            def bare_paho(url: str = broker.url) -> None:
+                results["bare paho"].append(
+                    in_own_process("--role", "paho", "--mqtt-url", url, "--messages", str(number))
+                )
+
+            def roadtwin_and_copy(url: str = broker.url) -> None:
+                with fresh_database(server_url, "roadtwin_bench") as database_url:
+                    results["roadtwin"].append(
+                        in_own_process(
+                            "--role",
+                            "roadtwin",
+                            "--mqtt-url",
+                            url,
+                            "--database-url",
+                            database_url,
+                            "--data-dir",
+                            str(directory),
+                            "--feed",
+                            feed,
+                            "--messages",
+                            str(number),
+                        )
+                    )
+                    check_rows(database_url, feed, number)
+                    if queued_messages(url, "bench-ingest", RECEIVE_MAXIMUM):
+                        raise SystemExit("the broker still holds messages that roadtwin should have acknowledged")
+                    rows = read_rows(database_url)
+                with fresh_database(server_url, "roadtwin_bench_copy") as database_url:
+                    results["bare COPY"].append(run_bare_copy(database_url, rows, number))
+
+            for step in (bare_paho, roadtwin_and_copy)[:: 1 if run % 2 else -1]:
+                step()
+            rates = "  ".join(f"{name} {found[-1].per_s:,.0f}/s" for name, found in results.items())
+            print(f"  run {run + 1}: {rates}", file=sys.stderr, flush=True)
+    return results
+
+
+def report(feed: str, number: int, mode: str, results: dict[str, list[Result]]) -> dict[str, Any]:
+    """Print medians and ratios; gives them as data."""
+    rates = {name: statistics.median(result.per_s for result in found) for name, found in results.items()}
+    ours = results["roadtwin"]
+    cpu = statistics.median(1e3 * r.cpu_s / (number / 1000) for r in ours)
+    peak = max(r.peak_mib for r in ours)
+    size = sum(len(payload) for _, payload in FEEDS[feed][0](1000)) / 1000
+    print(f"{number:,} {feed} of {size:,.0f} B, one worker, mosquitto, {mode}, median of {len(ours)} runs")
+    for name, rate in rates.items():
+        ratio = "" if name == "roadtwin" else f"   roadtwin is {rates['roadtwin'] / rate:.2f} × that"
+        print(f"  {name:<12}{rate:>10,.0f} messages/s{ratio}")
+    print(f"  roadtwin's process: {cpu:.0f} ms CPU per 1,000 messages, peak {peak:.0f} MiB")
+    return {
+        "feed": feed, "messages": number, "database": mode, "rates": rates, "cpu_ms_per_1000": cpu, "peak_mib": peak,
+        "runs": {name: [asdict(result) for result in found] for name, found in results.items()},
+    }  # fmt: skip
 
 
 def main() -> None:
-    """Run both and print a table."""
+    """Measure and print a table, or play one role of it."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
-    parser.add_argument("--messages", type=int, default=5000)
-    number = parser.parse_args().messages
-    messages = make_messages(number)
-    with ExitStack() as stack:
-        directory = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="roadtwin-bench-")))
-        directory.chmod(0o755)  # the database's own user must be able to enter it
-        database_url = os.environ.get("ROADTWIN_BENCH_DATABASE_URL")
-        if database_url is None:
-            database_url = stack.enter_context(EmbeddedPostgres(directory)).url
-            migrate(database_url)
-        broker = stack.enter_context(start_broker(directory))
-        settings = Settings(
-            data_dir=directory, mqtt_client_id="bench-ingest", mqtt_topics=TOPICS, mqtt_receive_maximum=RECEIVE_MAXIMUM
-        )
-        for client_id in ("bench-paho", settings.mqtt_client_id):
-            make_session(broker.url, client_id)
-        publish(broker.url, messages)
-        bare_s = run_bare_paho(broker.url, number)
-        ours_s, counts = run_roadtwin(broker.url, database_url, settings, number)
-        with connect(database_url) as conn:
-            mode = detect_mode(conn)
-            row = conn.execute("SELECT stored, observations_stored FROM ingest_batch").fetchall()
-    if sum(r[0] for r in row) < counts.stored or counts.stored != number:
-        raise SystemExit(f"expected {number} stored messages, the accounts say {counts}")
-    size = sum(len(payload) for _, payload in messages) / number
-    print(
-        f"{number} uplinks of {size:.0f} B with {counts.observations_stored // number} measurements, "
-        f"{broker.kind}, {mode}"
-    )
-    print(f"{'bare paho, acknowledges only':<34}{number / bare_s:>9.0f} messages/s")
-    print(f"{'roadtwin ingest, committed':<34}{number / ours_s:>9.0f} messages/s")
-    print(f"{'ratio':<34}{bare_s / ours_s:>9.2f}")
+    parser.add_argument("--messages", type=int, default=300_000, help="so many that the queue lasts 30 s")
+    parser.add_argument("--runs", type=int, default=5)
+    parser.add_argument("--feed", choices=(*FEEDS, "both"), default="both")
+    parser.add_argument("--json", type=Path, help="also write the figures to this file")
+    parser.add_argument("--role", choices=("paho", "roadtwin"), help=argparse.SUPPRESS)
+    parser.add_argument("--mqtt-url", help=argparse.SUPPRESS)
+    parser.add_argument("--database-url", help=argparse.SUPPRESS)
+    parser.add_argument("--data-dir", type=Path, help=argparse.SUPPRESS)
+    given = parser.parse_args()
+    if given.role == "paho":
+        print(json.dumps(asdict(run_bare_paho(given.mqtt_url, given.messages))))
+    elif given.role == "roadtwin":
+        topics = FEEDS[given.feed][1]
+        result = run_roadtwin(given.mqtt_url, given.database_url, topics, given.data_dir, given.messages)
+        print(json.dumps(asdict(result)))
+    else:
+        figures = []
+        with ExitStack() as stack:
+            directory = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="roadtwin-bench-")))
+            directory.chmod(0o755)  # the database's own user must be able to enter it
+            server_url = database_server(directory, stack)
+            with psycopg.connect(server_url) as conn:
+                offered = conn.execute("SELECT FROM pg_available_extensions WHERE name = 'timescaledb'").rowcount
+                mode = "TimescaleDB" if offered else str(detect_mode(conn))
+            for feed in FEEDS if given.feed == "both" else (given.feed,):
+                number = given.messages if feed == "uplinks" else given.messages // 5
+                figures.append(report(feed, number, mode, measure(feed, number, given.runs, directory, server_url)))
+        if given.json:
+            given.json.write_text(json.dumps(figures, indent=1))
 
 
 if __name__ == "__main__":

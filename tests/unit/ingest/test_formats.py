@@ -1,11 +1,25 @@
 """What holds for every format: examples are read, what they say of themselves is so, what is written is read back."""
 
+import ast
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
-from ingest import decode
-from ingest.formats import encoding, others, sniff
+from ingest import decode, strictjson
+from ingest.formats import (
+    chirpstack,
+    chirpstack_v3,
+    chirpstack_v4,
+    chirpstack_v4_protobuf,
+    encoding,
+    others,
+    protobuf,
+    senml,
+    sniff,
+    tts_v3,
+    vehicle,
+)
 from ingest.formats.examples import ABOUTS, AT, EXAMPLES, UPLINK
 from roadtwin.errors import MessageRejectedError
 from roadtwin.types import Flag
@@ -114,3 +128,35 @@ def test_a_message_of_ours_that_is_refused_keeps_its_own_reason():
 def test_the_known_topics_take_every_example():
     for example in EXAMPLES.values():
         assert any(decode.topic_matches(known, example.topic) for known in decode.KNOWN_TOPICS)
+
+
+def codes_raised(module):
+    """The reject codes that stand in the source of a module."""
+    for node in ast.walk(ast.parse(Path(module.__file__).read_text())):
+        if isinstance(node, ast.Call) and getattr(node.func, "id", "") == "MessageRejectedError":
+            code = node.args[0]
+            assert isinstance(code, ast.Constant), ast.unparse(node)
+            yield code.value
+
+
+@pytest.mark.parametrize(
+    ("modules", "abouts"),
+    [
+        ((chirpstack, chirpstack_v4), (chirpstack_v4.ABOUT,)),
+        ((chirpstack_v4_protobuf, protobuf), (chirpstack_v4_protobuf.ABOUT,)),
+        ((chirpstack_v3,), (chirpstack_v3.ABOUT,)),
+        ((tts_v3,), (tts_v3.ABOUT,)),
+        ((senml,), (senml.ABOUT,)),
+        ((vehicle,), (vehicle.ABOUT,)),
+    ],
+)
+def test_every_reject_code_of_a_format_is_on_its_page(modules, abouts):
+    told = {code for about in abouts for code in about.reject_codes}
+    raised = {code for module in modules for code in codes_raised(module)}
+
+    assert raised - set(strictjson.REJECT_CODES) <= told
+    assert told <= raised
+
+
+def test_every_reject_code_of_json_is_listed():
+    assert set(codes_raised(strictjson)) == set(strictjson.REJECT_CODES)

@@ -11,6 +11,8 @@ from ingest.decode import Decoder, open_decoder
 from ingest.detour import Detour
 from ingest.housekeeping import Housekeeper
 from ingest.journal import open_journal
+from ingest.leaving import Leaving
+from ingest.membership import Membership
 from ingest.mqtt import Session, parse_mqtt_url
 from ingest.receiver import Receiver
 from ingest.store import DatabaseAwayError, StoppedError, Store
@@ -46,6 +48,7 @@ class Ingester:
         self._receiver = receiver
         self._writer = writer
         self.detour: Detour | None = None
+        self.leaving: Leaving | None = None
 
     @property
     def in_process_messages(self) -> int:
@@ -54,8 +57,11 @@ class Ingester:
         return self._receiver.waiting() + self._writer.messages + held
 
     def run(self) -> None:
-        """Straight ahead while the database is there, by way of the journal while it is not, until told to stop."""
-        while not self._stop.is_set():
+        """Straight ahead while the database is there, by way of the journal while it is not, until told to stop.
+
+        One that leaves for good also ends by itself, when nothing is left to be taken.
+        """
+        while not self._stop.is_set() and not self._has_left():
             self._check()
             if self.detour is not None and self.detour.active:
                 self.detour.step(self._stop)
@@ -64,6 +70,12 @@ class Ingester:
                 if self.detour is not None and self._is_away():
                     self.detour.begin()
         self._finish()
+
+    def _has_left(self) -> bool:
+        if self.leaving is None:
+            return False
+        on_detour = self.detour is not None and self.detour.active
+        return self.leaving.step(busy=self.in_process_messages > 0 or on_detour)
 
     def _check(self) -> None:
         self._receiver.check()
@@ -110,6 +122,7 @@ def run_ingest(
     *,
     clock: Callable[[], datetime] = now,
     share_group: str | None = None,
+    leave: bool = False,
     on_batch: Callable[[BatchCounts], None] | None = None,
     on_ready: Callable[[], None] | None = None,
 ) -> None:
@@ -117,6 +130,9 @@ def run_ingest(
 
     A database or broker that goes away is waited for; with a journal (`journal_max_mib`), messages go there once the
     database has been away for `journal_after_s` and the broker sends no more, and are acknowledged from there.
+
+    With `leave` it takes what the broker keeps, ends its subscription, stores the rest, its journal too, and returns;
+    the session is then empty and still there.
 
     Raises at once: InputFileError and SettingsError for wrong profiles, keys and addresses, JournalError and
     JournalLockedError, BrokerRefusedError when the broker says no, MigrationError when the schema does not fit.
@@ -142,6 +158,12 @@ def run_ingest(
             patience_s=settings.journal_after_s if journal is not None else None,
         )
         stack.callback(store.close)
+        membership = Membership(
+            database_url,
+            settings.mqtt_client_id,
+            share_group or settings.mqtt_client_id,
+            in_process=lambda: ingester.in_process_messages,
+        )
         housekeeper = Housekeeper(database_url, decoder, name=settings.mqtt_client_id, clock=clock)
         reachable = _open_store(store, housekeeper)
 
@@ -152,6 +174,7 @@ def run_ingest(
             if on_batch is not None:
                 on_batch(job.counts)
 
+        stack.callback(membership.close)
         writer = Writer(store, on_written)
         stack.callback(writer.close, DRAIN_S)
         stack.callback(housekeeper.close)
@@ -170,9 +193,12 @@ def run_ingest(
             )
             if not reachable or journal.depth_messages:
                 ingester.detour.begin()
-        _open_patiently(receiver, stop)
+        open_patiently(receiver, stop)
         if not stop.is_set():
+            if leave:
+                ingester.leaving = Leaving(receiver)
             housekeeper.start()
+            membership.start()
             if on_ready is not None:
                 on_ready()
         ingester.run()
@@ -191,7 +217,8 @@ def _open_store(store: Store, housekeeper: Housekeeper) -> bool:
     return True
 
 
-def _open_patiently(receiver: Receiver, stop: threading.Event) -> None:
+def open_patiently(receiver: Receiver, stop: threading.Event) -> None:
+    """Open it, waiting for a broker that is away until `stop` is set. Raises BrokerRefusedError."""
     delay, failed = 0.5, False
     while not stop.is_set():
         try:

@@ -143,6 +143,10 @@ class ApiKeyError(RoadtwinError):
     """The API key cannot be made or revoked."""
 
 
+class ReprocessError(RoadtwinError):
+    """Kept messages cannot be reprocessed as asked."""
+
+
 class CodecError(RoadtwinError):
     """The payload of a device does not follow the layout of its codec."""
 
@@ -157,3 +161,15 @@ class JournalFullError(JournalError):
 
 class JournalLockedError(JournalError):
     """Another process has this journal; each ingester needs a client id of its own."""
+
+
+class WorkerRefusedError(RoadtwinError):
+    """A worker process of the ingester refused to run, or ended again and again."""
+
+
+class WorkerAliveError(RoadtwinError):
+    """A worker that is to be retired still runs."""
+
+
+class WorkerNotRetiredError(RoadtwinError):
+    """A worker could not be retired; nothing is lost, do it again."""

@@ -41,6 +41,12 @@ class Settings(BaseSettings):
         min_length=1,
         description="Client id of the persistent session; stable, one per ingester.",
     )
+    ingest_workers: int = Field(
+        1,
+        ge=1,
+        le=64,
+        description="Processes of `roadtwin ingest`; each of several has its own session, called client id and number.",
+    )
     mqtt_session_expiry_s: int = Field(
         14 * 86400, ge=60, description="How long the broker keeps our session while we are away [s]."
     )

@@ -19,10 +19,10 @@ from msgspec import Meta
 from ingest import strictjson
 from ingest.formats import protobuf
 from ingest.formats.about import FormatAbout
-from ingest.formats.chirpstack_v3_messages import EVENT_CLASSES, HEXADECIMAL, UNREAD, Addressee
+from ingest.formats.chirpstack_v3_messages import EVENT_CLASSES, READER, Addressee
 from ingest.formats.chirpstack_v4_events import Counter, Place
 from ingest.formats.parsed import Parsed
-from ingest.formats.radio import best_rssi, best_snr, count_gateways, plausible
+from ingest.formats.radio import MOST_RECEPTIONS, best_rssi, best_snr, count_gateways, plausible
 from ingest.identity import canonical, message_id
 from ingest.times import parse_time, skew_s, time_flags, usable, with_skew
 from roadtwin.errors import MessageRejectedError
@@ -88,7 +88,7 @@ class _Event(_Part, frozen=True, rename="camel"):
     device_name: str = ""
     device_profile_name: str = ""
     published_at: Any = None
-    rx_info: tuple[_RxInfo, ...] | None = None
+    rx_info: Annotated[tuple[_RxInfo, ...], Meta(max_length=MOST_RECEPTIONS)] | None = None
     f_cnt: Counter = 0
     f_port: Annotated[int, Meta(ge=0, le=255)] = 0
     data: bytes | None = None
@@ -195,7 +195,7 @@ def parse_protobuf(topic: str, payload: bytes, recorded_at: datetime) -> Parsed:
     message = protobuf.parse(EVENT_CLASSES[kind], payload)
     if message is None:
         raise MessageRejectedError("invalid_protobuf", f"Got bytes that are no ChirpStack v3 {kind} event.")
-    members = protobuf.members(message, UNREAD, HEXADECIMAL)
+    members = READER.members(message)
     event = strictjson.convert(members, _Event)
     return _to_parsed(kind, event, FORMAT_PROTOBUF, topic, payload, recorded_at)
 
@@ -208,7 +208,7 @@ def _fits(kind: str, payload: bytes) -> bool:
     message = protobuf.parse(EVENT_CLASSES[kind], payload)
     if message is None or not protobuf.is_known(message):
         return False
-    return _tell_kind(protobuf.members(message, UNREAD, HEXADECIMAL)) == kind
+    return _tell_kind(READER.members(message)) == kind
 
 
 def _to_parsed(kind: str, event: _Event, wire_format: str, topic: str, payload: bytes, recorded_at: datetime) -> Parsed:

@@ -84,12 +84,15 @@ EVENT_CLASSES: dict[str, Callable[[], Message]] = {
     "integration": _MESSAGES["IntegrationEvent"],
 }
 
-HEXADECIMAL = frozenset({"dev_eui", "dev_addr", "gateway_id", "uplink_id"})
+_HEXADECIMAL = frozenset({"dev_eui", "dev_addr", "gateway_id", "uplink_id"})
 """Bytes that envelopes have in hexadecimal digits."""
 
-UNREAD = frozenset(
+_UNREAD = frozenset(
     {"application_name", "tx_info", "adr", "tags", "device_profile_id", "channel", "rf_chain", "board", "antenna",
      "fine_timestamp_type", "encrypted_fine_timestamp", "plain_fine_timestamp", "context", "crc_status", "source",
      "accuracy", "uplink_ids"}
 )  # fmt: skip
 """Fields that nothing of ours reads."""
+
+READER = protobuf.Reader(_UNREAD, _HEXADECIMAL)
+"""Turns these messages into members."""

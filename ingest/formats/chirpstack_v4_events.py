@@ -11,6 +11,8 @@ from typing import Annotated, Any, ClassVar
 import msgspec
 from msgspec import Meta
 
+from ingest.formats.radio import MOST_RECEPTIONS
+
 Counter = Annotated[int, Meta(ge=0, le=2**32 - 1)]
 
 
@@ -59,7 +61,7 @@ class Up(Event, frozen=True):
     f_port: Annotated[int, Meta(ge=0, le=255)] = 0
     data: bytes = b""
     decoded: Any = msgspec.field(default=None, name="object")
-    rx_info: tuple[RxInfo, ...] = ()
+    rx_info: Annotated[tuple[RxInfo, ...], Meta(max_length=MOST_RECEPTIONS)] = ()
     confirmed: bool = False
     dr: Annotated[int, Meta(ge=0, le=255)] = 0
     join_server_context: Any = None

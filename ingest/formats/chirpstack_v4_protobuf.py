@@ -129,6 +129,7 @@ _UNREAD = frozenset(
      "relay_rx_info", "fine_time_since_gps_epoch", "metadata", "source", "accuracy", "crc_status",
      "region_config_id", "uplink_id", "channel", "rf_chain", "board", "antenna", "adr"}
 )  # fmt: skip
+_READER = protobuf.Reader(_UNREAD)
 
 
 def parse(topic: str, payload: bytes, recorded_at: datetime) -> Parsed:
@@ -141,7 +142,7 @@ def parse(topic: str, payload: bytes, recorded_at: datetime) -> Parsed:
         message = protobuf.parse(_EVENT_CLASSES[kind], payload)
         if message is None:
             raise MessageRejectedError("invalid_protobuf", f"Got bytes that are no ChirpStack v4 {kind} event.")
-        members = protobuf.members(message, _UNREAD)
+        members = _READER.members(message)
     else:
         kind, members = _tell(kind, payload)
     return chirpstack_v4.to_parsed(strictjson.convert(members, EVENTS[kind]), FORMAT, topic, payload, recorded_at)
@@ -175,7 +176,7 @@ def _fitting(payload: bytes) -> list[tuple[str, dict[str, object]]]:
         message = protobuf.parse(message_class, payload)
         if message is None or not protobuf.is_known(message):
             continue
-        members = protobuf.members(message, _UNREAD)
+        members = _READER.members(message)
         info = members.get("deviceInfo")
         if isinstance(info, dict) and "devEui" in info and tell_kind(members) == kind and _plausible(kind, members):
             found.append((kind, members))

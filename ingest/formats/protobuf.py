@@ -98,10 +98,10 @@ def time_text(timestamp: Any) -> str:
     """
     nanos = timestamp.nanos
     try:
-        text = datetime.fromtimestamp(timestamp.seconds, UTC).strftime("%Y-%m-%dT%H:%M:%S")
+        text = datetime.fromtimestamp(timestamp.seconds, UTC).isoformat()[:19]
     except (OverflowError, ValueError, OSError):
         return f"{timestamp.seconds}s"
-    if len(text) != 19 or not 0 <= nanos < 1_000_000_000:  # the year 1 is "1" to strftime
+    if not 0 <= nanos < 1_000_000_000:
         return f"{timestamp.seconds}s"
     fraction = f".{nanos:09}" if nanos else ""
     while fraction.endswith("000"):
@@ -139,40 +139,55 @@ def text(value: str) -> str:
     return value
 
 
-def members(message: Any, unread: frozenset[str], hexadecimal: frozenset[str] = frozenset()) -> dict[str, object]:
-    """What the JSON of this message holds, but for the fields in `unread`; bytes stay bytes or, named so, become hex.
+Convert = Callable[[Any], object]
 
-    Raises MessageRejectedError: `invalid_field`, `nul_character`.
+
+class Reader:
+    """Turns messages into what their JSON holds, but for the fields in `unread`; bytes in `hexadecimal` become digits.
+
+    What is done with a field is found out once: descriptors are slow to ask.
     """
-    result: dict[str, object] = {}
-    for field, value in message.ListFields():
-        name = field.name
-        if name not in unread:
-            result[field.json_name] = value.hex() if name in hexadecimal else _member(field, value, unread, hexadecimal)
-    return result
+
+    def __init__(self, unread: frozenset[str], hexadecimal: frozenset[str] = frozenset()) -> None:
+        self._unread = unread
+        self._hexadecimal = hexadecimal
+        self._plans: dict[Any, tuple[str, Convert] | None] = {}
+
+    def members(self, message: Any) -> dict[str, object]:
+        """The members of a message. Raises MessageRejectedError: `invalid_field`, `nul_character`."""
+        result: dict[str, object] = {}
+        plans = self._plans
+        for field, value in message.ListFields():
+            if field not in plans:
+                plans[field] = self._plan(field)
+            plan = plans[field]
+            if plan is not None:
+                result[plan[0]] = plan[1](value)
+        return result
+
+    def _plan(self, field: Any) -> tuple[str, Convert] | None:
+        return None if field.name in self._unread else (field.json_name, self._convert(field))
+
+    def _convert(self, field: Any) -> Convert:
+        kind, message_type = field.type, field.message_type
+        if field.name in self._hexadecimal:
+            return bytes.hex
+        if kind == field.TYPE_ENUM:
+            names = {number: value.name for number, value in field.enum_type.values_by_number.items()}
+            return lambda number: names.get(number, str(number))
+        if kind != field.TYPE_MESSAGE:
+            return _OF_SCALARS.get(kind, _unchanged)
+        if message_type.full_name in _OF_WELL_KNOWN:
+            return _OF_WELL_KNOWN[message_type.full_name]
+        if message_type.GetOptions().map_entry:
+            return lambda entries: {text(key): text(value) for key, value in entries.items()}
+        if field.is_repeated:
+            return lambda elements: [self.members(element) for element in elements]
+        return self.members
 
 
-def _member(field: Any, value: Any, unread: frozenset[str], hexadecimal: frozenset[str]) -> object:
-    kind = field.type
-    if kind == field.TYPE_STRING:
-        return text(value)
-    if kind == field.TYPE_FLOAT:
-        return shortest(value)
-    if kind == field.TYPE_DOUBLE:
-        return finite(value)
-    if kind == field.TYPE_ENUM:
-        known = field.enum_type.values_by_number.get(value)
-        return known.name if known else str(value)
-    if kind != field.TYPE_MESSAGE:
-        return value
-    well_known = _WELL_KNOWN_MEMBERS.get(field.message_type.full_name)
-    if well_known is not None:
-        return well_known(value)
-    if field.message_type.GetOptions().map_entry:
-        return {text(key): text(value) for key, value in value.items()}
-    if field.is_repeated:
-        return [members(element, unread, hexadecimal) for element in value]
-    return members(value, unread, hexadecimal)
+def _unchanged(value: object) -> object:
+    return value
 
 
 def struct_members(value: Any) -> dict[str, object]:
@@ -195,7 +210,12 @@ def _struct_value(value: Any) -> object:
     return None
 
 
-_WELL_KNOWN_MEMBERS: dict[str, Callable[[Any], object]] = {
+_OF_SCALARS: dict[int, Convert] = {
+    _Field.TYPE_STRING: text,
+    _Field.TYPE_FLOAT: shortest,
+    _Field.TYPE_DOUBLE: finite,
+}
+_OF_WELL_KNOWN: dict[str, Convert] = {
     "google.protobuf.Timestamp": time_text,
     "google.protobuf.Duration": lambda value: f"{value.seconds}.{value.nanos:09}s",
     "google.protobuf.Struct": struct_members,

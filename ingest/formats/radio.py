@@ -4,8 +4,8 @@ from collections.abc import Sequence
 
 from roadtwin.types import Reception
 
-MOST_GATEWAYS = 32_767
-"""More than a smallint holds are counted as that many."""
+MOST_RECEPTIONS = 1000
+"""An uplink with more receptions is refused (`invalid_field`): no network has as many gateways within reach."""
 _PLAUSIBLE_DB = 500.0
 
 
@@ -18,7 +18,7 @@ def count_gateways(receptions: Sequence[Reception]) -> int:
     """How many different gateways."""
     if len(receptions) <= 1:
         return len(receptions)
-    return min(len({reception.gateway_id for reception in receptions}), MOST_GATEWAYS)
+    return len({reception.gateway_id for reception in receptions})
 
 
 def best_rssi(receptions: Sequence[Reception]) -> float | None:

@@ -17,7 +17,7 @@ from msgspec import Meta
 from ingest import strictjson
 from ingest.formats.about import FormatAbout
 from ingest.formats.parsed import Parsed
-from ingest.formats.radio import best_rssi, best_snr, count_gateways, plausible
+from ingest.formats.radio import MOST_RECEPTIONS, best_rssi, best_snr, count_gateways, plausible
 from ingest.identity import canonical, message_id
 from ingest.times import parse_time, skew_s, time_flags, usable
 from roadtwin.errors import MessageRejectedError
@@ -121,7 +121,7 @@ class _Uplink(_Part, frozen=True):
     frm_payload: bytes = b""
     decoded_payload: Any = None
     normalized_payload: Any = None
-    rx_metadata: tuple[_RxMetadata, ...] = ()
+    rx_metadata: Annotated[tuple[_RxMetadata, ...], Meta(max_length=MOST_RECEPTIONS)] = ()
     received_at: Any = None
     confirmed: bool = False
     version_ids: _VersionIds = _VersionIds()

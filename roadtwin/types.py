@@ -54,6 +54,7 @@ class Origin(StrEnum):
     LOADED = "loaded"  # made in bulk at event or day level; no raw message exists
     IMPORTED = "imported"  # from a record file
     API = "api"  # posted by a person or a system
+    REPROCESSED = "reprocessed"  # kept bytes, decoded again
 
 
 class DeviceKey(NamedTuple):

@@ -21,6 +21,7 @@ COMMANDS: dict[str, str] = {
     "ingest": "roadtwin.cli.ingest",
     "simulate": "roadtwin.cli.simulate",
     "replay": "roadtwin.cli.replay",
+    "reprocess": "roadtwin.cli.reprocess",
     "import": "roadtwin.cli.importing",
     "state": "roadtwin.cli.state",
     "train": "roadtwin.cli.train",

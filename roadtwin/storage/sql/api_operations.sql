@@ -126,7 +126,9 @@ FROM series AS s
 CROSS JOIN LATERAL (
     SELECT observed_at, value, flags
     FROM observation
-    WHERE series_id = s.series_id AND observed_at <= %(now)s
+    WHERE
+        series_id = s.series_id AND observed_at <= %(now)s AND recorded_at <= %(now)s
+        AND (superseded_at IS NULL OR superseded_at > %(now)s)
     ORDER BY observed_at DESC, profile_version DESC
     LIMIT 1
 ) AS o

@@ -46,7 +46,8 @@ WITH newest AS (
     INNER JOIN observation AS o ON s.series_id = o.series_id
     WHERE
         s.quantity = %(quantity)s AND o.observed_at > %(now)s - %(window)s AND o.observed_at <= %(now)s
-        AND o.recorded_at <= %(now)s AND o.flags & %(unfit)s = 0
+        AND o.recorded_at <= %(now)s AND (o.superseded_at IS NULL OR o.superseded_at > %(now)s)
+        AND o.flags & %(unfit)s = 0
     ORDER BY s.series_id, o.observed_at DESC, o.profile_version DESC
 ), placed AS (
     -- An installation of the very channel wins over one of the whole device.

@@ -1,4 +1,4 @@
-"""A batch: decode, store, and only then acknowledge."""
+"""A batch: decode it, and write it whatever one of its rows is like. Who acknowledges, does so only afterwards."""
 
 import struct
 from collections.abc import Callable, Sequence
@@ -37,7 +37,9 @@ _DECODER_MISTAKES = (ArithmeticError, AttributeError, LookupError, RecursionErro
 class Decode(Protocol):
     """What a batch needs of the decoder."""
 
-    def decode(self, topic: str, payload: bytes, recorded_at: datetime, *, retained: bool = False) -> Message:
+    def decode(
+        self, topic: str, payload: bytes, recorded_at: datetime, *, retained: bool = False, duplicate: bool = False
+    ) -> Message:
         """The envelope; raises MessageRejectedError."""
         ...
 
@@ -48,8 +50,6 @@ class Decode(Protocol):
 
 Store = Callable[[Sequence[Message], Sequence[RejectedMessage]], BatchCounts]
 """Writes one transaction and returns after its COMMIT."""
-Acknowledge = Callable[[Sequence[Received]], None]
-"""Tells the broker, in the order given, that these messages are ours now."""
 
 
 def decode_batch(received: Sequence[Received], decoder: Decode) -> tuple[list[Message], list[RejectedMessage]]:
@@ -58,7 +58,11 @@ def decode_batch(received: Sequence[Received], decoder: Decode) -> tuple[list[Me
     rejected: list[RejectedMessage] = []
     for item in received:
         try:
-            messages.append(decoder.decode(item.topic, item.payload, item.recorded_at, retained=item.retained))
+            messages.append(
+                decoder.decode(
+                    item.topic, item.payload, item.recorded_at, retained=item.retained, duplicate=item.duplicate
+                )
+            )
         except MessageRejectedError as exc:
             rejected.append(decoder.rejected(item.topic, item.payload, item.recorded_at, exc.code, str(exc)))
         except _DECODER_MISTAKES as exc:
@@ -66,21 +70,6 @@ def decode_batch(received: Sequence[Received], decoder: Decode) -> tuple[list[Me
             reason = f"The decoder failed on this message: {type(exc).__name__}: {exc}."
             rejected.append(decoder.rejected(item.topic, item.payload, item.recorded_at, "decoder_error", reason))
     return messages, rejected
-
-
-def process_batch(
-    received: Sequence[Received], *, decoder: Decode, store: Store, acknowledge: Acknowledge
-) -> BatchCounts:
-    """Decode, store and only then acknowledge a batch of messages.
-
-    The broker forgets a message once its row is committed, so that a crash in here means redelivery and never loss; the
-    natural key makes redelivery harmless. A message that cannot be decoded is kept as rejected and acknowledged too:
-    sent again, it would fail the same way. Acknowledgements go out in order of receipt [MQTT-4.6.0-2].
-    """
-    messages, rejected = decode_batch(received, decoder)
-    counts = write_isolating(messages, rejected, store)
-    acknowledge(received)
-    return counts
 
 
 def write_isolating(messages: Sequence[Message], rejected: Sequence[RejectedMessage], store: Store) -> BatchCounts:

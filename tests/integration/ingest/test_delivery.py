@@ -8,7 +8,7 @@ import threading
 import time
 from uuid import uuid4
 
-from ingest.batch import process_batch
+from ingest.batch import decode_batch, write_isolating
 from roadtwin.storage.database import connect
 from roadtwin.storage.messages import write_batch
 from roadtwin.types import Origin
@@ -39,12 +39,12 @@ def test_what_was_committed_and_not_acknowledged_comes_again_and_is_stored_once(
     def store(messages, rejected):
         return write_batch(db, messages, rejected, worker="test", origin=Origin.MQTT)
 
-    process_batch(
-        take(receiver, 40), decoder=decoder(), store=store, acknowledge=lambda received: None
-    )  # killed before its acks
-    receiver.close()
+    write_isolating(*decode_batch(take(receiver, 40), decoder()), store)
+    receiver.close()  # killed before its acknowledgements
     receiver = open_receiver(mqtt_url, f"c-{part}", topic)
-    again = process_batch(take(receiver, 40), decoder=decoder(), store=store, acknowledge=receiver.acknowledge)
+    redelivered = take(receiver, 40)
+    again = write_isolating(*decode_batch(redelivered, decoder()), store)
+    receiver.acknowledge(redelivered)
     receiver.close()
     receiver = open_receiver(mqtt_url, f"c-{part}", topic)
     assert receiver.take(1, 0.1, threading.Event()) == []  # acknowledged now

@@ -1,7 +1,9 @@
 """The parts of a scenario, wired: publisher → broker → proxy → ingester → proxy → database; and the reckoning."""
 
 import contextlib
+import hashlib
 import time
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +14,7 @@ import psycopg
 
 from roadtwin.jobs.verify import VerifyReport, verify
 from roadtwin.storage.database import connect
-from roadtwin.storage.messages import find_payloads
+from roadtwin.storage.raw import read_payloads
 from tests.conftest import DatabaseServer, make_conninfo_url
 from tests.faults.databases import Server
 from tests.faults.processes import DURABLE, Ingester, Mosquitto, wait_for
@@ -142,18 +144,15 @@ class Rig:
                 break
             time.sleep(1)
         with self.straight() as conn:
-            found = find_payloads(conn, sorted(set(manifest.payload_sha256)))
-            rows = conn.execute(
-                "SELECT sha256(payload), count(*) FROM message GROUP BY 1"
-                " UNION ALL SELECT payload_sha256, 1 FROM rejected_message"
-            ).fetchall()
-        missing = frozenset(digest for digest, (stored, rejected) in found.items() if not stored and not rejected)
+            stored = Counter(hashlib.sha256(payload).digest() for payload in read_payloads(conn))
+            rejected = {bytes(row[0]) for row in conn.execute("SELECT payload_sha256 FROM rejected_message")}
+        missing = frozenset(manifest.payload_sha256) - stored.keys() - rejected
         return Reckoning(
             report=report,
             attempted=self.stream.published,
             missing=missing,
-            stored_twice=sum(1 for _, count in rows if count > 1),
-            strangers=sum(1 for digest, _ in rows if bytes(digest) not in self.stream.numbers),
+            stored_twice=sum(1 for count in stored.values() if count > 1),
+            strangers=len((stored.keys() | rejected) - self.stream.numbers.keys()),
             numbers_missing=tuple(sorted(self.stream.numbers[digest] for digest in missing)),
             order_violations=tuple(self.mqtt.order_violations),
         )

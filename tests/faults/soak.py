@@ -136,14 +136,20 @@ def as_text(report: SoakReport) -> str:
     lines = [
         f"Soak of {report.lasted_s:.0f} s on {report.database}, seed {report.seed}: {verdict}",
         f"Faults: {sum(report.faults.values())}\n{faults}",
-        f"Stream: {report.published} published ({report.published_per_s}/s), {report.confirmed} confirmed = "
-        + f"{report.stored} stored + {report.rejected} rejected + {report.missing} missing; "
-        + f"{report.stored_twice} stored twice.",
-        f"Ingester: {report.deliveries} deliveries, {report.redeliveries} of them again; {report.duplicate} "
-        + f"duplicates recognised; {report.acknowledged} acknowledged over {report.connections} connections, "
-        + f"{report.order_violations} out of order; {report.sessions_lost} sessions lost by the broker.",
-        f"Longest time without an acknowledgement: {report.longest_outage_s} s. "
-        + f"Most in the journal: {report.journal_most_messages} messages.",
+        (
+            f"Stream: {report.published} published ({report.published_per_s}/s), {report.confirmed} confirmed = "
+            f"{report.stored} stored + {report.rejected} rejected + {report.missing} missing; "
+            f"{report.stored_twice} stored twice."
+        ),
+        (
+            f"Ingester: {report.deliveries} deliveries, {report.redeliveries} of them again; {report.duplicate} "
+            f"duplicates recognised; {report.acknowledged} acknowledged over {report.connections} connections, "
+            f"{report.order_violations} out of order; {report.sessions_lost} sessions lost by the broker."
+        ),
+        (
+            f"Longest time without an acknowledgement: {report.longest_outage_s} s. "
+            f"Most in the journal: {report.journal_most_messages} messages."
+        ),
         f"Memory: {report.peak_rss_mb} MB at most; {early} MB in the first half, {late} MB in the second.",
     ]
     return "\n".join([*lines, *(f"PROBLEM: {problem}" for problem in report.problems)])
@@ -176,7 +182,7 @@ def main() -> int:
         directory.chmod(0o755)
         server: Server = EmbeddedServer(directory / "database") if name == "embedded" else TimescaleServer()
         try:
-            rig = Rig(directory, server, DatabaseServer(server.url))
+            rig = Rig(directory, server, DatabaseServer(server.url), JOURNAL_AFTER_S="1")
             try:
                 soak(rig, report, minutes=options.minutes, per_s=options.per_s, most_rss_mb=options.most_rss_mb)
             except (AssertionError, TimeoutError, RoadtwinError) as exc:  # a part that hangs is a finding too

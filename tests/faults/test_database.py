@@ -9,8 +9,6 @@ from tests.faults.databases import execute
 from tests.faults.processes import wait_for
 from tests.faults.rig import Rig
 
-JOURNAL = "the ingester has no journal wired in yet: while the database is away, the broker's window is all there is"
-
 
 @pytest.mark.slow
 @pytest.mark.parametrize("how", ["fast", "immediate", "kill"])
@@ -46,61 +44,6 @@ def test_a_database_killed_right_after_a_commit_has_kept_it(make_rig):
 
     assert result.problems == []
     assert result.report.accounts.duplicate > 0
-
-
-@pytest.mark.slow
-@pytest.mark.xfail(strict=True, reason=JOURNAL)
-def test_while_the_database_is_away_messages_go_on_being_acknowledged_and_are_all_there_in_order_afterwards(
-    make_any_rig,
-):
-    """An hour by volume: eight times what the broker lets be in flight."""
-    window = 200
-    rig = make_any_rig(
-        broker_options=f"persistence true\nmax_inflight_messages {window}\nmax_queued_messages 1000000",
-        MQTT_RECEIVE_MAXIMUM=str(window),
-    )
-    rig.ingester.start()
-    rig.stream.publish(100)
-    rig.wait_for_rows(100)
-    rig.server.stop("fast")
-    try:
-        rig.stream.publish(8 * window)
-        wait_for(lambda: rig.mqtt.acknowledged >= 100 + 8 * window, "acknowledgements from the journal", within_s=10)
-    finally:
-        rig.server.start()
-    rig.stream.publish(100)
-    result = rig.end_and_reckon()
-
-    assert result.problems == []
-    assert _out_of_order(rig) == 0
-
-
-@pytest.mark.slow
-@pytest.mark.xfail(strict=True, reason=JOURNAL)
-def test_a_journal_that_cannot_grow_stops_acknowledging_and_loses_nothing(make_any_rig, tiny_disk):
-    window = 100
-    rig = make_any_rig(
-        broker_options=f"persistence true\nmax_inflight_messages {window}\nmax_queued_messages 1000000",
-        MQTT_RECEIVE_MAXIMUM=str(window),
-        DATA_DIR=str(tiny_disk),
-    )
-    rig.ingester.start()
-    rig.stream.publish(100)
-    rig.wait_for_rows(100)
-    rig.server.stop("fast")
-    try:
-        rig.stream.publish(3000)  # about 3 MB, and the disk holds one
-        wait_for(lambda: rig.mqtt.acknowledged > 100 + 2 * window, "acknowledgements from the journal", within_s=10)
-        time.sleep(2)
-        acknowledged = rig.mqtt.acknowledged
-        time.sleep(1)
-        assert rig.mqtt.acknowledged == acknowledged < 3100  # full: it stopped, and did not fall
-        assert rig.ingester.running
-    finally:
-        rig.server.start()
-    result = rig.end_and_reckon()
-
-    assert result.problems == []
 
 
 def test_a_database_that_turns_read_only_is_waited_for(make_rig):
@@ -225,7 +168,7 @@ def test_a_poison_row_in_a_batch_of_500_is_kept_as_rejected_and_the_other_499_ar
 
 @pytest.mark.slow
 def test_a_database_slower_than_the_keep_alive_does_not_cost_the_connection_to_the_broker(make_any_rig):
-    rig = make_any_rig()
+    rig = make_any_rig(JOURNAL_MAX_MIB="0")
     rig.ingester.start()
     rig.stream.publish(50)
     rig.wait_for_rows(50)
@@ -278,13 +221,3 @@ def _messages_until_full(rig: Rig) -> bool:
         if _is_waiting(rig):
             return True
     return False
-
-
-def _out_of_order(rig: Rig) -> int:
-    """Uplinks of a device that arrived before one with a lower number."""
-    with rig.straight() as conn:
-        ((count,),) = conn.execute(
-            "SELECT count(*) FROM (SELECT recorded_at < lag(recorded_at) OVER (PARTITION BY device_id ORDER BY f_cnt)"
-            " AS late FROM message WHERE f_cnt IS NOT NULL) AS m WHERE late"
-        ).fetchall()
-    return int(count)

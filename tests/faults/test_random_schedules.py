@@ -8,7 +8,7 @@ from tests.faults.schedule import Schedule
 @pytest.mark.slow
 @pytest.mark.parametrize("seed", [11])
 def test_a_random_schedule_of_faults_loses_nothing_and_stores_nothing_twice(make_any_rig, seed):
-    rig = make_any_rig()
+    rig = make_any_rig(JOURNAL_AFTER_S="1")
     rig.ingester.start()
     rig.stream.start(per_s=150)
     schedule = Schedule(rig, seed)

@@ -193,7 +193,10 @@ def _read_payloads(conn: Connection, wanted: set[tuple[int, int]]) -> dict[tuple
 
 def read_observations_of(conn: Connection, arrivals: Sequence[Arrival]) -> list[ObservationRow]:
     """What is in force of what arrived then."""
-    return [_row(row) for row in conn.execute(load("reprocess")["read_observations_of"], _window(arrivals))]
+    wanted = set(arrivals)
+    given = _window(arrivals) | {"device_ids": sorted({arrival.device_id for arrival in arrivals})}
+    rows = map(_row, conn.execute(load("reprocess")["read_observations_of"], given))
+    return [row for row in rows if row.arrival in wanted]
 
 
 def read_observations_at(conn: Connection, places: Sequence[Place]) -> list[ObservationRow]:

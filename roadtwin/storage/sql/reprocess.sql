@@ -68,19 +68,24 @@ ORDER BY m.recorded_at, m.device_id, m.observed_at, m.message_id;
 SELECT batch_id, payloads FROM raw_batch WHERE batch_id = ANY(%(batch_ids)s);
 
 -- name: read_observations_of
--- What is in force of what these messages measured.
-SELECT o.series_id, o.observed_at, o.value, o.flags, o.profile_version, o.superseded_at, s.device_id, w.arrived_at
-FROM unnest(%(device_ids)s::integer [], %(arrivals)s::timestamptz []) AS w (device_id, arrived_at)
-INNER JOIN series AS s ON w.device_id = s.device_id
-INNER JOIN observation AS o ON s.series_id = o.series_id AND w.arrived_at = o.recorded_at
+-- What is in force of what these devices measured in a window of arrivals; which of them are asked for is told by us.
+SELECT
+    o.series_id, o.observed_at, o.value, o.flags, o.profile_version, o.superseded_at, s.device_id,
+    coalesce(o.message_recorded_at, o.recorded_at)
+FROM observation AS o
+INNER JOIN series AS s ON o.series_id = s.series_id
 WHERE
-    o.recorded_at BETWEEN %(first)s AND %(last)s AND o.message_recorded_at IS NULL AND o.superseded_at IS NULL
+    s.device_id = ANY(%(device_ids)s) AND o.superseded_at IS NULL
+    AND o.recorded_at BETWEEN %(first)s AND %(last)s AND o.message_recorded_at IS NULL
 UNION ALL
-SELECT o.series_id, o.observed_at, o.value, o.flags, o.profile_version, o.superseded_at, s.device_id, w.arrived_at
-FROM unnest(%(device_ids)s::integer [], %(arrivals)s::timestamptz []) AS w (device_id, arrived_at)
-INNER JOIN series AS s ON w.device_id = s.device_id
-INNER JOIN observation AS o ON s.series_id = o.series_id AND w.arrived_at = o.message_recorded_at
-WHERE o.message_recorded_at BETWEEN %(first)s AND %(last)s AND o.superseded_at IS NULL;
+SELECT
+    o.series_id, o.observed_at, o.value, o.flags, o.profile_version, o.superseded_at, s.device_id,
+    o.message_recorded_at
+FROM observation AS o
+INNER JOIN series AS s ON o.series_id = s.series_id
+WHERE
+    s.device_id = ANY(%(device_ids)s) AND o.superseded_at IS NULL
+    AND o.message_recorded_at BETWEEN %(first)s AND %(last)s;
 
 -- name: read_observations_at
 -- All versions at these instants, whichever message measured them.

@@ -60,13 +60,14 @@ def end_session(address: BrokerAddress, session: Session) -> bool:
 
     Raises BrokerUnavailableError and BrokerRefusedError.
     """
-    found, lost = threading.Event(), threading.Event()
+    found = threading.Event()
+    lost: list[paho.Client] = []  # maybe also one with a protocol version that the broker does not know
 
     def on_message(_client: paho.Client, _userdata: Any, _message: paho.MQTTMessage) -> None:
         found.set()  # unacknowledged: it comes again
 
-    def on_disconnect(_client: paho.Client, _userdata: Any, _flags: Any, _reason: Any, _properties: Any) -> None:
-        lost.set()
+    def on_disconnect(client: paho.Client, _userdata: Any, _flags: Any, _reason: Any, _properties: Any) -> None:
+        lost.append(client)
 
     def prepare(client: paho.Client) -> None:
         client.on_message = on_message
@@ -74,7 +75,7 @@ def end_session(address: BrokerAddress, session: Session) -> bool:
 
     client = open_client(address, session, prepare)
     found.wait(LISTEN_S)
-    empty = not found.is_set() and not lost.is_set()
+    empty = not found.is_set() and client not in lost
     _close(client)
     if empty:  # a connection with clean start throws the session away, on MQTT 5 and 3.1.1 alike, and leaves none
         _close(open_client(address, replace(session, expiry_s=0, receive_maximum=None), lambda _client: None))

@@ -65,8 +65,7 @@ class DeviceKey(NamedTuple):
     device: str
 
 
-@dataclass(frozen=True, slots=True)
-class Position:
+class Position(msgspec.Struct, frozen=True, gc=False):
     """WGS 84 longitude and latitude [°], horizontal accuracy (1 σ) [m]; NaN-free."""
 
     lon: float
@@ -85,8 +84,7 @@ class Observation(msgspec.Struct, frozen=True, gc=False):
     flags: Flag = Flag.NONE
 
 
-@dataclass(frozen=True, slots=True)
-class Detection:
+class Detection(msgspec.Struct, frozen=True, gc=False):
     """One distress that a camera reported in one vehicle reading (class codes: domain table in records.classes)."""
 
     detection_no: int
@@ -102,8 +100,7 @@ class Detection:
     track_id: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class VehicleReading:
+class VehicleReading(msgspec.Struct, frozen=True, gc=False):
     """One pass over about 10 m or one second. No detection at all is the *nothing seen* heartbeat: exposure."""
 
     event_id: UUID

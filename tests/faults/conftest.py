@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import DatabaseServer
+from tests.conftest import SERVICES_REQUIRED, DatabaseServer
 from tests.faults.databases import EmbeddedServer, Server, TimescaleServer
 from tests.faults.processes import MOSQUITTO
 from tests.faults.rig import Rig
@@ -16,11 +16,17 @@ Servers = dict[str, tuple[Server, DatabaseServer]]
 
 @pytest.fixture(scope="session")
 def servers(session_data_dir: Path) -> Iterator[Servers]:
-    """Those that are running, by name; `any_server` and `server` start what they need."""
+    """Those that are running, by name; each is started by the first test that needs it."""
     running: Servers = {}
     yield running
     for server, _ in running.values():
         server.close()
+
+
+def _is_missing(reason: str) -> None:
+    if SERVICES_REQUIRED:
+        pytest.fail(reason)
+    pytest.skip(reason)
 
 
 def _running(servers: Servers, name: str, directory: Path) -> tuple[Server, DatabaseServer]:
@@ -33,7 +39,7 @@ def _running(servers: Servers, name: str, directory: Path) -> tuple[Server, Data
 
 def _make_rig(servers: Servers, name: str, session_data_dir: Path, data_dir: Path) -> Iterator[Callable[..., Rig]]:
     if MOSQUITTO is None:
-        pytest.skip("Mosquitto is not installed on this machine")
+        _is_missing("Mosquitto is not installed on this machine")
     server, databases = _running(servers, name, session_data_dir)
     rigs: list[Rig] = []
 
@@ -53,7 +59,7 @@ def make_rig(
 ) -> Iterator[Callable[..., Rig]]:
     """Makes a rig, on each kind of database: for faults of the database."""
     if request.param == "timescale" and not TimescaleServer.is_possible():
-        pytest.skip("TimescaleDB is not up: run `make services`")
+        _is_missing("there is no TimescaleDB here: run `make services`, as root")
     yield from _make_rig(servers, request.param, session_data_dir, data_dir)
 
 
@@ -76,6 +82,7 @@ def mount_tiny() -> Iterator[Callable[[Path, str], Callable[[str], None]]]:
             ["mount", "-t", "tmpfs", "-o", options, "tmpfs", str(folder)], check=False, capture_output=True, text=True
         )
         if result.returncode != 0:
+            folder.rmdir()
             pytest.skip(f"a small disk cannot be mounted here: {result.stderr.strip()}")
         mounted.append(folder)
         return lambda size: _run("mount", "-o", f"remount,size={size}", str(folder))

@@ -137,7 +137,6 @@ class TimescaleServer:
             while not self._answers():
                 # After a kill its children need a moment to leave the shared memory: it is started again till then.
                 if self._process is None or self._process.poll() is not None:
-                    (self._folder / "postmaster.pid").unlink(missing_ok=True)
                     self._process = subprocess.Popen(
                         debian_services.in_tree("postgres", program, "-D", self._path, *options),
                         stdin=subprocess.DEVNULL,

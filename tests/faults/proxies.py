@@ -129,11 +129,6 @@ class Proxy:
         for link in list(self._links):
             link.half_close()
 
-    @property
-    def open_links(self) -> int:
-        """Connections that are there now."""
-        return len(self._links)
-
     def watchers(self, link: Link) -> tuple["Watcher", "Watcher"]:
         """What watches the bytes to the server and those to the client."""
         raise NotImplementedError

@@ -52,8 +52,8 @@ class Stream:
 
     @property
     def published(self) -> int:
-        """Messages handed to the publisher."""
-        return len(self.numbers)
+        """Messages published, confirmed or not."""
+        return self._publisher.published
 
     def publish(self, count: int, *, confirmed: bool = True) -> None:
         """Publish the next `count` messages and wait until the broker has confirmed them."""

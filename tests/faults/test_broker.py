@@ -2,14 +2,11 @@
 
 import time
 
-import pytest
-
 from tests.faults.processes import DURABLE, wait_for
 
 FORGETFUL = "persistence false\nmax_inflight_messages 2000\nmax_queued_messages 1000000"
 
 
-@pytest.mark.slow
 def test_a_graceful_restart_of_a_persistent_broker_loses_nothing(make_any_rig):
     rig = make_any_rig()
     rig.ingester.start()
@@ -25,7 +22,6 @@ def test_a_graceful_restart_of_a_persistent_broker_loses_nothing(make_any_rig):
     assert rig.mqtt.sessions_present == [False, True, True]
 
 
-@pytest.mark.slow
 def test_a_persistent_broker_restarted_while_a_batch_waits_for_its_commit_loses_nothing(make_any_rig):
     rig = make_any_rig()
     rig.ingester.start()
@@ -43,7 +39,6 @@ def test_a_persistent_broker_restarted_while_a_batch_waits_for_its_commit_loses_
     assert result.report.accounts.duplicate > 0  # delivered again on the new connection
 
 
-@pytest.mark.slow
 def test_a_broker_restarted_without_its_sessions_while_a_batch_waits_loses_nothing_that_reached_us(make_any_rig):
     """The epoch trap: packet ids begin at 1 again, and late acknowledgements of old messages would take new ones."""
     rig = make_any_rig(broker_options=FORGETFUL)
@@ -66,7 +61,6 @@ def test_a_broker_restarted_without_its_sessions_while_a_batch_waits_loses_nothi
     assert result.report.witness.published == 400
 
 
-@pytest.mark.slow
 def test_a_broker_restarted_without_its_sessions_loses_only_what_never_reached_us_and_the_loss_is_visible(
     make_any_rig,
 ):
@@ -92,7 +86,6 @@ def test_a_broker_restarted_without_its_sessions_loses_only_what_never_reached_u
     assert result.order_violations == ()
 
 
-@pytest.mark.slow
 def test_a_session_that_the_broker_lost_is_counted_by_the_ingester(make_any_rig):
     rig = make_any_rig(broker_options=FORGETFUL)
     rig.ingester.start()
@@ -104,7 +97,6 @@ def test_a_session_that_the_broker_lost_is_counted_by_the_ingester(make_any_rig)
     wait_for(lambda: rig.ingester.metric("roadtwin_mqtt_connections_total", session="new") == before + 1, "its metric")
 
 
-@pytest.mark.slow
 def test_a_killed_persistent_broker_loses_only_what_it_took_after_its_last_snapshot_and_had_not_delivered(
     make_any_rig,
 ):
@@ -129,7 +121,6 @@ def test_a_killed_persistent_broker_loses_only_what_it_took_after_its_last_snaps
     assert result.order_violations == ()
 
 
-@pytest.mark.slow
 def test_a_killed_broker_whose_snapshot_is_current_loses_nothing(make_any_rig):
     rig = make_any_rig()
     rig.ingester.start()
@@ -146,7 +137,6 @@ def test_a_killed_broker_whose_snapshot_is_current_loses_nothing(make_any_rig):
     assert result.problems == []
 
 
-@pytest.mark.slow
 def test_a_broker_that_freezes_for_a_while_loses_nothing(make_any_rig):
     rig = make_any_rig()
     rig.ingester.start()
@@ -160,7 +150,6 @@ def test_a_broker_that_freezes_for_a_while_loses_nothing(make_any_rig):
     assert result.problems == []
 
 
-@pytest.mark.slow
 def test_what_a_default_mosquitto_drops_of_1100_messages_offline_is_found_by_the_witness(make_any_rig):
     rig = make_any_rig(broker_options="")  # no persistence, 20 in flight, 1000 queued: its defaults
     rig.ingester.start()

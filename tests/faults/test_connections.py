@@ -33,7 +33,6 @@ def test_a_connection_to_the_database_cut_again_and_again_loses_nothing(make_any
     assert result.problems == []
 
 
-@pytest.mark.slow
 def test_a_connection_to_the_broker_cut_again_and_again_loses_nothing(make_any_rig):
     rig, chance = make_any_rig(), random.Random(4)
     rig.ingester.start()
@@ -47,7 +46,6 @@ def test_a_connection_to_the_broker_cut_again_and_again_loses_nothing(make_any_r
     assert rig.mqtt.connections > 2
 
 
-@pytest.mark.slow
 def test_a_connection_to_the_broker_half_closed_by_it_is_made_again_and_loses_nothing(make_any_rig):
     rig = make_any_rig()
     rig.ingester.start()

@@ -86,7 +86,6 @@ def test_an_ingester_told_to_stop_stores_and_acknowledges_what_it_has_received(m
     assert result.problems == []
 
 
-@pytest.mark.slow
 def test_an_ingester_told_to_stop_while_messages_keep_coming_stops_within_five_seconds(make_any_rig):
     """Container managers kill after ten."""
     rig = make_any_rig()
@@ -120,7 +119,6 @@ def test_an_ingester_frozen_for_longer_than_its_keep_alive_goes_on_where_it_stop
     assert rig.mqtt.sessions_present[-1]
 
 
-@pytest.mark.slow
 def test_two_ingesters_with_one_client_id_flap_and_lose_nothing_and_store_nothing_twice(make_any_rig):
     rig = make_any_rig()
     rig.ingester.start()

@@ -41,7 +41,6 @@ def test_while_the_database_is_away_messages_go_on_being_acknowledged_and_are_al
     assert out_of_order(rig) == 0
 
 
-@pytest.mark.slow
 def test_an_ingester_killed_with_a_full_journal_and_while_it_drains_loses_nothing_and_stores_nothing_twice(
     make_any_rig,
 ):
@@ -61,7 +60,6 @@ def test_an_ingester_killed_with_a_full_journal_and_while_it_drains_loses_nothin
     assert result.problems == []
 
 
-@pytest.mark.slow
 def test_an_ingester_told_to_stop_while_its_journal_is_full_and_the_database_away_keeps_it(make_any_rig):
     rig = rig_with_journal(make_any_rig)
     rig.server.stop("fast")

@@ -9,6 +9,8 @@ import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from types import TracebackType
+from typing import Self
 
 from roadtwin.errors import WorkerNotRetiredError, WorkerRefusedError
 from roadtwin.telemetry import RUNNING_WORKERS, WORKER_RESTARTS, get_logger
@@ -25,6 +27,8 @@ QUICK_S = 10.0
 """A worker that ran for at least this long was well [s]."""
 QUICK_ENDS_MOST = 6
 """So many quick ends in a row: it does not get better by being started again."""
+RETIRE_PATIENCE_S = 60.0
+"""How long new workers wait for those before them to be retired [s]; a long drain goes on beside them."""
 POLL_S = 0.1
 
 Command = Callable[[str, int], Sequence[str]]
@@ -83,7 +87,8 @@ def end_all(processes: Sequence[Process], within_s: float = STOP_S) -> None:
     deadline_s = time.monotonic() + within_s
     for process in processes:
         process.end(max(0.1, deadline_s - time.monotonic()))
-        process.reason()
+        if reason := process.reason():
+            log.warning("a worker refused before it ended", action="worker_refused", worker=process.name, reason=reason)
 
 
 @dataclass(slots=True)
@@ -154,25 +159,39 @@ class Supervisor:
         worker.well = False
 
 
-def retire_all(names: Sequence[str], command: Command, env: Mapping[str, str], stop: threading.Event) -> None:
-    """Run the commands that retire these workers, all at once, until the last has ended or `stop` is set.
+class Retirement:
+    """Commands that retire workers, all at once; leaving the context ends those that are not done."""
 
-    Raises WorkerNotRetiredError when one does not succeed.
-    """
-    running = [Process(name, command, env) for name in names]
-    try:
-        while running and not stop.is_set():
-            for process in [process for process in running if process.poll() is not None]:
-                running.remove(process)
+    def __init__(self, names: Sequence[str], command: Command, env: Mapping[str, str]) -> None:
+        self._running = [Process(name, command, env) for name in names]
+
+    def wait(self, stop: threading.Event, *, patience_s: float = RETIRE_PATIENCE_S) -> None:
+        """Return when all are retired, after `patience_s`, or when `stop` is set.
+
+        Raises WorkerNotRetiredError when one cannot be retired.
+        """
+        deadline_s = time.monotonic() + patience_s
+        while self._running and not stop.wait(POLL_S):
+            for process in [process for process in self._running if process.poll() is not None]:
+                self._running.remove(process)
                 code, reason = process.end(0), process.reason()
                 if code != 0:
                     raise WorkerNotRetiredError(
                         f"Worker {process.name} is superfluous and cannot be retired ({_described(code)}): "
                         f"{reason or 'the log says why.'}"
                     )
-            stop.wait(POLL_S)
-    finally:
-        end_all(running)
+            if self._running and time.monotonic() > deadline_s:
+                names = [process.name for process in self._running]
+                log.warning("retiring takes long, it goes on beside", action="workers_retiring_long", workers=names)
+                return
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        end_all(self._running)
 
 
 def _described(code: int) -> str:

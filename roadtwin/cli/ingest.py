@@ -14,7 +14,7 @@ from prometheus_client import start_http_server
 
 from ingest.consumer import run_ingest
 from ingest.retiring import find_superfluous, hold_subscriptions, retire, worker_names
-from ingest.workers import REFUSED_CODE, Command, Supervisor, retire_all
+from ingest.workers import REFUSED_CODE, Command, Retirement, Supervisor
 from roadtwin.cli.common import open_database, settings_for_command
 from roadtwin.errors import (
     DatabaseUnavailableError,
@@ -126,26 +126,23 @@ def _run_ingester(settings: Settings, database_url: str, mqtt_url: str, stop: th
         "ROADTWIN_DATABASE_URL": database_url,
         "ROADTWIN_MQTT_CLIENT_ID": base,
     }
-    _make_way(settings, database_url, mqtt_url, names, env, stop)
-    if stop.is_set():
-        return
-    if count == 1:
-        _ingest(settings, database_url, mqtt_url, stop)
-        return
-    log.info("starting workers", action="workers_started", workers=names)
-    Supervisor(names, _command("--worker"), env, stop).run()
-    log.info("all workers have ended", action="workers_ended")
+    superfluous = _find_superfluous(settings, database_url, names)
+    if superfluous:  # the broker must keep messages for the new ones before it stops keeping them for the old ones
+        hold_subscriptions(settings, mqtt_url, names, stop)
+    with Retirement(superfluous, _command("--retire"), env) as retirement:
+        retirement.wait(stop)
+        if stop.is_set():
+            return
+        if count == 1:
+            _ingest(settings, database_url, mqtt_url, stop)
+            return
+        log.info("starting workers", action="workers_started", workers=names)
+        Supervisor(names, _command("--worker"), env, stop).run()
+        log.info("all workers have ended", action="workers_ended")
 
 
-def _make_way(
-    settings: Settings,
-    database_url: str,
-    mqtt_url: str,
-    names: Sequence[str],
-    env: dict[str, str],
-    stop: threading.Event,
-) -> None:
-    """Retire workers that are not among `names`; only then do these take messages."""
+def _find_superfluous(settings: Settings, database_url: str, names: Sequence[str]) -> list[str]:
+    """Workers of an earlier start that are not among `names`; none are known while the database is away."""
     try:
         superfluous = find_superfluous(settings, database_url, names)
     except DatabaseUnavailableError as exc:
@@ -154,14 +151,10 @@ def _make_way(
             action="workers_unknown",
             reason=str(exc),
         )
-        return
+        return []
     if superfluous:
-        log.info(
-            "there were more workers before: retiring them first", action="workers_superfluous", workers=superfluous
-        )
-        hold_subscriptions(settings, mqtt_url, names, stop)
-        if not stop.is_set():
-            retire_all(superfluous, _command("--retire"), env, stop)
+        log.info("other workers came before: retiring them first", action="workers_superfluous", workers=superfluous)
+    return superfluous
 
 
 def _command(option: str) -> Command:

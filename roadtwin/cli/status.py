@@ -1,6 +1,7 @@
 """`roadtwin status`: what the database holds and how fresh it is."""
 
 import json
+from collections.abc import Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Annotated
@@ -12,6 +13,7 @@ from roadtwin.storage.database import describe_database
 from roadtwin.storage.device_states import HealthSummary, read_health_summary
 from roadtwin.storage.health import count_undigested
 from roadtwin.storage.status import DatabaseStatus, read_status
+from roadtwin.storage.workers import WorkerRow, find_workers
 
 app = typer.Typer(add_completion=False)
 
@@ -23,21 +25,23 @@ _MESSAGES = (
 
 @app.command(epilog="Example: roadtwin status --json")
 def main(as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False) -> None:
-    """Show what the database holds, how fresh it is, and how devices and gateways are doing."""
+    """Show what the database holds, how fresh it is, and how devices, gateways and the ingester's workers are doing."""
     settings = settings_for_command()
     now = datetime.now(UTC)
     with open_connection(settings) as conn:
         status, health = read_status(conn), read_health_summary(conn, now)
         waiting, waiting_since = count_undigested(conn)
+        workers = find_workers(conn)
         database = f"{conn.info.dbname} at {conn.info.host}"
     if settings.database_url is not None:
         database = describe_database(settings.database_url.get_secret_value())
     if as_json:
         digest = {"batches_waiting": waiting, "waiting_since": waiting_since}
         answer = {"database": database} | asdict(status) | {"health": asdict(health), "digest": digest}
+        answer["workers"] = [asdict(worker) | {"absent": worker.absent} for worker in workers]
         typer.echo(json.dumps(answer, default=_json_ready))
         return
-    for label, value in _lines(status, now=now) + _health_lines(health):
+    for label, value in _lines(status, now=now) + _health_lines(health) + _worker_lines(workers, now=now):
         typer.echo(f"{label:<14}{value}")
     if waiting_since is not None:
         typer.echo(f"{'Not digested':<14}{waiting} batches, the oldest {_ago(now, waiting_since)}")
@@ -85,6 +89,16 @@ def _health_lines(health: HealthSummary) -> list[tuple[str, str]]:
     if health.gateways_by_state:
         lines.append(("Gateways", _counted(health.gateways_by_state)))
     return lines
+
+
+def _worker_lines(workers: Sequence[WorkerRow], *, now: datetime) -> list[tuple[str, str]]:
+    """Who ingests, and for whom the broker keeps messages that nobody takes."""
+    if not workers:
+        return []
+    absent = [f"{worker.worker} ({worker.host}, {_ago(now, worker.seen_at)})" for worker in workers if worker.absent]
+    connected = sum(worker.connected and not worker.absent for worker in workers)
+    lines = [("Workers", f"{len(workers)} with a session at the broker, {connected} connected")]
+    return lines + ([("Absent", ", ".join(absent))] if absent else [])
 
 
 def _counted(by_state: dict[str, int]) -> str:

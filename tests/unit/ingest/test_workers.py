@@ -9,7 +9,7 @@ import pytest
 
 import ingest.workers
 from ingest.retiring import worker_names
-from ingest.workers import REFUSED_CODE, Supervisor, retire_all
+from ingest.workers import REFUSED_CODE, Retirement, Supervisor
 from roadtwin.errors import WorkerNotRetiredError, WorkerRefusedError
 
 RUN = "import time; time.sleep(60)"
@@ -103,17 +103,33 @@ def test_one_that_dies_is_started_again_after_a_while(tmp_path, monkeypatch):
 
 def test_retiring_waits_for_all_and_names_the_one_that_cannot_be_retired(tmp_path):
     done = tmp_path / "done"
-    retire_all(["a"], command(a=f"import time; time.sleep(0.3); open({str(done)!r}, 'w')"), {}, threading.Event())
-    assert done.exists()
+    with Retirement(["a"], command(a=f"import time; time.sleep(0.3); open({str(done)!r}, 'w')"), {}) as retirement:
+        retirement.wait(threading.Event())
+        assert done.exists()
 
-    with pytest.raises(WorkerNotRetiredError, match=r"Worker b .* \(with exit code 3\): The broker says no\."):
-        retire_all(["a", "b"], command(a=RUN, b=REFUSE), {}, threading.Event())
+    with (
+        Retirement(["a", "b"], command(a=RUN, b=REFUSE), {}) as retirement,
+        pytest.raises(WorkerNotRetiredError, match=r"Worker b .* \(with exit code 3\): The broker says no\."),
+    ):
+        retirement.wait(threading.Event())
+
+
+def test_retiring_that_takes_long_goes_on_and_ends_with_us(tmp_path):
+    started = tmp_path / "pids"
+    with Retirement(["a"], command(a=noting(started, RUN)), {}) as retirement:
+        wait_for(lambda: pids(started))
+        retirement.wait(threading.Event(), patience_s=0.1)
+        assert is_there(pids(started)[0])
+
+    assert not is_there(pids(started)[0])
 
 
 def test_a_stop_ends_retiring(tmp_path):
     started, stop = tmp_path / "pids", threading.Event()
     threading.Timer(0.5, stop.set).start()
 
-    retire_all(["a"], command(a=noting(started, RUN)), {}, stop)
+    with Retirement(["a"], command(a=noting(started, RUN)), {}) as retirement:
+        retirement.wait(stop)
 
+    assert stop.is_set()
     assert not any(is_there(pid) for pid in pids(started))

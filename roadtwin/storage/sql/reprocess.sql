@@ -98,13 +98,14 @@ INNER JOIN series AS s ON o.series_id = s.series_id
 WHERE o.observed_at BETWEEN %(first)s AND %(last)s;
 
 -- name: supersede_observations
--- Only the end mark: value, flags and times of a row stay as they were.
-UPDATE observation AS o SET superseded_at = %(now)s
+-- Only the end mark: value, flags and times of a row stay as they were. A condition on the mark itself would mislead the
+-- planner: nearly all rows have none, which it does not know of a table that it never analysed.
+UPDATE observation AS o SET superseded_at = coalesce(o.superseded_at, %(now)s)
 FROM unnest(%(series_ids)s::integer [], %(instants)s::timestamptz [], %(versions)s::smallint [])
     AS w (series_id, observed_at, profile_version)
 WHERE
     o.series_id = w.series_id AND o.observed_at = w.observed_at AND o.profile_version = w.profile_version
-    AND o.observed_at BETWEEN %(first)s AND %(last)s AND o.superseded_at IS NULL;
+    AND o.observed_at BETWEEN %(first)s AND %(last)s;
 
 -- name: insert_observations
 INSERT INTO observation (

@@ -7,6 +7,7 @@ seed gives the same order of faults, not the same instants.
 
 import argparse
 import json
+import signal
 import sys
 import tempfile
 import threading
@@ -176,6 +177,7 @@ def main() -> int:
     name = options.database
     if name == "auto":
         name = "timescale" if TimescaleServer.is_possible() else "embedded"
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that a soak that is ended ends its processes
     report = SoakReport(options.seed, name, datetime.now(UTC).isoformat(timespec="seconds"))
     with tempfile.TemporaryDirectory(prefix="roadtwin-soak-", ignore_cleanup_errors=True) as folder:
         directory = Path(folder)

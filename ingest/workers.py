@@ -166,19 +166,27 @@ class Retirement:
         self._running = [Process(name, command, env) for name in names]
 
     def wait(self, stop: threading.Event, *, patience_s: float = RETIRE_PATIENCE_S) -> None:
-        """Return when all are retired, after `patience_s`, or when `stop` is set.
+        """Return when all have ended, after `patience_s`, or when `stop` is set.
 
-        Raises WorkerNotRetiredError when one cannot be retired.
+        One that failed on the way is left for later, with a warning. Raises WorkerNotRetiredError when one refuses.
         """
         deadline_s = time.monotonic() + patience_s
         while self._running and not stop.wait(POLL_S):
             for process in [process for process in self._running if process.poll() is not None]:
                 self._running.remove(process)
                 code, reason = process.end(0), process.reason()
-                if code != 0:
+                if code == REFUSED_CODE:
                     raise WorkerNotRetiredError(
-                        f"Worker {process.name} is superfluous and cannot be retired ({_described(code)}): "
-                        f"{reason or 'the log says why.'}"
+                        f"Worker {process.name} is superfluous and cannot be retired: {reason or 'the log says why.'}"
+                    )
+                if code != 0:
+                    log.warning(
+                        "a worker is not retired yet: the broker goes on keeping messages for it",
+                        action="worker_not_retired",
+                        worker=process.name,
+                        how=_described(code),
+                        reason=reason or None,
+                        remedy=f"roadtwin ingest --retire {process.name}",
                     )
             if self._running and time.monotonic() > deadline_s:
                 names = [process.name for process in self._running]

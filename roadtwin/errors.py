@@ -173,3 +173,7 @@ class WorkerAliveError(RoadtwinError):
 
 class WorkerNotRetiredError(RoadtwinError):
     """A worker could not be retired; nothing is lost, do it again."""
+
+
+class MetricsPortError(RoadtwinError):
+    """The port of the metrics is not free."""

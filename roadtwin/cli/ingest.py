@@ -5,7 +5,7 @@ import signal
 import sys
 import threading
 from collections.abc import Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from types import FrameType
 from typing import Annotated
 
@@ -17,11 +17,14 @@ from ingest.retiring import find_superfluous, hold_subscriptions, retire, worker
 from ingest.workers import REFUSED_CODE, Command, Retirement, Supervisor
 from roadtwin.cli.common import open_database, settings_for_command
 from roadtwin.errors import (
+    BrokerUnavailableError,
     DatabaseUnavailableError,
     JournalLockedError,
+    MetricsPortError,
     ReceiverStoppedError,
     RoadtwinError,
     SettingsError,
+    WorkerNotRetiredError,
 )
 from roadtwin.settings import Settings
 from roadtwin.telemetry import get_logger
@@ -31,6 +34,15 @@ app = typer.Typer(add_completion=False)
 log = get_logger(__name__)
 
 HIGHEST_PORT = 65535
+PASSING = (
+    BrokerUnavailableError,
+    DatabaseUnavailableError,
+    JournalLockedError,
+    MetricsPortError,
+    ReceiverStoppedError,
+    WorkerNotRetiredError,
+)
+"""What another start may mend: an outage, a journal or port that a dying process still has, a stop on the way."""
 
 
 def broker_url(settings: Settings) -> str:
@@ -104,10 +116,9 @@ def main(
     except RoadtwinError as exc:
         if reason_fd is None:
             raise
-        os.write(reason_fd, str(exc).encode())  # our supervisor tells it, once
-        # What another start may mend: a journal that a dying process still has, and a mistake in the network thread.
-        again = isinstance(exc, JournalLockedError | ReceiverStoppedError | DatabaseUnavailableError)
-        raise typer.Exit(1 if again else REFUSED_CODE) from exc
+        with suppress(BrokenPipeError):  # our supervisor tells it, once; it may be gone
+            os.write(reason_fd, str(exc).encode())
+        raise typer.Exit(1 if isinstance(exc, PASSING) else REFUSED_CODE) from exc
 
 
 def _run_ingester(settings: Settings, database_url: str, mqtt_url: str, stop: threading.Event) -> None:
@@ -118,8 +129,7 @@ def _run_ingester(settings: Settings, database_url: str, mqtt_url: str, stop: th
             f"ROADTWIN_METRICS_PORT: got {settings.metrics_port}, expected at most {HIGHEST_PORT - count}: each of "
             f"{count} workers has the port after the one before."
         )
-    if settings.metrics_port is not None:
-        start_http_server(settings.metrics_port, addr="127.0.0.1")
+    _serve_metrics(settings.metrics_port)
     names = worker_names(base, count)
     env = {
         "ROADTWIN_MQTT_URL": mqtt_url,  # not on a command line: it holds a password
@@ -169,10 +179,20 @@ def _run_worker(settings: Settings, database_url: str, mqtt_url: str, name: str,
     """One of several: its own client id, journal and metrics port, and its share of the messages."""
     base = settings.mqtt_client_id
     number = int(name.removeprefix(f"{base}-"))
-    if settings.metrics_port is not None:
-        start_http_server(settings.metrics_port and settings.metrics_port + number, addr="127.0.0.1")
+    _serve_metrics(settings.metrics_port and settings.metrics_port + number)  # 0 stays 0: any free one
     own = settings.model_copy(update={"mqtt_client_id": name})
     _ingest(own, database_url, mqtt_url, stop, share_group=base)
+
+
+def _serve_metrics(port: int | None) -> None:
+    if port is None:
+        return
+    try:
+        start_http_server(port, addr="127.0.0.1")
+    except OSError as exc:
+        raise MetricsPortError(
+            f"ROADTWIN_METRICS_PORT: port {port} of 127.0.0.1 cannot be taken: {exc.strerror}. Set another one."
+        ) from exc
 
 
 def _ingest(

@@ -6,6 +6,7 @@ import time
 from pathlib import Path
 
 import pytest
+from structlog.testing import capture_logs
 
 import ingest.workers
 from ingest.retiring import worker_names
@@ -109,9 +110,18 @@ def test_retiring_waits_for_all_and_names_the_one_that_cannot_be_retired(tmp_pat
 
     with (
         Retirement(["a", "b"], command(a=RUN, b=REFUSE), {}) as retirement,
-        pytest.raises(WorkerNotRetiredError, match=r"Worker b .* \(with exit code 3\): The broker says no\."),
+        pytest.raises(WorkerNotRetiredError, match=r"Worker b .* cannot be retired: The broker says no\."),
     ):
         retirement.wait(threading.Event())
+
+
+def test_one_that_fails_to_be_retired_is_left_for_later(tmp_path):
+    with capture_logs() as logs, Retirement(["a"], command(a=DIE), {}) as retirement:
+        retirement.wait(threading.Event())
+
+    assert [(event["action"], event["how"], event["remedy"]) for event in logs] == [
+        ("worker_not_retired", "with exit code 1", "roadtwin ingest --retire a")
+    ]
 
 
 def test_retiring_that_takes_long_goes_on_and_ends_with_us(tmp_path):

@@ -1,6 +1,7 @@
 """Retiring by hand, members that are absent, and what is refused."""
 
 import json
+import socket
 import threading
 import time
 from datetime import UTC, datetime, timedelta
@@ -225,3 +226,15 @@ def test_a_database_without_schema_is_refused_at_once(ingest, embedded_server):
 
     assert code == 1
     assert "roadtwin migrate" in command.sentence()
+
+
+@needs_mosquitto
+def test_a_metrics_port_that_is_taken_is_named(ingest, database_url):
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        command = ingest(database_url, "--workers", "2", METRICS_PORT=port)
+        assert command.process.wait(30) == 1
+
+    assert f"ROADTWIN_METRICS_PORT: port {port} of 127.0.0.1 cannot be taken" in command.sentence()

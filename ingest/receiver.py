@@ -15,7 +15,7 @@ from paho.mqtt.subscribeoptions import SubscribeOptions
 from ingest.bulk import BulkClient
 from ingest.mqtt import BrokerAddress, Session, open_client_of
 from ingest.received import Received
-from roadtwin.errors import BrokerRefusedError, ReceiverStoppedError
+from roadtwin.errors import BrokerRefusedError, BrokerUnavailableError, ReceiverStoppedError
 from roadtwin.telemetry import (
     CONNECTED,
     CONNECTIONS,
@@ -154,7 +154,7 @@ class Receiver:
         self.check()
         if not self._subscribed.is_set():
             self.close()
-            raise BrokerRefusedError(f"The MQTT broker {self._address} did not answer our subscription.")
+            raise BrokerUnavailableError(f"The MQTT broker {self._address} did not answer our subscription.")
 
     def unsubscribe(self) -> None:
         """End the subscription and return when the broker has confirmed it: no new messages come from then on.

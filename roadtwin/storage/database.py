@@ -11,6 +11,9 @@ from roadtwin.errors import DatabaseUnavailableError
 CONNECT_TIMEOUT_S = 10
 """How long a connection attempt may take, unless the address says otherwise [s]."""
 
+_DEAD_PEER = {"keepalives_idle": 10, "keepalives_interval": 5, "keepalives_count": 4, "tcp_user_timeout": 30_000}
+"""When silence on a TCP connection counts as its end: probes after 10 s [s, s, count], unconfirmed bytes [ms]."""
+
 # The session must not depend on the server's defaults: acknowledging a message rests on synchronous_commit.
 _SESSION = "SELECT set_config('TimeZone', 'UTC', false), set_config('synchronous_commit', 'on', false)"
 
@@ -47,6 +50,8 @@ def _conninfo(url: str, application_name: str) -> str:
             url,
             application_name=given.get("application_name", application_name),
             connect_timeout=given.get("connect_timeout", CONNECT_TIMEOUT_S),
+            # A server that vanished without a word is noticed; libpq would wait for it for hours.
+            **{name: given.get(name, value) for name, value in _DEAD_PEER.items()},
         )
     except psycopg.ProgrammingError:
         # libpq's text may quote the address, and with it the password.

@@ -19,7 +19,6 @@ from roadtwin.types import BatchCounts, Flag, Message, Origin, RejectedMessage
 
 REDELIVERY_WINDOW = timedelta(days=14)
 """How long a broker may hold a message that we have stored but not acknowledged: the expiry of our session."""
-LATEST_AHEAD = timedelta(days=1)
 STAGED_AFTER_CONFLICT = 20
 """Batches written by way of staging tables after one that met rows that were there already: they come in runs."""
 _LOCK_KEY = 0x726F6164_6D736773  # of the writers that look for messages by id alone
@@ -268,7 +267,6 @@ def _known_ids(conn: Connection, found: _Positioned) -> set[UUID]:
         {
             "message_ids": [message.message_id for message in doubtful],
             "after": min(message.recorded_at for message in doubtful) - REDELIVERY_WINDOW,
-            "until": max(message.recorded_at for message in doubtful) + LATEST_AHEAD,
         },
     )
     return {row[0] for row in rows}

@@ -76,9 +76,6 @@ def test_a_network_to_the_broker_that_stalls_past_the_keep_alive_loses_nothing(m
 
 
 @pytest.mark.slow
-@pytest.mark.xfail(
-    strict=True, reason="a SUBACK that takes longer than 10 s ends the ingester, as if it were a refusal"
-)
 def test_an_ingester_that_finds_the_broker_stalled_between_connack_and_suback_waits_for_it(make_any_rig):
     rig = make_any_rig()
     rig.ingester.start()

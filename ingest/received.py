@@ -8,8 +8,8 @@ import msgspec
 class Received(msgspec.Struct, frozen=True, gc=False):
     """A message before decoding.
 
-    `epoch` and `mid` acknowledge it: the connection it came by, and its packet id there. QoS 0, a journal and files need
-    none. `duplicate` is the broker's DUP mark. `topic` is text; bytes that are no UTF-8 stand in it as \\xNN.
+    `epoch` and `mid` acknowledge it: the connection it came by, and its packet id there. QoS 0, a journal and files
+    need none. `duplicate` is the broker's DUP mark. `topic` is text; bytes that are no UTF-8 stand in it as \\xNN.
     """
 
     topic: str

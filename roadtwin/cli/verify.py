@@ -46,6 +46,7 @@ def _as_text(report: VerifyReport) -> str:
     a = report.accounts
     lines = [
         f"Batches: {a.received} received = {a.stored} stored + {a.duplicate} duplicate + {a.rejected} rejected.",
+        f"Ingesters, by their last heartbeat: {report.journalled} journalled, {report.in_process} in process.",
         f"Tables: {report.message_rows} messages, {report.rejected_rows} rejections.",
     ]
     if report.repeated_ids:

@@ -8,6 +8,7 @@ import psycopg
 
 from roadtwin.manifest import Manifest
 from roadtwin.storage.messages import count_messages_without_bytes, count_rows, find_payloads, read_accounts
+from roadtwin.storage.workers import find_workers
 from roadtwin.types import BatchCounts
 
 NAMED_DIGESTS = 5
@@ -26,9 +27,15 @@ class WitnessCount:
 
 @dataclass(frozen=True, slots=True)
 class VerifyReport:
-    """Accounts of all batches, rows of the tables, and every difference found, as sentences; none means: balanced."""
+    """Accounts of all batches, rows of the tables, and every difference found, as sentences; none means: balanced.
+
+    `journalled` and `in_process` are messages that the ingesters had by their last heartbeat and had not stored yet:
+    received = stored + duplicate + rejected + journalled + in process.
+    """
 
     accounts: BatchCounts
+    journalled: int
+    in_process: int
     message_rows: int
     rejected_rows: int
     repeated_ids: int
@@ -44,9 +51,12 @@ def verify(conn: psycopg.Connection[Any], manifest: Manifest | None = None) -> V
     conn.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
     with conn.transaction():
         accounts = read_accounts(conn)
+        workers = find_workers(conn)
         message_rows, rejected_rows, repeated_ids = count_rows(conn)
         without_bytes = count_messages_without_bytes(conn)
         found = find_payloads(conn, sorted(set(manifest.payload_sha256))) if manifest else {}
+    journalled = sum(worker.journalled for worker in workers)
+    in_process = sum(worker.in_process for worker in workers if not worker.absent)  # the broker has them again
     differences = []
     if accounts.stored != message_rows:
         differences.append(f"The batches stored {accounts.stored} messages, the table holds {message_rows}.")
@@ -58,9 +68,14 @@ def verify(conn: psycopg.Connection[Any], manifest: Manifest | None = None) -> V
     if manifest is not None:
         witness, problems = _check_witness(manifest, found)
         differences += problems
+        if witness.missing and journalled + in_process:
+            differences.append(
+                f"{journalled} messages wait in journals and {in_process} are in process: verify again when they are "
+                "stored."
+            )
         if accounts.received < witness.published:
             differences.append(f"{witness.published} were published, all batches received {accounts.received}.")
-    return VerifyReport(accounts, message_rows, rejected_rows, repeated_ids, witness, tuple(differences))
+    return VerifyReport(accounts, journalled, in_process, message_rows, rejected_rows, repeated_ids, witness, tuple(differences))
 
 
 def _check_witness(manifest: Manifest, found: dict[bytes, tuple[int, int]]) -> tuple[WitnessCount, list[str]]:

@@ -41,13 +41,18 @@ _SETTINGS = (
 _WRITES = tuple(
     (table, privilege)
     for table, privileges in {
-        "message": ("SELECT", "INSERT"),
+        "message": ("SELECT", "INSERT", "UPDATE"),
         "rejected_message": ("SELECT", "INSERT", "UPDATE"),
-        "ingest_batch": ("SELECT", "INSERT"),
+        "ingest_batch": ("SELECT", "INSERT", "UPDATE"),
         "raw_batch": ("INSERT",),
+        "ingest_worker": ("SELECT", "INSERT", "UPDATE"),
+        "device_health": ("SELECT", "INSERT", "UPDATE"),
+        "device_frames": ("SELECT", "INSERT", "UPDATE"),
+        "gateway_health": ("SELECT", "INSERT", "UPDATE"),
+        "series_state": ("SELECT", "INSERT", "UPDATE"),
         "device": ("SELECT", "INSERT", "UPDATE"),
         "series": ("SELECT", "INSERT"),
-        "observation": ("SELECT", "INSERT"),
+        "observation": ("SELECT", "INSERT", "UPDATE"),
         "observation_conflict": ("INSERT",),
         "vehicle_reading": ("SELECT", "INSERT"),
         "detection": ("INSERT",),

@@ -5,6 +5,7 @@ Instants are integers, microseconds since 1970 UTC, and `NEVER` for none; number
 
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -13,6 +14,7 @@ from numpy.typing import NDArray
 
 from roadtwin.storage import queries, raw
 from roadtwin.storage.columns import copy_columns
+from roadtwin.storage.compressed import narrow_update
 
 Connection = psycopg.Connection[Any]
 Columns = dict[str, NDArray[Any]]
@@ -231,7 +233,10 @@ def write_series(conn: Connection, series: Columns) -> None:
 
 def flag_observations(conn: Connection, flagged: Columns) -> int:
     """Add flags to observations (`FLAGGED_OBSERVATIONS`). Gives how many changed."""
-    return _write(conn, "copy_flagged_observations", FLAGGED_OBSERVATIONS, flagged, "flag_observations")
+    if not len(flagged["series_id"]):
+        return 0
+    narrow = narrow_update(conn, flagged["series_id"].tolist())
+    return _write(conn, "copy_flagged_observations", FLAGGED_OBSERVATIONS, flagged, "flag_observations", narrow)
 
 
 def flag_messages(conn: Connection, flagged: Columns) -> int:
@@ -249,8 +254,15 @@ def mark_digested(conn: Connection, batch_ids: Sequence[int], now: datetime) -> 
     conn.execute(_SQL["mark_digested"], {"batch_ids": list(batch_ids), "now": now})
 
 
-def _write(conn: Connection, copy: str, columns: Sequence[tuple[str, str]], values: Columns, then: str) -> int:
-    """Copy rows into a temporary table and write them on from there."""
+def _write(
+    conn: Connection,
+    copy: str,
+    columns: Sequence[tuple[str, str]],
+    values: Columns,
+    then: str,
+    parameters: Mapping[str, object] = MappingProxyType({}),
+) -> int:
+    """Copy rows into a temporary table and write them on from there, with parameters beside the bounds of times."""
     if not len(values[columns[0][0]]):
         return 0
     with conn.cursor() as cursor:
@@ -260,7 +272,9 @@ def _write(conn: Connection, copy: str, columns: Sequence[tuple[str, str]], valu
         if "observed_at" in values:
             begin, end = _instants(np.array([values["observed_at"].min(), values["observed_at"].max()]))
             bounds = _range(begin, end)
-        return cursor.execute(_SQL[then], bounds, prepare=False).rowcount  # a general plan would look everywhere
+        return cursor.execute(
+            _SQL[then], {**bounds, **parameters}, prepare=False
+        ).rowcount  # a general plan would look everywhere
 
 
 def _rows(columns: Sequence[tuple[str, str]], values: Columns) -> bytes:

@@ -15,6 +15,7 @@ import psycopg
 
 from roadtwin.errors import ReprocessError
 from roadtwin.storage import raw
+from roadtwin.storage.compressed import narrow_update
 from roadtwin.storage.messages import read_last_batch_id
 from roadtwin.storage.queries import load
 from roadtwin.types import Origin, RejectedMessage
@@ -223,11 +224,13 @@ def _places(places: Sequence[Place | ObservationRow]) -> dict[str, object]:
 
 
 def supersede_observations(conn: Connection, rows: Sequence[ObservationRow], now: datetime) -> int:
-    """End these rows: from `now` on they are not in force. Gives how many were."""
+    """End these rows in a transaction of the caller's: from `now` on they are not in force. Gives how many were."""
     if not rows:
         return 0
     given = _places(rows) | {"versions": [row.profile_version for row in rows], "now": now}
-    return conn.execute(load("reprocess")["supersede_observations"], given).rowcount
+    given |= narrow_update(conn, (row.series_id for row in rows))
+    # A general plan would not know the series, nor the chunks.
+    return conn.execute(load("reprocess")["supersede_observations"], given, prepare=False).rowcount
 
 
 def insert_observations(conn: Connection, rows: Sequence[ObservationRow], now: datetime) -> int:

@@ -318,11 +318,13 @@ ON CONFLICT (series_id) DO UPDATE SET
 COPY flagged_observation (series_id, observed_at, profile_version, flags) FROM STDIN (FORMAT BINARY);
 
 -- name: flag_observations
+-- `only_series`: see roadtwin.storage.compressed.
 UPDATE observation AS o SET flags = o.flags | f.flags
 FROM flagged_observation AS f
 WHERE
     o.series_id = f.series_id AND o.observed_at = f.observed_at AND o.profile_version = f.profile_version
-    AND o.flags & f.flags <> f.flags AND o.observed_at BETWEEN %(observed_from)s AND %(observed_until)s;
+    AND o.flags & f.flags <> f.flags AND o.observed_at BETWEEN %(observed_from)s AND %(observed_until)s
+    AND (%(only_series)s::integer [] IS NULL OR o.series_id = ANY(%(only_series)s::integer []));
 
 -- name: copy_flagged_messages
 COPY flagged_message (message_id, observed_at, flags) FROM STDIN (FORMAT BINARY);

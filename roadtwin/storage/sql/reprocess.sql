@@ -99,13 +99,15 @@ WHERE o.observed_at BETWEEN %(first)s AND %(last)s;
 
 -- name: supersede_observations
 -- Only the end mark: value, flags and times of a row stay as they were. A condition on the mark itself would mislead the
--- planner: nearly all rows have none, which it does not know of a table that it never analysed.
+-- planner: nearly all rows have none, which it does not know of a table that it never analysed. `only_series`: see
+-- roadtwin.storage.compressed.
 UPDATE observation AS o SET superseded_at = coalesce(o.superseded_at, %(now)s)
 FROM unnest(%(series_ids)s::integer [], %(instants)s::timestamptz [], %(versions)s::smallint [])
     AS w (series_id, observed_at, profile_version)
 WHERE
     o.series_id = w.series_id AND o.observed_at = w.observed_at AND o.profile_version = w.profile_version
-    AND o.observed_at BETWEEN %(first)s AND %(last)s;
+    AND o.observed_at BETWEEN %(first)s AND %(last)s
+    AND (%(only_series)s::integer [] IS NULL OR o.series_id = ANY(%(only_series)s::integer []));
 
 -- name: insert_observations
 INSERT INTO observation (

@@ -272,9 +272,8 @@ def _write(
         if "observed_at" in values:
             begin, end = _instants(np.array([values["observed_at"].min(), values["observed_at"].max()]))
             bounds = _range(begin, end)
-        return cursor.execute(
-            _SQL[then], {**bounds, **parameters}, prepare=False
-        ).rowcount  # a general plan would look everywhere
+        # A general plan would look everywhere.
+        return cursor.execute(_SQL[then], {**bounds, **parameters}, prepare=False).rowcount
 
 
 def _rows(columns: Sequence[tuple[str, str]], values: Columns) -> bytes:

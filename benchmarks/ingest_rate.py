@@ -10,7 +10,8 @@ Compared in one run, alternating, since machines are noisy and only ratios last:
 - bare paho: an unmodified paho subscriber that acknowledges the same queue and does nothing else (code below).
 - bare COPY: the rows that roadtwin stored, read back as binary COPY and copied into the same tables with the same keys
   of an empty database, in one transaction. No decoding, no deduplication.
-- mq-bridge, where it is installed (`benchmarks/peer_mq_bridge.py`).
+- mq-bridge, where it is installed: one keyed row a message, acknowledged after the write. What it does and how to
+  install it is in `benchmarks/peer_mq_bridge.py`.
 
 The database is the one of `make services` (TimescaleDB), or ROADTWIN_BENCH_DATABASE_URL (a server where databases can
 be made), else the embedded one. fsync, synchronous_commit and full_page_writes must be on; they are checked.
@@ -36,6 +37,7 @@ from urllib.parse import urlsplit, urlunsplit
 import paho.mqtt.client as paho
 import psycopg
 
+from benchmarks import peer_mq_bridge
 from benchmarks.feeds import UPLINK_TOPICS, VEHICLE_TOPICS, make_messages, uplinks, vehicle_readings
 from benchmarks.queues import fill, make_session, queued_messages
 from roadtwin.jobs.broker import start_broker
@@ -240,9 +242,13 @@ def measure(feed: str, number: int, runs: int, directory: Path, server_url: str)
     """All ways, alternating; the first of a run changes with the run."""
     make, topics = FEEDS[feed]
     results: dict[str, list[Result]] = {"roadtwin": [], "bare paho": [], "bare COPY": []}
+    peer = peer_mq_bridge.find_peer()
+    print(f"mq-bridge: {peer[1] if peer else 'not installed'}", file=sys.stderr)
+    if peer:
+        results["mq-bridge"] = []
     with start_broker(directory, kind="mosquitto") as broker:
         for run in range(runs):
-            for client_id in ("bench-paho", "bench-ingest"):
+            for client_id in ("bench-paho", "bench-ingest", *([peer_mq_bridge.CLIENT_ID] if peer else [])):
                 make_session(broker.url, client_id, topics, RECEIVE_MAXIMUM)
             fill(broker.url, make(number))
 
@@ -276,7 +282,16 @@ def measure(feed: str, number: int, runs: int, directory: Path, server_url: str)
                 with fresh_database(server_url, "roadtwin_bench_copy") as database_url:
                     results["bare COPY"].append(run_bare_copy(database_url, rows, number))
 
-            for step in (bare_paho, roadtwin_and_copy)[:: 1 if run % 2 else -1]:
+            def mq_bridge(url: str = broker.url) -> None:
+                if peer is None:
+                    return
+                with fresh_database(server_url, "roadtwin_bench_peer") as database_url:
+                    found = peer_mq_bridge.run_mq_bridge(peer[0], url, database_url, feed, topics, number)
+                if queued_messages(url, peer_mq_bridge.CLIENT_ID, RECEIVE_MAXIMUM):
+                    raise SystemExit("the broker still holds messages that mq-bridge should have acknowledged")
+                results["mq-bridge"].append(Result(number, **found))
+
+            for step in (bare_paho, roadtwin_and_copy, mq_bridge)[:: 1 if run % 2 else -1]:
                 step()
             rates = "  ".join(f"{name} {found[-1].per_s:,.0f}/s" for name, found in results.items())
             print(f"  run {run + 1}: {rates}", file=sys.stderr, flush=True)

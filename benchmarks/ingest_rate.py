@@ -111,7 +111,7 @@ def run_bare_paho(url: str, number: int) -> Result:
 
 def run_roadtwin(mqtt_url: str, database_url: str, topics: tuple[str, ...], data_dir: Path, number: int) -> Result:
     """The ingester as the command runs it, until everything is committed and acknowledged."""
-    from ingest.consumer import run_ingest
+    from ingest.consumer import SWITCH_INTERVAL_S, run_ingest
     from roadtwin.types import BatchCounts
 
     settings = Settings(data_dir=data_dir, mqtt_client_id="bench-ingest", mqtt_topics=topics)
@@ -123,6 +123,7 @@ def run_roadtwin(mqtt_url: str, database_url: str, topics: tuple[str, ...], data
         if received >= number:
             stop.set()
 
+    sys.setswitchinterval(SWITCH_INTERVAL_S)
     timer = threading.Timer(LONGEST_S, stop.set)
     timer.start()
     began = time.perf_counter()

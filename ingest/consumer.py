@@ -6,7 +6,6 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from datetime import UTC, datetime
 
-from ingest.batch import decode_batch
 from ingest.decode import Decoder, open_decoder
 from ingest.detour import Detour
 from ingest.housekeeping import Housekeeper
@@ -29,6 +28,9 @@ DRAIN_S = 10.0
 LONE_WAIT_S = 0.02
 """How long a batch waits for more messages while the writer has nothing to do [s]: then waiting only costs time."""
 POLL_S = 0.2
+SWITCH_INTERVAL_S = 0.0005
+"""For `sys.setswitchinterval` of a process that ingests [s]. The writer waits for the database many times a batch, and
+each time for the interpreter too, which decoding holds for 5 ms by default: that would be a third of its time."""
 
 
 def now() -> datetime:
@@ -96,7 +98,7 @@ class Ingester:
 
     def _next_job(self, longest_s: float) -> Job | None:
         received = self._receiver.take(self._settings.batch_max_messages, longest_s, self._stop)
-        return Job(received, *decode_batch(received, self._decoder)) if received else None
+        return self._writer.new_job(received, self._decoder) if received else None
 
     def _finish(self) -> None:
         """Store what was received before the stop; what cannot be stored in time goes into the journal or stays."""

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 
 import psycopg
 
-from ingest.batch import decode_batch
 from ingest.decode import Decoder
 from ingest.housekeeping import Housekeeper
 from ingest.journal import Journal
@@ -170,6 +169,6 @@ class Detour:
             except (psycopg.Error, DatabaseUnavailableError):
                 self._wait_longer()
                 return
-        job = Job(oldest, *decode_batch(oldest, self._decoder))
+        job = self._writer.new_job(oldest, self._decoder)
         if self._writer.submit(job, wait_s=0):
             self._job = job

@@ -7,7 +7,9 @@ from typing import Any, TypeVar
 
 import psycopg
 
+from ingest.batch import POISON
 from roadtwin.errors import DatabaseUnavailableError
+from roadtwin.storage.batch_rows import Prepared
 from roadtwin.storage.database import connect
 from roadtwin.storage.messages import BatchWriter
 from roadtwin.storage.migrate import check_schema
@@ -78,7 +80,20 @@ class Store:
         since = self._away_since
         return 0.0 if since is None else time.monotonic() - since
 
-    def write(self, messages: Sequence[Message], rejected: Sequence[RejectedMessage]) -> BatchCounts:
+    def prepare(self, messages: Sequence[Message]) -> Prepared | None:
+        """Make the rows of a batch ahead of `write`, in any thread; None where only its transaction can make them.
+
+        Also where no row can hold a value of it: `write` then says so.
+        """
+        writer = self._writer
+        try:
+            return writer.prepare(messages) if writer is not None else None
+        except POISON:
+            return None
+
+    def write(
+        self, messages: Sequence[Message], rejected: Sequence[RejectedMessage], prepared: Prepared | None = None
+    ) -> BatchCounts:
         """One transaction, committed when this returns.
 
         Raises StoppedError when asked to stop while the database is away, DatabaseAwayError when that takes longer than
@@ -87,7 +102,7 @@ class Store:
 
         def write(_conn: psycopg.Connection[Any]) -> BatchCounts:
             assert self._writer is not None, "made with the connection"
-            return self._writer.write(messages, rejected)
+            return self._writer.write(messages, rejected, prepared)
 
         return self._patiently(write)
 

@@ -6,9 +6,10 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-from ingest.batch import write_isolating
+from ingest.batch import Decode, decode_batch, write_isolating
 from ingest.received import Received
 from ingest.store import DatabaseAwayError, StoppedError, Store
+from roadtwin.storage.batch_rows import Prepared
 from roadtwin.types import BatchCounts, Message, RejectedMessage
 
 MOST_JOBS = 2
@@ -17,11 +18,12 @@ MOST_JOBS = 2
 
 @dataclass(slots=True, eq=False)
 class Job:
-    """A decoded batch. `counts` is there once it is committed."""
+    """A decoded batch, `prepared` as far as that could be. `counts` is there once it is committed."""
 
     received: Sequence[Received]
     messages: Sequence[Message]
     rejected: Sequence[RejectedMessage]
+    prepared: Prepared | None = None
     counts: BatchCounts | None = None
     finished: threading.Event = field(default_factory=threading.Event)
 
@@ -44,6 +46,11 @@ class Writer:
         self._busy_since: float | None = None
         self._thread = threading.Thread(target=self._run, name="ingest writer", daemon=True)
         self._thread.start()
+
+    def new_job(self, received: Sequence[Received], decoder: Decode) -> Job:
+        """Decode a batch and make its rows, in the caller's thread: the writer's has the database to wait for."""
+        messages, rejected = decode_batch(received, decoder)
+        return Job(received, messages, rejected, self._store.prepare(messages))
 
     @property
     def idle(self) -> bool:
@@ -134,8 +141,11 @@ class Writer:
             return self._jobs[0]
 
     def _write(self, job: Job) -> None:
+        def store(messages: Sequence[Message], rejected: Sequence[RejectedMessage]) -> BatchCounts:
+            return self._store.write(messages, rejected, job.prepared if messages is job.messages else None)
+
         try:
-            job.counts = write_isolating(job.messages, job.rejected, self._store.write)
+            job.counts = write_isolating(job.messages, job.rejected, store)
         except (DatabaseAwayError, StoppedError):
             with self._changed:
                 self._failed = bool(self._jobs) and self._jobs[0] is job  # else it was taken back meanwhile

@@ -51,7 +51,7 @@ class Settings(BaseSettings):
         14 * 86400, ge=60, description="How long the broker keeps our session while we are away [s]."
     )
     mqtt_receive_maximum: int = Field(
-        2000,
+        8000,
         ge=1,
         le=65535,
         description="Most messages in flight without acknowledgement; the queue holds four times as many at most.",
@@ -66,7 +66,7 @@ class Settings(BaseSettings):
         ge=1024,
         description="Largest message that is decoded; a larger one is rejected with its first bytes [B].",
     )
-    batch_max_messages: int = Field(500, ge=1, le=10000, description="Messages per transaction, at most.")
+    batch_max_messages: int = Field(2000, ge=1, le=10000, description="Messages per transaction, at most.")
     batch_max_wait_ms: int = Field(200, ge=1, le=60000, description="Longest wait for a batch to fill [ms].")
     journal_dir: Path | None = Field(
         None,

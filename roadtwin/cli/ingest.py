@@ -12,7 +12,7 @@ from typing import Annotated
 import typer
 from prometheus_client import start_http_server
 
-from ingest.consumer import run_ingest
+from ingest.consumer import SWITCH_INTERVAL_S, run_ingest
 from ingest.retiring import find_superfluous, hold_subscriptions, retire, worker_names
 from ingest.workers import REFUSED_CODE, Command, Retirement, Supervisor
 from roadtwin.cli.common import open_database, settings_for_command
@@ -208,6 +208,7 @@ def _ingest(
         topics = list(settings.mqtt_topics)
         log.info("ingesting", action="ingest_ready", worker=settings.mqtt_client_id, topics=topics)
 
+    sys.setswitchinterval(SWITCH_INTERVAL_S)
     run_ingest(settings, database_url, mqtt_url, stop, share_group=share_group, on_batch=on_batch, on_ready=on_ready)
     log.info(
         "ingest ended",

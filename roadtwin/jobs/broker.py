@@ -42,7 +42,7 @@ persistence true
 persistence_location {directory}/
 autosave_interval 10
 persistent_client_expiration 14d
-max_inflight_messages 2000
+max_inflight_messages 8000
 max_queued_messages 1000000
 max_packet_size {max_packet_bytes}
 set_tcp_nodelay true

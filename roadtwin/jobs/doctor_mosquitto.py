@@ -79,7 +79,7 @@ def conf_not_given() -> list[Finding]:
             "broker-persistence",
             "Cannot be probed without restarting the broker, and no configuration file was given.",
             "Run the doctor with --mosquitto-conf FILE; it wants `persistence true`, `autosave_interval 10`, "
-            "`max_queued_messages 1000000`, `max_inflight_messages 2000`, `persistent_client_expiration 14d`. "
+            "`max_queued_messages 1000000`, `max_inflight_messages 8000`, `persistent_client_expiration 14d`. "
             "Other brokers: ask for durable sessions.",
         )
     ]

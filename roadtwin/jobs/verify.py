@@ -75,7 +75,9 @@ def verify(conn: psycopg.Connection[Any], manifest: Manifest | None = None) -> V
             )
         if accounts.received < witness.published:
             differences.append(f"{witness.published} were published, all batches received {accounts.received}.")
-    return VerifyReport(accounts, journalled, in_process, message_rows, rejected_rows, repeated_ids, witness, tuple(differences))
+    return VerifyReport(
+        accounts, journalled, in_process, message_rows, rejected_rows, repeated_ids, witness, tuple(differences)
+    )
 
 
 def _check_witness(manifest: Manifest, found: dict[bytes, tuple[int, int]]) -> tuple[WitnessCount, list[str]]:

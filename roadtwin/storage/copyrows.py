@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from roadtwin.types import Detection, Message, VehicleReading
 
 _HEADER = b"PGCOPY\n\xff\r\n\x00" + bytes(8)
+HEADER_BYTES = len(_HEADER)
 _TRAILER = b"\xff\xff"
 _NULL = b"\xff\xff\xff\xff"
 _EPOCH = datetime(2000, 1, 1, tzinfo=UTC)
@@ -68,6 +69,8 @@ MESSAGE_COLUMNS = (
     "event_kind", "origin", "device_id", "f_cnt", "f_port", "gateway_count", "best_rssi_dbm", "best_snr_db",
     "clock_skew_s", "topic", "details",
 )  # fmt: skip
+BATCH_ID_AT = 2 + (4 + 16) + (4 + 8) + (4 + 8) + (4 + 1) + (4 + 2) + 4
+"""Where in a row of `message` the value of batch_id is [B]."""
 _MESSAGE_HEAD = Struct(">h i16s iq iq i? ih iq ii".replace(" ", ""))
 _UPLINK = Struct(">ii iq ii ih if if".replace(" ", ""))
 

@@ -1,6 +1,7 @@
 """Devices and their series: found or made when a message names them, registered from a CSV file."""
 
 import csv
+from collections import ChainMap
 from collections.abc import Iterable, Mapping
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
@@ -42,39 +43,52 @@ class KnownDevice(NamedTuple):
 class DeviceBook:
     """Devices and series that one connection has met, so that a batch asks the database only for what is new.
 
-    Rows of both tables are never deleted, so an id once known stays right. After a rolled-back transaction call
-    `forget`: what it made is gone. Memory is bounded: a book that is full begins anew.
+    `devices` and `series` are committed: rows of both tables are never deleted, so an id once known stays right, and
+    other threads may look into them. What a transaction meets comes in with `keep`, after its COMMIT, or is forgotten.
+    Memory is bounded: a book that is full begins anew.
     """
 
     def __init__(self, most: int = 200_000) -> None:
         self._most = most
         self.devices: dict[DeviceKey, KnownDevice] = {}
         self.series: dict[SeriesKey, int] = {}
+        self._new_devices: dict[DeviceKey, KnownDevice] = {}
+        self._new_series: dict[SeriesKey, int] = {}
+
+    def keep(self) -> None:
+        """The transaction is committed."""
+        if len(self.devices) + len(self._new_devices) > self._most:
+            self.devices.clear()
+        if len(self.series) + len(self._new_series) > self._most:
+            self.series.clear()
+        self.devices.update(self._new_devices)
+        self.series.update(self._new_series)
+        self.forget()
 
     def forget(self) -> None:
-        """Know nothing any more."""
-        self.devices.clear()
-        self.series.clear()
+        """The transaction is undone, or over."""
+        self._new_devices.clear()
+        self._new_series.clear()
 
-    def meet(self, conn: Connection, messages: Iterable[Message]) -> None:
-        """Know the devices of these messages; those that are new become devices, `unconfirmed`."""
-        if len(self.devices) > self._most:
-            self.devices.clear()
-        known = self.devices
-        news = [m for m in messages if m.device is not None and _has_news(known.get(m.device), m)]
-        if news:
-            known |= resolve_devices(conn, news)
+    def meet(self, conn: Connection, messages: Iterable[Message]) -> Mapping[DeviceKey, KnownDevice]:
+        """The devices of these messages, and others. Those that are new become devices, `unconfirmed`."""
+        news = [m for m in messages if m.device is not None and has_news(self.devices.get(m.device), m)]
+        if not news:
+            return self.devices
+        self._new_devices |= resolve_devices(conn, news, self.devices)
+        return ChainMap(self._new_devices, self.devices)
 
-    def meet_series(self, conn: Connection, wanted: Iterable[SeriesKey]) -> None:
-        """Know these series; those that are new are made."""
-        if len(self.series) > self._most:
-            self.series.clear()
+    def meet_series(self, conn: Connection, wanted: Iterable[SeriesKey]) -> Mapping[SeriesKey, int]:
+        """These series, and others. Those that are new are made."""
         missing = set(wanted) - self.series.keys()
-        if missing:
-            self.series |= resolve_series(conn, missing)
+        if not missing:
+            return self.series
+        self._new_series |= resolve_series(conn, missing)
+        return ChainMap(self._new_series, self.series)
 
 
-def _has_news(known: KnownDevice | None, message: Message) -> bool:
+def has_news(known: KnownDevice | None, message: Message) -> bool:
+    """Whether the message's device is not known, or its row should learn from the message."""
     if known is None or known.last_seen_at is None:
         return True
     at = message.event_at
@@ -85,8 +99,10 @@ def _has_news(known: KnownDevice | None, message: Message) -> bool:
     return False
 
 
-def resolve_devices(conn: Connection, messages: Iterable[Message]) -> dict[DeviceKey, KnownDevice]:
-    """The devices of these messages. A device that is new becomes one, `unconfirmed`."""
+def resolve_devices(
+    conn: Connection, messages: Iterable[Message], known: Mapping[DeviceKey, KnownDevice]
+) -> dict[DeviceKey, KnownDevice]:
+    """The devices of these messages, some of them `known`. A device that is new becomes one, `unconfirmed`."""
     seen: dict[DeviceKey, dict[str, Any]] = {}
     for message in messages:
         if message.device is None:
@@ -113,7 +129,9 @@ def resolve_devices(conn: Connection, messages: Iterable[Message]) -> dict[Devic
     if not seen:
         return {}
     sql = load("devices")
-    found = _find_devices(conn, seen)
+    found = {key: known[key] for key in seen if key in known}
+    if len(found) < len(seen):
+        found |= _find_devices(conn, seen.keys() - found.keys())
     missing = [seen[key] for key in sorted(seen, key=_order) if key not in found]
     if missing:
         with conn.cursor() as cursor:

@@ -2,7 +2,7 @@
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import timedelta
 from hashlib import sha256
 from typing import Any, LiteralString
 from uuid import UUID
@@ -11,11 +11,12 @@ import psycopg
 from psycopg.pq import TransactionStatus
 from psycopg.types.json import Jsonb
 
-from roadtwin.storage import copyrows, raw
+from roadtwin.storage import batch_rows, raw
+from roadtwin.storage.batch_rows import Positioned, Prepared, is_known_by_id_alone
 from roadtwin.storage.devices import DeviceBook
-from roadtwin.storage.measured import observation_rows, write_vehicle_readings
+from roadtwin.storage.measured import Measured, measured_rows, series_keys
 from roadtwin.storage.queries import load
-from roadtwin.types import BatchCounts, Flag, Message, Origin, RejectedMessage
+from roadtwin.types import BatchCounts, Message, Origin, RejectedMessage
 
 REDELIVERY_WINDOW = timedelta(days=14)
 """How long a broker may hold a message that we have stored but not acknowledged: the expiry of our session."""
@@ -24,14 +25,12 @@ STAGED_AFTER_CONFLICT = 20
 _LOCK_KEY = 0x726F6164_6D736773  # of the writers that look for messages by id alone
 
 Connection = psycopg.Connection[Any]
-MessageKey = tuple[int, bytes]
 
 
 @dataclass(slots=True)
 class _Accounts:
     """What a transaction finds out about its batch while it writes."""
 
-    batch_id: int = 0
     stored: int = 0
     observations_stored: int = 0
     observations_duplicate: int = 0
@@ -54,27 +53,33 @@ class BatchWriter:
         self._book = DeviceBook()
         self._staged_left = 0
 
-    def write(self, messages: Sequence[Message], rejected: Sequence[RejectedMessage]) -> BatchCounts:
+    def prepare(self, messages: Sequence[Message]) -> Prepared | None:
+        """Make the rows of a batch ahead of `write`, in any thread; None where only its transaction can make them."""
+        return batch_rows.prepare(messages, self._book, self._origin.value) if self._staged_left == 0 else None
+
+    def write(
+        self, messages: Sequence[Message], rejected: Sequence[RejectedMessage], prepared: Prepared | None = None
+    ) -> BatchCounts:
         """Write a batch in one transaction of its own and give its accounts, which are committed with it.
 
-        A message that is there already is a duplicate and changes nothing, nor do its observations. Written again after
-        a lost COMMIT, a batch is all duplicates. Errors of psycopg pass through, and `struct.error`, `OverflowError`
-        and `UnicodeError` for values that no row can hold: nothing is written then.
+        `prepared` are the rows of these very messages. A message that is there already is a duplicate and changes
+        nothing, nor do its observations. Written again after a lost COMMIT, a batch is all duplicates. Errors of
+        psycopg pass through, and `struct.error`, `OverflowError` and `UnicodeError` for values that no row can hold:
+        nothing is written then.
         """
         conn = self._conn
         if conn.info.transaction_status != TransactionStatus.IDLE:
             raise ValueError("write got a connection with an open transaction, expected an idle one.")
         if not messages and not rejected:
             return BatchCounts(0, 0, 0, 0)
-        fresh = _without_repeats(messages)
-        staged = self._staged_left > 0 or any(map(_known_by_id_alone, fresh.values()))
+        staged = self._staged_left > 0 or any(map(is_known_by_id_alone, messages))
         try:
             if not staged:
                 try:
-                    return self._transaction(fresh, len(messages), rejected, staged=False)
+                    return self._copy_straight(messages, rejected, prepared)
                 except psycopg.errors.UniqueViolation:
                     self._book.forget()
-            counts = self._transaction(fresh, len(messages), rejected, staged=True)
+            counts = self._copy_staged(messages, rejected)
         except BaseException:
             self._book.forget()  # devices and series that it made are undone
             raise
@@ -82,90 +87,106 @@ class BatchWriter:
         self._staged_left = STAGED_AFTER_CONFLICT if known else max(self._staged_left - 1, 0)
         return counts
 
-    def _transaction(
-        self, fresh: dict[MessageKey, Message], received: int, rejected: Sequence[RejectedMessage], *, staged: bool
+    def _copy_straight(
+        self, messages: Sequence[Message], rejected: Sequence[RejectedMessage], prepared: Prepared | None
     ) -> BatchCounts:
-        conn = self._conn
+        conn, sql = self._conn, load("messages")
         with conn.transaction():
-            accounts = _Accounts(batch_id=_next_batch_id(conn))
-            messages = _Positioned.of(fresh)
-            if staged:
-                _make_temporary_tables(conn)
-                messages = messages.without(_known_ids(conn, messages))
-            self._book.meet(conn, messages.messages)
-            messages = self._write_messages(messages, accounts, staged=staged)
-            self._write_observations(messages, accounts, staged=staged)
-            write_vehicle_readings(conn, messages.messages, self._origin.value, staged=staged)
-            if messages.messages:
-                conn.execute(load("raw")["insert_raw_batch"], _raw_batch(accounts.batch_id, messages, len(fresh)))
+            batch_id = _next_batch_id(conn)
+            if prepared is None:
+                prepared = self._prepare_here(messages)
+            else:
+                self._book.meet(conn, prepared.news)
+            observations = prepared.measured.observations
+            if prepared.found.messages:
+                _copy(conn, sql["copy_messages"], prepared.messages.numbered(batch_id))
+                if observations.count:
+                    _copy(conn, sql["copy_observations"], observations.framed)
+                _write_vehicle_readings(conn, prepared.measured, staged=False)
+                _write_conflicts(conn, observations.conflicts)
+                conn.execute(load("raw")["insert_raw_batch"], {"batch_id": batch_id, **prepared.raw})
             _write_rejected(conn, rejected)
-            counts = BatchCounts(
-                received=received + len(rejected),
-                stored=accounts.stored,
-                duplicate=received - accounts.stored,
-                rejected=len(rejected),
-                observations_stored=accounts.observations_stored,
-                observations_duplicate=accounts.observations_duplicate,
-                observation_conflicts=accounts.conflicts,
+            accounts = _Accounts(
+                stored=len(prepared.found.messages),
+                observations_stored=observations.count,
+                observations_duplicate=observations.given - observations.count - len(observations.conflicts),
+                conflicts=len(observations.conflicts),
             )
-            self._write_accounts(accounts.batch_id, counts, fresh.values(), messages.messages, rejected)
+            counts = self._write_accounts(batch_id, accounts, prepared.accounts, messages, rejected)
+        self._book.keep()
         return counts
 
-    def _write_messages(self, found: "_Positioned", accounts: _Accounts, *, staged: bool) -> "_Positioned":
-        """Those that were not there yet."""
-        devices, origin, batch_id = self._book.devices, self._origin.value, accounts.batch_id
-        rows = [
-            copyrows.message_row(
-                m,
-                key[0],
-                copyrows.instant_us(m.recorded_at),
-                batch_id,
-                position,
-                origin,
-                None if m.device is None else devices[m.device].device_id,
-            )
-            for position, key, m in zip(found.positions, found.keys, found.messages, strict=True)
-        ]
-        sql = load("messages")
-        if not staged:
-            _copy(self._conn, sql["copy_messages"], copyrows.framed(rows))
-            accounts.stored = len(rows)
-            return found
-        _copy(self._conn, sql["copy_incoming_messages"], copyrows.framed(rows))
-        stored = {int(row[0]) for row in self._conn.execute(sql["insert_messages"])}
-        accounts.stored = len(stored)
-        return found.only(stored)
+    def _prepare_here(self, messages: Sequence[Message]) -> Prepared:
+        """In the transaction, which makes the devices and series that are new."""
+        found = Positioned.of(batch_rows.without_repeats(messages))
+        devices = self._book.meet(self._conn, found.messages)
+        series = self._book.meet_series(self._conn, series_keys(found.messages, devices))
+        origin = self._origin.value
+        return Prepared(
+            found=found,
+            news=(),
+            messages=batch_rows.message_rows(found, devices, origin),
+            measured=measured_rows(found.messages, devices, series, origin),
+            raw=batch_rows.raw_batch(found, len(found.messages)) if messages else {},
+            accounts=batch_rows.account_columns(found.messages),
+        )
 
-    def _write_observations(self, messages: "_Positioned", accounts: _Accounts, *, staged: bool) -> None:
-        """Observations of new messages. Of two values for one instant the first is in force, the other a conflict."""
-        rows = observation_rows(self._conn, messages.messages, self._book)
-        if rows is None:
+    def _copy_staged(self, messages: Sequence[Message], rejected: Sequence[RejectedMessage]) -> BatchCounts:
+        conn, sql, origin, accounts = self._conn, load("messages"), self._origin.value, _Accounts()
+        with conn.transaction():
+            batch_id = _next_batch_id(conn)
+            _make_temporary_tables(conn)
+            every = Positioned.of(batch_rows.without_repeats(messages))
+            found = every.without(_known_ids(conn, every))
+            devices = self._book.meet(conn, found.messages)
+            rows = batch_rows.message_rows(found, devices, origin)
+            _copy(conn, sql["copy_incoming_messages"], rows.numbered(batch_id))
+            found = found.only({int(row[0]) for row in conn.execute(sql["insert_messages"])})
+            accounts.stored = len(found.messages)
+            series = self._book.meet_series(conn, series_keys(found.messages, devices))
+            measured = measured_rows(found.messages, devices, series, origin)
+            self._stage_observations(measured, accounts)
+            _write_vehicle_readings(conn, measured, staged=True)
+            if found.messages:
+                row = batch_rows.raw_batch(found, len(every.messages))
+                conn.execute(load("raw")["insert_raw_batch"], {"batch_id": batch_id, **row})
+            _write_rejected(conn, rejected)
+            told = batch_rows.account_columns(found.messages)
+            counts = self._write_accounts(batch_id, accounts, told, messages, rejected)
+        self._book.keep()
+        return counts
+
+    def _stage_observations(self, measured: Measured, accounts: _Accounts) -> None:
+        """Of two values for one instant the first is in force, the other a conflict."""
+        rows = measured.observations
+        if not rows.count:
             return
-        conn, sql, conflicts = self._conn, load("messages"), rows.conflicts
-        if not staged:
-            _copy(conn, sql["copy_observations"], rows.framed)
-            accounts.observations_stored = rows.count
-        else:
-            _copy(conn, sql["copy_incoming_observations"], rows.framed)
-            accounts.observations_stored = conn.execute(sql["insert_observations"]).rowcount
-            if accounts.observations_stored < rows.count:
-                conflicts = conflicts + conn.execute(sql["find_observation_conflicts"]).fetchall()
-        if conflicts:
-            with conn.cursor() as cursor:
-                cursor.executemany(sql["insert_observation_conflict"], sorted(conflicts))
+        conn, sql, conflicts = self._conn, load("messages"), list(rows.conflicts)
+        _copy(conn, sql["copy_incoming_observations"], rows.framed)
+        accounts.observations_stored = conn.execute(sql["insert_observations"]).rowcount
+        if accounts.observations_stored < rows.count:
+            conflicts += conn.execute(sql["find_observation_conflicts"]).fetchall()
+        _write_conflicts(conn, conflicts)
         accounts.conflicts = len(conflicts)
         accounts.observations_duplicate = rows.given - accounts.observations_stored - accounts.conflicts
 
     def _write_accounts(
         self,
         batch_id: int,
-        counts: BatchCounts,
-        messages: Collection[Message],
-        stored: Sequence[Message],
+        accounts: _Accounts,
+        told: Any,
+        messages: Sequence[Message],
         rejected: Sequence[RejectedMessage],
-    ) -> None:
-        receptions = _sum_receptions(stored)
-        times = [observed_at(m) for m in stored] + [o.observed_at for m in stored for o in m.observations]
+    ) -> BatchCounts:
+        counts = BatchCounts(
+            received=len(messages) + len(rejected),
+            stored=accounts.stored,
+            duplicate=len(messages) - accounts.stored,
+            rejected=len(rejected),
+            observations_stored=accounts.observations_stored,
+            observations_duplicate=accounts.observations_duplicate,
+            observation_conflicts=accounts.conflicts,
+        )
         self._conn.execute(
             load("messages")["insert_batch"],
             {
@@ -180,11 +201,12 @@ class BatchWriter:
                 "observations_stored": counts.observations_stored,
                 "observations_duplicate": counts.observations_duplicate,
                 "observation_conflicts": counts.observation_conflicts,
-                "receptions": Jsonb(receptions) if receptions else None,
-                "observed_from": min(times, default=None),
-                "observed_until": max(times, default=None),
+                "receptions": Jsonb(told["receptions"]) if told["receptions"] else None,
+                "observed_from": told["observed_from"],
+                "observed_until": told["observed_until"],
             },
         )
+        return counts
 
 
 def write_batch(
@@ -194,70 +216,9 @@ def write_batch(
     return BatchWriter(conn, worker=worker, origin=origin).write(messages, rejected)
 
 
-@dataclass(frozen=True, slots=True)
-class _Positioned:
-    """Messages of a batch in the order of their keys, each with its place among the raw bytes."""
-
-    positions: Sequence[int]
-    keys: Sequence[MessageKey]
-    messages: Sequence[Message]
-
-    @classmethod
-    def of(cls, fresh: dict[MessageKey, Message]) -> "_Positioned":
-        return cls(range(len(fresh)), list(fresh), list(fresh.values()))
-
-    def only(self, positions: Collection[int]) -> "_Positioned":
-        kept = [n for n, position in enumerate(self.positions) if position in positions]
-        return _Positioned(
-            [self.positions[n] for n in kept], [self.keys[n] for n in kept], [self.messages[n] for n in kept]
-        )
-
-    def without(self, known_ids: Collection[UUID]) -> "_Positioned":
-        if not known_ids:
-            return self
-        return self.only(
-            {
-                position
-                for position, message in zip(self.positions, self.messages, strict=True)
-                if not (_known_by_id_alone(message) and message.message_id in known_ids)
-            }
-        )
-
-
-def observed_at(message: Message) -> datetime:
-    """The time a message is stored under: its own, else that of its arrival."""
-    return message.event_at or message.recorded_at
-
-
-def _known_by_id_alone(message: Message) -> bool:
-    """Whether it may be there under another time.
-
-    Because it has none of its own; because its time is ahead of our clock: come sooner, it would not have been
-    believed; or because it was sent before, when our clock may have been another one.
-    """
-    return message.event_at is None or message.redelivered or bool(message.flags & Flag.FUTURE)
-
-
-def _without_repeats(messages: Sequence[Message]) -> dict[MessageKey, Message]:
-    """The first of equal messages of one batch, in the order of their keys: two writers must not meet crosswise."""
-    by_key: dict[MessageKey, Message] = {}
-    seen_ids: set[UUID] = set()
-    for message in messages:
-        if _known_by_id_alone(message):
-            if message.message_id in seen_ids:
-                continue
-            seen_ids.add(message.message_id)
-        by_key.setdefault((copyrows.instant_us(observed_at(message)), message.message_id.bytes), message)
-    return dict(sorted(by_key.items(), key=_key_of))
-
-
-def _key_of(item: tuple[MessageKey, Message]) -> MessageKey:
-    return item[0]
-
-
-def _known_ids(conn: Connection, found: _Positioned) -> set[UUID]:
+def _known_ids(conn: Connection, found: Positioned) -> set[UUID]:
     """Ids of messages that may be there under another time, and are."""
-    doubtful = [message for message in found.messages if _known_by_id_alone(message)]
+    doubtful = [message for message in found.messages if is_known_by_id_alone(message)]
     if not doubtful:
         return set()
     sql = load("messages")
@@ -286,41 +247,25 @@ def _make_temporary_tables(conn: Connection) -> None:
         conn.execute(sql["create_temp_tables"])
 
 
-def _copy(conn: Connection, statement: LiteralString, data: bytes) -> None:
+def _copy(conn: Connection, statement: LiteralString, data: bytes | bytearray) -> None:
     with conn.cursor() as cursor, cursor.copy(statement) as copy:
         copy.write(data)
 
 
-def _raw_batch(batch_id: int, found: _Positioned, length: int) -> dict[str, object]:
-    payloads = [b""] * length
-    for position, message in zip(found.positions, found.messages, strict=True):
-        payloads[position] = message.payload
-    return {
-        "batch_id": batch_id,
-        "recorded_at": max(message.recorded_at for message in found.messages),
-        "compression": raw.COMPRESSION,
-        "payloads": raw.pack(payloads),
-    }
+def _write_vehicle_readings(conn: Connection, measured: Measured, *, staged: bool) -> None:
+    """Vehicle readings and their detections; `staged` keeps those that are there already as they are."""
+    sql = load("messages")
+    for what, rows in (("vehicle_readings", measured.readings), ("detections", measured.detections)):
+        if rows:
+            _copy(conn, sql[f"copy_incoming_{what}" if staged else f"copy_{what}"], rows)
+            if staged:
+                conn.execute(sql[f"insert_{what}"])
 
 
-def _sum_receptions(messages: Sequence[Message]) -> dict[str, list[float | None]]:
-    """Gateway → receptions, newest one [Unix s], clock skews: count, sum and largest [s], best RSSI [dBm]."""
-    sums: dict[str, list[Any]] = {}
-    for message in messages:
-        for reception in message.receptions:
-            row = sums.get(reception.gateway_id)
-            if row is None:
-                row = sums[reception.gateway_id] = [0, message.recorded_at, 0, 0.0, 0.0, None]
-            row[0] += 1
-            if message.recorded_at > row[1]:
-                row[1] = message.recorded_at
-            if reception.clock_skew_s is not None:
-                row[2] += 1
-                row[3] += reception.clock_skew_s
-                row[4] = max(row[4], abs(reception.clock_skew_s))
-            if reception.rssi_dbm is not None and (row[5] is None or reception.rssi_dbm > row[5]):
-                row[5] = reception.rssi_dbm
-    return {gateway: [row[0], row[1].timestamp(), *row[2:]] for gateway, row in sums.items()}
+def _write_conflicts(conn: Connection, conflicts: Collection[tuple[Any, ...]]) -> None:
+    if conflicts:
+        with conn.cursor() as cursor:
+            cursor.executemany(load("messages")["insert_observation_conflict"], sorted(conflicts))
 
 
 def _write_rejected(conn: Connection, rejected: Sequence[RejectedMessage]) -> None:

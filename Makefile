@@ -64,6 +64,7 @@ bench: install
 	$(BIN)/python -m benchmarks.receive
 	$(BIN)/python -m benchmarks.journal
 	$(BIN)/python -m benchmarks.digest
+	$(BIN)/python -m benchmarks.latency
 	$(BIN)/python -m benchmarks.ingest_rate --messages 50000 --runs 1
 
 bench-ingest: install

@@ -67,7 +67,7 @@ class Settings(BaseSettings):
         description="Largest message that is decoded; a larger one is rejected with its first bytes [B].",
     )
     batch_max_messages: int = Field(2000, ge=1, le=10000, description="Messages per transaction, at most.")
-    batch_max_wait_ms: int = Field(200, ge=1, le=60000, description="Longest wait for a batch to fill [ms].")
+    batch_max_wait_ms: int = Field(50, ge=1, le=60000, description="Longest wait for a batch to fill [ms].")
     journal_dir: Path | None = Field(
         None,
         description="Folder of the journals, in it one per client id. Unset: `journal` in the data directory.",

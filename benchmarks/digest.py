@@ -1,9 +1,10 @@
 """What digesting costs: µs for each message of rounds as a busy ingester leaves them.
 
-    python -m benchmarks.digest --database-url postgresql://… [--messages 100000] [--round 25000] [--days 400]
+    python -m benchmarks.digest [--messages 100000] [--round 25000] [--days 400]
 
 Stores messages of a made-up fleet (four measurements each, some frames lost, some late) in a database of its own on the
-given server, then digests them round by round. A round of 25,000 is five seconds of 5,000 messages a second.
+server that `benchmarks.databases` finds, then digests them round by round. A round of 25,000 is five seconds of 5,000
+messages a second.
 With --days, a message of each day before lies in chunks of its own, as after a year.
 Prints one JSON object: wall-clock time, processor time of this process, and that of the server's process for it where
 both run on one machine; all by message. The processor times are what it takes from the ingester on a busy machine.
@@ -15,20 +16,21 @@ import math
 import os
 import random
 import resource
+import tempfile
 import time
 from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from uuid import NAMESPACE_URL, uuid4, uuid5
+from uuid import NAMESPACE_URL, uuid5
 
 import psycopg
 from msgspec.structs import replace
-from psycopg.conninfo import make_conninfo
 
+from benchmarks.databases import database_server, fresh_database
 from ingest.digest import digest
 from roadtwin.storage.database import connect
 from roadtwin.storage.messages import BatchWriter
-from roadtwin.storage.migrate import migrate
 from roadtwin.types import Clock, DeviceKey, Message, Observation, Origin, Reception
 
 START = datetime(2026, 3, 10, tzinfo=UTC)
@@ -96,25 +98,21 @@ def store(conn: psycopg.Connection[tuple[object, ...]], messages: Sequence[Messa
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--database-url", required=True)
     parser.add_argument("--messages", type=int, default=100_000)
     parser.add_argument("--devices", type=int, default=2000)
     parser.add_argument("--round", type=int, default=25_000, help="messages of a round at most")
     parser.add_argument("--days", type=int, default=0, help="days of history before")
     arguments = parser.parse_args()
-    name = f"roadtwin_bench_{uuid4().hex[:8]}"
-    with connect(arguments.database_url, autocommit=True) as server:
-        server.execute(f"CREATE DATABASE {name}")
-    try:
-        print(json.dumps(measure(make_conninfo(arguments.database_url, dbname=name), arguments), indent=1))
-    finally:
-        with connect(arguments.database_url, autocommit=True) as server:
-            server.execute(f"DROP DATABASE {name} WITH (FORCE)")
+    with ExitStack() as stack:
+        directory = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="roadtwin-bench-")))
+        directory.chmod(0o755)  # the database's own user must be able to enter it
+        server_url = database_server(directory, stack)
+        url = stack.enter_context(fresh_database(server_url, "roadtwin_bench_digest"))
+        print(json.dumps(measure(url, arguments), indent=1))
 
 
 def measure(url: str, arguments: argparse.Namespace) -> dict[str, object]:
     """Store all, then digest all, round by round."""
-    migrate(url)
     rounds: list[dict[str, float]] = []
     with connect(url) as conn:
         store(conn, list(fleet(arguments.messages, arguments.devices, 5000)))

@@ -19,7 +19,6 @@ be made), else the embedded one. fsync, synchronous_commit and full_page_writes 
 
 import argparse
 import json
-import os
 import resource
 import statistics
 import subprocess
@@ -28,23 +27,22 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, LiteralString
-from urllib.parse import urlsplit, urlunsplit
+from urllib.parse import urlsplit
 
 import paho.mqtt.client as paho
 import psycopg
 
 from benchmarks import peer_mq_bridge
+from benchmarks.databases import database_server, fresh_database
 from benchmarks.feeds import UPLINK_TOPICS, VEHICLE_TOPICS, make_messages, uplinks, vehicle_readings
 from benchmarks.queues import fill, make_session, queued_messages
 from roadtwin.jobs.broker import start_broker
 from roadtwin.settings import Settings
 from roadtwin.storage.database import detect_mode
-from roadtwin.storage.embedded import EmbeddedPostgres
-from roadtwin.storage.migrate import migrate
 
 __all__ = ["make_messages"]
 
@@ -185,36 +183,7 @@ def run_bare_copy(url: str, rows: dict[str, list[bytes]], number: int) -> Result
         return Result(number, time.perf_counter() - began)
 
 
-# The database.
-
-
-def database_server(directory: Path, stack: ExitStack) -> str:
-    url = os.environ.get("ROADTWIN_BENCH_DATABASE_URL")
-    state = Path(os.environ.get("ROADTWIN_CACHE_DIR") or REPOSITORY / ".cache") / "services" / "state.env"
-    if url is None and state.exists():
-        lines = dict(line.split("=", 1) for line in state.read_text().splitlines() if "=" in line)
-        url = lines.get("ROADTWIN_TEST_DATABASE_URL")
-    return url or stack.enter_context(EmbeddedPostgres(directory)).url
-
-
-@contextmanager
-def fresh_database(server_url: str, name: str) -> Iterator[str]:
-    """A migrated database of its own, dropped afterwards."""
-    with psycopg.connect(server_url, autocommit=True) as conn:
-        for setting in ("fsync", "synchronous_commit", "full_page_writes"):
-            (value,) = conn.execute(f"SHOW {setting}").fetchone() or ("",)
-            if value != "on":
-                raise SystemExit(f"the database has {setting} {value}, expected on")
-        conn.execute(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
-        conn.execute(f"CREATE DATABASE {name}")
-        conn.execute("CHECKPOINT")
-    url = urlunsplit(urlsplit(server_url)._replace(path=f"/{name}"))
-    migrate(url)
-    try:
-        yield url
-    finally:
-        with psycopg.connect(server_url, autocommit=True) as conn:
-            conn.execute(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
+# What is checked.
 
 
 def check_rows(url: str, feed: str, number: int) -> int:

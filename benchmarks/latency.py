@@ -3,7 +3,7 @@
 python -m benchmarks.latency [--messages 300] [--per-s 10 200 1000]
 
 One ingester with its default settings, in a thread beside the publisher (which only makes it slower), on Mosquitto and
-on the database that `benchmarks.ingest_rate` uses. Messages come at random gaps; the clock of each runs from before its
+on the database that `benchmarks.databases` finds. Messages come at random gaps; the clock of each runs from before its
 publish until its batch is committed and acknowledged. Prints the median, the 99th percentile and the longest.
 """
 
@@ -17,8 +17,8 @@ from pathlib import Path
 
 import numpy as np
 
+from benchmarks.databases import database_server, fresh_database
 from benchmarks.feeds import UPLINK_TOPICS, make_messages
-from benchmarks.ingest_rate import database_server, fresh_database
 from ingest.consumer import run_ingest
 from ingest.mqtt import Session, open_client, parse_mqtt_url
 from roadtwin.jobs.broker import start_broker

@@ -38,13 +38,11 @@ import psycopg
 
 from benchmarks import peer_mq_bridge
 from benchmarks.databases import database_server, fresh_database
-from benchmarks.feeds import UPLINK_TOPICS, VEHICLE_TOPICS, make_messages, uplinks, vehicle_readings
+from benchmarks.feeds import UPLINK_TOPICS, VEHICLE_TOPICS, uplinks, vehicle_readings
 from benchmarks.queues import fill, make_session, queued_messages
 from roadtwin.jobs.broker import start_broker
 from roadtwin.settings import Settings
 from roadtwin.storage.database import detect_mode
-
-__all__ = ["make_messages"]
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 LONGEST_S = 900

@@ -6,13 +6,16 @@ from datetime import datetime, timedelta
 from msgspec.structs import replace
 
 from ingest import codecs
+from ingest.codecs.tlv import UNDECODED
 from ingest.formats.parsed import Parsed
 from ingest.profile import Profile, ProfileLibrary, apply
-from ingest.times import parse_time, time_flags, usable
+from ingest.times import from_unix, parse_time, time_flags, usable
 from roadtwin.errors import CodecError
 from roadtwin.types import DeviceKey, Flag, Message, Observation
 
 TTS_NORMALIZED = "tts-normalized"
+HISTORY = "history"
+"""Where vendors' decoders put a history: tables of the same fields, each with a `timestamp` (Unix time [s])."""
 
 _FROM_VALUES = Flag.RANGE | Flag.SENTINEL
 _FROM_CLOCK = Flag.CLOCK | Flag.SKEW
@@ -38,8 +41,9 @@ def measure(parsed: Parsed, profiles: ProfileLibrary, registered: Mapping[Device
         known = f"no sensor profile is called {name!r}" if name else "the device has no sensor profile"
         return replace(message, details={**message.details, "not_measured": known})
     if decoded:
-        at = message.event_at or message.recorded_at
-        observations, problems = apply(profile, decoded, at, message.flags)
+        if HISTORY in decoded and profile.codec and _codec(profile).sends_history:
+            return _measure_history(message, profile, decoded)
+        observations, problems = apply(profile, decoded, _at(message), message.flags)
         return _with(message, profile, observations, problems)
     return _measure_frame(message, profile, parsed.frame) if profile.codec else message
 
@@ -49,44 +53,91 @@ def _measure_normalized(
 ) -> Message:
     profile = profiles.find(TTS_NORMALIZED)
     assert profile is not None, "built in"
-    # A history carries the time of each measurement.
-    return _measure_all(message, profile, [_timed(message, e, parse_time(e.get("time")), None) for e in elements])
+    return _measure_all(message, profile, [_of_element(message, element) for element in elements])
+
+
+def _measure_history(message: Message, profile: Profile, decoded: Mapping[str, object]) -> Message:
+    """What a vendor's decoder in the network server made of a frame with a history."""
+    history = decoded[HISTORY]
+    current = {name: value for name, value in decoded.items() if name != HISTORY}
+    past = history if isinstance(history, list) else [None]
+    timed = [(current, _at(message), message.flags), *(_of_past(message, element) for element in past)]
+    return _measure_all(message, profile, timed)
 
 
 def _measure_frame(message: Message, profile: Profile, frame: bytes) -> Message:
     """Decode the payload by the profile's codec; what the codec cannot read is kept without observations."""
-    codec = codecs.find(profile.codec)
-    assert codec is not None, "checked when the profile was read"
+    codec = _codec(profile)
     try:
         frames = codec.decode(message.f_port or 0, frame)
     except CodecError as exc:
         return replace(message, details={**message.details, "codec": codec.name, "not_measured": str(exc)})
-    timed = [_timed(message, frame.fields, frame.observed_at, frame.age_s) for frame in frames]
-    return _measure_all(message, profile, timed, {"codec": codec.name})
+    details = {"codec": codec.name}
+    rest = frames[0].fields.get(UNDECODED)
+    if rest is not None:
+        details[UNDECODED] = str(rest)
+    return _measure_all(message, profile, [_of_frame(message, frame) for frame in frames], details)
 
 
-def _timed(message: Message, fields: Mapping[str, object], told: datetime | None, age_s: float | None) -> _Timed:
-    """When a measurement was true: its own time if that can be believed, else its age before the message's."""
-    at = message.event_at or message.recorded_at
-    if told is not None and usable(told, message.recorded_at):
-        return fields, told, time_flags(told, message.recorded_at)
-    if age_s is not None:
-        try:
-            aged = at - timedelta(seconds=age_s)
-        except (OverflowError, ValueError):
-            return fields, at, message.flags
-        if usable(aged, message.recorded_at):
-            return fields, aged, time_flags(aged, message.recorded_at) | (message.flags & _FROM_CLOCK)
-    return fields, at, message.flags
+def _codec(profile: Profile) -> codecs.Codec:
+    codec = codecs.find(profile.codec)
+    assert codec is not None, "checked when the profile was read"
+    return codec
+
+
+def _at(message: Message) -> datetime:
+    return message.event_at or message.recorded_at
+
+
+def _of_element(message: Message, element: Mapping[str, object]) -> _Timed:
+    """A normalised measurement: at its own time, else at the message's, which is doubtful where it told another."""
+    time = element.get("time")
+    own = _observed(message, element, parse_time(time))
+    return own or (element, _at(message), message.flags if time is None else message.flags | Flag.CLOCK)
+
+
+def _of_past(message: Message, element: object) -> _Timed | None:
+    """One table of a decoder's history."""
+    seconds = element.get("timestamp") if isinstance(element, Mapping) else None
+    if not isinstance(element, Mapping) or not isinstance(seconds, int | float):
+        return None
+    return _observed(message, element, from_unix(seconds))
+
+
+def _of_frame(message: Message, frame: codecs.Frame) -> _Timed | None:
+    """What a codec read. A past value without a time that can be believed is no value of now: None."""
+    if frame.observed_at is not None:
+        return _observed(message, frame.fields, frame.observed_at)
+    if frame.age_s is None:
+        return frame.fields, _at(message), message.flags
+    try:
+        timed = _observed(message, frame.fields, _at(message) - timedelta(seconds=frame.age_s))
+    except (OverflowError, ValueError):
+        return None
+    return timed and (timed[0], timed[1], timed[2] | (message.flags & _FROM_CLOCK))
+
+
+def _observed(message: Message, fields: Mapping[str, object], at: datetime | None) -> _Timed | None:
+    """A measurement at a time of its own; None when that cannot be believed."""
+    if at is None or not usable(at, message.recorded_at):
+        return None
+    return fields, at, time_flags(at, message.recorded_at)
 
 
 def _measure_all(
-    message: Message, profile: Profile, measurements: Iterable[_Timed], details: Mapping[str, object] | None = None
+    message: Message,
+    profile: Profile,
+    measurements: Iterable[_Timed | None],
+    details: Mapping[str, object] | None = None,
 ) -> Message:
+    """Of several measurements; None is one that says nothing of when it was true."""
     observations: dict[tuple[object, ...], Observation] = {}
     problems: dict[str, str] = {}
-    for number, (fields, at, flags) in enumerate(measurements):
-        found, why = apply(profile, fields, at, flags)
+    for number, measurement in enumerate(measurements):
+        if measurement is None:
+            problems[str(number)] = "a past measurement without a time that can be believed"
+            continue
+        found, why = apply(profile, *measurement)
         problems |= {f"{number}.{path}": reason for path, reason in why.items()}
         for observation in found:
             key = (observation.channel, observation.quantity, observation.depth_cm, observation.observed_at)

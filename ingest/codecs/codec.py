@@ -49,6 +49,7 @@ class Codec(ABC):
     """The codec of one device kind. Pure: no clock, no state.
 
     `ports` are those on which the device sends measurements; None for families whose port the operator chooses.
+    With `sends_history` it sends past measurements too; the vendor's own decoder lists them under `history`.
     """
 
     name: str
@@ -56,6 +57,7 @@ class Codec(ABC):
     family: str
     default_port: int
     ports: frozenset[int] | None = None
+    sends_history: bool = False
     examples: tuple[Example, ...] = ()
 
     def decode(self, f_port: int, payload: bytes) -> tuple[Frame, ...]:

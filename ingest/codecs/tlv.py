@@ -53,6 +53,7 @@ class TlvCodec(Codec):
         self.name, self.title, self.family = name, title, name.split("/")[0]
         self.default_port, self.ports, self.examples = default_port, ports, examples
         self.items = tuple(items)
+        self.sends_history = any(item.history for item in self.items)
         self._header_size = len(self.items[0].header)
         self._by_header = {item.header: item for item in self.items}
         assert len(self._by_header) == len(self.items), "two items have the same header"

@@ -6,13 +6,13 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from ingest.codecs import Frame
-from ingest.measure import _measure_all, _timed
-from ingest.profile import load_profiles
+from ingest.measure import _of_frame
 from roadtwin.types import DeviceKey, Flag
 from tests.samples import APPLICATION, CHIRPSTACK_UP, DEV_EUI, NOW, TTS_UP, chirpstack, decoder, encoded, tts
 
 DEVICE = DeviceKey("chirpstack-v4", APPLICATION, DEV_EUI)
 PT100 = "01755a0367c9ff"  # battery 90 %, -5.5 °C, port 85
+PAST_WITHOUT_TIME = "a past measurement without a time that can be believed"
 LEVEL_WITH_HISTORY = "0382dc0520ce00a9e869d005"  # 1500 mm, and 1488 mm at 2026-04-22 10:54:56 UTC, port 85
 
 
@@ -94,35 +94,71 @@ def test_a_history_is_observed_when_it_was_measured():
     assert all(not o.flags for o in message.observations)
 
 
-def test_a_history_from_a_clock_that_cannot_be_believed_is_taken_as_of_the_message():
+def test_a_past_value_from_a_clock_that_cannot_be_believed_is_no_value_of_now():
     message = decode(uplink("milesight-em500-udl", LEVEL_WITH_HISTORY))  # more than a day ahead of the arrival
 
-    assert {o.observed_at for o in message.observations} == {message.event_at}
-    assert "already measured" in str(message.details["not_measured"])
+    assert [(o.value, o.flags) for o in message.observations] == [(1500.0, Flag.NONE)]
+    assert message.details["not_measured"] == {"1": PAST_WITHOUT_TIME}
+
+
+def test_a_history_that_the_network_server_decoded_is_observed_when_it_was_measured():
+    past = [{"timestamp": 1776855296, "distance": 1488}, {"timestamp": 7, "distance": 1}, {"distance": 2}, "?"]
+    level = {"distance": 1500.0, "history": past}
+    at = datetime(2026, 4, 22, 11, tzinfo=UTC)
+
+    message = decode(uplink("milesight-em500-udl", object=level, time="2026-04-22T10:59:58Z", rxInfo=[]), at)
+
+    assert {o.observed_at.isoformat(): o.value for o in message.observations} == {
+        "2026-04-22T10:54:56+00:00": 1488.0,
+        "2026-04-22T10:59:58+00:00": 1500.0,
+    }
+    assert message.details["not_measured"] == dict.fromkeys("234", PAST_WITHOUT_TIME)
+
+
+def test_a_history_that_is_no_list_says_so_and_leaves_the_value_of_now():
+    message = decode(uplink("milesight-em500-udl", object={"distance": 1500, "history": {"timestamp": 1776855296}}))
+
+    assert [o.value for o in message.observations] == [1500.0]
+    assert message.details["not_measured"] == {"1": PAST_WITHOUT_TIME}
+
+
+def test_the_rest_of_a_frame_that_the_codec_does_not_know_is_named():
+    message = decode(uplink("milesight-em500-udl", "0382dc05 aa550102"))
+
+    assert [o.value for o in message.observations] == [1500.0]
+    assert message.details["undecoded"] == "aa550102"
 
 
 @pytest.mark.parametrize(
-    ("age_s", "minutes", "flags"),
-    [(600.0, 10, Flag.NONE), (7200.0, 120, Flag.LATE), (float("inf"), 0, Flag.NONE), (1e12, 0, Flag.NONE)],
+    ("time", "flags"),
+    [("2026-01-19T15:46:54Z", Flag.NONE), ("1970-01-01T00:00:07Z", Flag.CLOCK), ("yesterday", Flag.CLOCK)],
 )
+def test_a_normalised_value_whose_own_time_cannot_be_believed_is_flagged(time, flags):
+    at = datetime(2026, 1, 19, 15, 47, tzinfo=UTC)
+    event = tts()
+    event["uplink_message"]["normalized_payload"] = [{"air": {"temperature": 3.0}, "time": time}]
+
+    (observation,) = decoder().decode(TTS_UP, encoded(event), at).observations
+
+    assert observation.flags & Flag.CLOCK == flags
+
+
+@pytest.mark.parametrize(("age_s", "minutes", "flags"), [(600.0, 10, Flag.NONE), (7200.0, 120, Flag.LATE)])
 def test_an_age_is_counted_back_from_the_message(age_s, minutes, flags):
     message = decode(chirpstack(object=None))
-    frame = Frame({"surface_temperature": 1.0}, None, age_s)
-    profile = load_profiles().find("surface-temperature")
 
-    timed = _timed(message, frame.fields, frame.observed_at, frame.age_s)
-    (observation,) = _measure_all(message, profile, [timed]).observations
+    assert _of_frame(message, Frame({}, None, age_s)) == ({}, message.event_at - timedelta(minutes=minutes), flags)
 
-    assert observation.observed_at == message.event_at - timedelta(minutes=minutes)
-    assert observation.flags == flags
+
+@pytest.mark.parametrize("age_s", [float("inf"), 1e12, 1e9])
+def test_an_age_that_no_calendar_has_dates_nothing(age_s):
+    assert _of_frame(decode(chirpstack(object=None)), Frame({}, None, age_s)) is None
 
 
 def test_an_age_before_a_message_without_a_clock_is_no_better_than_that():
     message = decode(chirpstack(object=None, time=None))
 
-    _, at, flags = _timed(message, {}, None, 600.0)
-
-    assert (at, flags) == (NOW - timedelta(minutes=10), Flag.CLOCK)
+    assert _of_frame(message, Frame({}, None, 600.0)) == ({}, NOW - timedelta(minutes=10), Flag.CLOCK)
 
 
 def test_a_frame_without_a_profile_says_what_is_missing():

@@ -4,6 +4,7 @@ The vehicle's id is on the wire, in the topic; what leaves this module carries i
 """
 
 import re
+import struct
 from datetime import UTC, datetime
 
 from ingest import strictjson
@@ -57,12 +58,27 @@ def with_pseudonym(topic: str, pseudonym: str) -> str:
 
 
 def without_vehicle(payload: bytes, vehicle_id: str, pseudonym: str) -> bytes:
-    """A rejected payload as it is kept: a sender that breaks the contract may have put the id into it."""
+    """A rejected payload as it is kept: a sender that breaks the contract may have put the id into it.
+
+    JSON can spell each character of it as an escape (`\\u00fc`), which many encoders do beyond ASCII.
+    """
     if not vehicle_id:
         return payload
-    id_bytes = re.escape(vehicle_id.encode("utf-8", "replace"))
-    word = re.compile(rb"(?<![A-Za-z0-9])" + id_bytes + rb"(?![A-Za-z0-9])", re.IGNORECASE)
-    return word.sub(pseudonym.encode(), payload)
+    return re.sub(
+        _NO_WORD_BEFORE + b"".join(map(_spellings, vehicle_id)) + rb"(?![A-Za-z0-9])", pseudonym.encode(), payload
+    )
+
+
+# The end of an escape is no letter or digit of a word: \n, \u0020.
+_NO_WORD_BEFORE = rb"(?:(?<![A-Za-z0-9])|(?<=\\[bfnrt])|(?<=\\u[0-9A-Fa-f]{4}))"
+
+
+def _spellings(character: str) -> bytes:
+    """A pattern of what JSON may write for a character, in upper or lower case."""
+    plain = {text.encode("utf-8", "replace") for text in (character, character.lower(), character.upper())}
+    units = {text.encode("utf-16-be", "surrogatepass") for text in (character, character.lower(), character.upper())}
+    escaped = {b"".join(rb"\\u(?i:%04x)" % unit for (unit,) in struct.iter_unpack(">H", text)) for text in units}
+    return b"(?:" + b"|".join([*map(re.escape, sorted(plain)), *sorted(escaped)]) + b")"
 
 
 def parse(topic: str, payload: bytes, recorded_at: datetime, pseudonyms: Pseudonyms) -> Parsed:

@@ -1,3 +1,5 @@
+import json
+import re
 from datetime import UTC, datetime
 from uuid import UUID
 
@@ -138,6 +140,29 @@ def test_a_rejected_message_keeps_neither_topic_nor_payload_with_the_vehicles_id
     assert "truck-0815" not in rejected.topic
     assert b"truck-0815" not in rejected.payload
     assert rejected.payload_bytes == len(payload)
+
+
+@pytest.mark.parametrize(
+    ("vehicle_id", "spelt"),
+    [
+        ("müll-3", json.dumps("müll-3")),
+        ("müll-3", '"M\\u00DCLL-3"'),
+        ("müll-3", '"MÜLL-3"'),
+        ("🚚-0815", json.dumps("🚚-0815")),
+        ("truck-0815", '"tr\\u0075ck\\u002D0815"'),
+        ("truck-0815", '"a\\ttruck-0815\\n"'),
+        ("truck-0815", '"\\u0020TRUCK-0815"'),
+    ],
+)
+def test_no_spelling_of_the_vehicles_id_is_kept(vehicle_id, spelt):
+    kept = decoder().rejected(f"roadtwin/v1/vehicles/{vehicle_id}/readings", spelt.encode(), NOW, "x", "y").payload
+
+    assert re.fullmatch(rb'"(a\\t|\\u0020)?v-[0-9a-f]{24}(\\n)?"', kept)
+
+
+@pytest.mark.parametrize("other", ["truck-08150", "1truck-0815", "truck_0815", "\\u0041struck-0815"])
+def test_other_words_of_a_rejected_payload_stay(other):
+    assert decoder().rejected(VEHICLE, other.encode(), NOW, "x", "y").payload == other.encode()
 
 
 def test_neither_does_the_reason_name_it():

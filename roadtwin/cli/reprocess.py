@@ -8,6 +8,8 @@ import psycopg
 import typer
 
 from ingest.decode import open_decoder
+from ingest.formats import chirpstack_v3
+from ingest.formats.examples import ABOUTS
 from ingest.profile import load_profiles
 from ingest.reprocess import HIGHEST_VERSION, ReprocessCounts, Reprocessing
 from ingest.times import parse_time
@@ -75,6 +77,10 @@ def main(
         raise ReprocessError("--code: expected --rejected with it.")
     if device and device_id:
         raise ReprocessError("Got --device and --device-id, expected one of them.")
+    if window[0] and window[1] and window[0] >= window[1]:
+        raise ReprocessError(f"--until: got {until!r}, expected a time after --since {since!r}.")
+    if message_format is not None:
+        _check_format(message_format)
     names = _profile_names(settings, profile) if profile else None
     with open_connection(settings) as conn:
         run = Reprocessing(
@@ -103,6 +109,12 @@ def _instant(option: str, text: str | None) -> datetime | None:
     if at is None:
         raise ReprocessError(f"{option}: got {text!r}, expected RFC 3339 with offset, such as 2026-03-01T00:00:00Z.")
     return at
+
+
+def _check_format(name: str) -> None:
+    known = sorted([about.name for about in ABOUTS] + [chirpstack_v3.FORMAT_PROTOBUF])
+    if name not in known:
+        raise ReprocessError(f"--format: got {name!r}, expected one of {', '.join(known)}.")
 
 
 def _profile_names(settings: Settings, name: str) -> tuple[str, ...]:

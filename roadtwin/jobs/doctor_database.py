@@ -19,6 +19,7 @@ REJECTED_SHARE_MOST = 0.01
 DECOMPRESSION_LEAST = 1_000_000
 """Compressed rows that one batch must be able to open; TimescaleDB's default is 100,000."""
 
+_ASKED_OF_TABLES = {"read_network_delay", "read_accounts", "read_silent_devices"}
 _DEPENDENT = (
     "database-mode",
     "postgresql-version",
@@ -74,6 +75,8 @@ def check_database(probe: DatabaseProbe, *, name: str, embedded: bool) -> list[F
 
 
 def _not_checked(check_id: str, probe: DatabaseProbe, *questions: str) -> Finding:
+    if probe.schema_problem is not None and _ASKED_OF_TABLES.issuperset(questions):
+        return Finding.unknown(check_id, "The schema is not that of this Roadtwin.", "See schema-version.")
     reasons = [probe.not_checked[question] for question in questions if question in probe.not_checked]
     return Finding.unknown(
         check_id, f"The database did not answer: {'; '.join(reasons) or 'nothing'}.", "Ask as a role that may."
@@ -313,10 +316,10 @@ def _rejected(probe: DatabaseProbe) -> Finding:
 
 def _silent(probe: DatabaseProbe) -> Finding:
     fix = "Look at the newest reading of each device (/v1/devices)."
-    if not probe.health_kept:
-        return Finding.unknown("silent-devices", "This database keeps no health of devices.", fix)
-    if probe.silent is None:
+    if probe.silent is None and (probe.health_kept or probe.schema_problem is not None):
         return _not_checked("silent-devices", probe, "read_silent_devices")
+    if probe.silent is None:
+        return Finding.unknown("silent-devices", "This database keeps no health of devices.", fix)
     if probe.silent.judged == 0:
         return Finding.unknown(
             "silent-devices", "Of no confirmed device it is known yet how often it sends.", "Ask again in a day."

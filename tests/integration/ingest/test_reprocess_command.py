@@ -100,6 +100,8 @@ def test_a_profile_changed_without_a_new_version_ends_with_an_error_that_says_wh
         (("--profile", "nothing-like-it"), "--profile: got 'nothing-like-it', expected one of"),
         (("--since", "yesterday"), "--since: got 'yesterday', expected RFC 3339"),
         (("--format", "vehicle-v1"), "Got format vehicle-v1"),
+        (("--format", "chirpstack"), "expected one of chirpstack-v3-json, chirpstack-v3-protobuf"),
+        (("--since", "2026-03-02T00:00:00Z", "--until", "2026-03-01T00:00:00Z"), "expected a time after --since"),
     ],
 )
 def test_what_cannot_be_done_is_refused_by_name(reprocess, arguments, sentence):

@@ -117,6 +117,20 @@ def test_connections_that_run_out_are_a_warning():
     assert finding.measured.startswith("9 of 100")
 
 
+def test_without_our_tables_what_is_in_them_waits_for_the_schema():
+    problem = 'relation "message" does not exist'
+    empty = {"schema_problem": "There is none.", "delay": None, "received": None, "silent": None, "health_kept": False}
+    for check_id, question in (
+        ("network-clock", "read_network_delay"),
+        ("rejected-share", "read_accounts"),
+        ("silent-devices", "read_silent_devices"),
+    ):
+        finding = outcome(check_id, **empty, not_checked={question: problem})
+
+        assert (finding.severity, finding.fix) == (Severity.UNKNOWN, "See schema-version.")
+        assert "does not exist" not in finding.measured
+
+
 def test_a_schema_of_another_version_is_a_danger_in_its_own_words():
     finding = outcome("schema-version", schema_problem="The schema is at version 9, this Roadtwin needs 10.")
 

@@ -65,13 +65,14 @@ class Detour:
 
     @property
     def held_messages(self) -> int:
-        """Messages in memory."""
-        return len(self._held)
+        """Messages in memory, without those that the writer has as well."""
+        job = self._job  # another thread asks
+        return len(self._held) - (0 if job is None else len(job.received))
 
     def begin(self) -> None:
         """Leave the straight way, with what is not written yet."""
         self._held = [item for job in self._writer.take_back() for item in job.received]
-        self._succeeding = False
+        self._succeeding, self._refused = False, ""
         self._retry_at_s, self._delay_s = 0.0, FIRST_RETRY_S
         self._began_s = time.monotonic()
         self.active = True
@@ -104,7 +105,8 @@ class Detour:
 
     def keep_everything(self) -> None:
         """Before a stop: what is in memory goes into the journal, or stays with the broker."""
-        self._held += [item for job in self._writer.take_back() if job is not self._job for item in job.received]
+        jobs = self._take_over()  # on a line of its own: it changes what is held
+        self._held += [item for job in jobs for item in job.received]
         if self._held:
             self._keep()
         if self._held:
@@ -130,19 +132,35 @@ class Detour:
         if self._refused:
             log.info("the journal takes messages again", action="journal_accepts")
             self._refused = ""
+        if self._job is not None and not self._job_is_journalled:
+            self._take_over()
         self._receiver.acknowledge(self._held)
         self._held = []
+
+    def _take_over(self) -> list[Job]:
+        """Take everything from the writer, so that nothing is acknowledged twice: a packet id may mean another message.
+
+        Returns jobs of the straight way; those of the detour are held, in the journal, or written and settled here.
+        """
+        jobs, job = self._writer.take_back(), self._job
+        if job is not None and job not in jobs:
+            self._settle_written(job)
+        self._job = None
+        return [other for other in jobs if other is not job]
+
+    def _settle_written(self, job: Job) -> None:
+        if self._job_is_journalled:
+            self._journal.commit(len(job.received))
+        else:
+            self._held = self._held[len(job.received) :]
+        self._job = None
+        self._succeeding = True
+        self._retry_at_s, self._delay_s = 0.0, FIRST_RETRY_S
 
     def _settle(self) -> None:
         """Look what became of the batch that was handed to the writer."""
         if self._job is not None and self._job.finished.is_set():
-            if self._job_is_journalled:
-                self._journal.commit(len(self._job.received))
-            else:
-                self._held = self._held[len(self._job.received) :]
-            self._job = None
-            self._succeeding = True
-            self._retry_at_s, self._delay_s = 0.0, FIRST_RETRY_S
+            self._settle_written(self._job)
         elif self._writer.away:
             self._writer.take_back()  # it is still in the journal, or held
             self._job = None

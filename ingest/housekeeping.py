@@ -15,6 +15,7 @@ from roadtwin.errors import DatabaseUnavailableError, RoadtwinError
 from roadtwin.storage.database import connect
 from roadtwin.storage.devices import read_registered_profiles
 from roadtwin.storage.health import count_undigested
+from roadtwin.storage.migrate import check_schema
 from roadtwin.telemetry import HOUSEKEEPING_FAILURES, UNDIGESTED_BATCHES, get_logger
 
 log = get_logger(__name__)
@@ -61,8 +62,14 @@ class Housekeeper:
         self._tasks.append(Task(name, every_s, work))
 
     def refresh(self) -> None:
-        """Read what operators registered, now. Raises DatabaseUnavailableError and errors of psycopg."""
+        """Read what operators registered, now.
+
+        Raises DatabaseUnavailableError, errors of psycopg, and MigrationError: of a schema that does not fit we would
+        only hear that a table is missing, which looks like an outage.
+        """
         with connect(self._url, application_name=f"roadtwin ingest {self._name} start") as conn:
+            with conn.transaction():
+                check_schema(conn)
             self._read_profiles(conn)
 
     def start(self) -> None:
@@ -107,6 +114,13 @@ class Housekeeper:
             if not task.failing:
                 log.warning("housekeeping failed, tried again later", action="housekeeping_failed", task=task.name,
                             reason=(str(exc).splitlines() or [type(exc).__name__])[0])  # fmt: skip
+            task.failing = True
+            self._disconnect()
+        except Exception:  # a mistake in the program must not end the other tasks, nor this one without a word
+            HOUSEKEEPING_FAILURES.labels(task.name).inc()
+            if not task.failing:
+                log.exception("housekeeping failed by a mistake in the program, tried again later",
+                              action="housekeeping_mistake", task=task.name)  # fmt: skip
             task.failing = True
             self._disconnect()
         else:

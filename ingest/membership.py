@@ -134,6 +134,12 @@ class Membership:
                 log.warning("no heartbeat, tried again later", action="heartbeat_failed", reason=str(exc))
             self._failing = True
             self._disconnect()
+        except Exception:  # a mistake in the program: without a heartbeat the others would call us absent
+            HOUSEKEEPING_FAILURES.labels("heartbeat").inc()
+            if not self._failing:
+                log.exception("no heartbeat by a mistake in the program, tried again later", action="heartbeat_mistake")
+            self._failing = True
+            self._disconnect()
 
     def _disconnect(self) -> None:
         if self._conn is not None:

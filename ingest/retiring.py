@@ -46,14 +46,15 @@ def worker_names(client_id: str, workers: int) -> list[str]:
 def find_superfluous(settings: Settings, database_url: str, keep: Sequence[str]) -> list[str]:
     """Workers of this client id that have a session and are not among `keep`.
 
-    Also of those that left a journal here and never reached the database. Raises DatabaseUnavailableError and
-    MigrationError.
+    Also of those that left a journal here and never reached the database; an ingester of its own that only has such a
+    name is known by its group. Raises DatabaseUnavailableError and MigrationError.
     """
     base = settings.mqtt_client_id
     with connect(database_url, application_name=f"roadtwin ingest {base} start") as conn:
         check_schema(conn)
-        known = {row.worker: row for row in find_workers(conn, share_group=base, retired=True)}
-    found = [name for name, row in known.items() if row.retired_at is None]
+        rows = find_workers(conn, retired=True)
+    known = {row.worker for row in rows}
+    found = [row.worker for row in rows if row.share_group == base and row.retired_at is None]
     found += [name for name in _names_with_journal(settings) if name not in known]
     return [name for name in found if name not in keep]
 

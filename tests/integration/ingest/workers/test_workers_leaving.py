@@ -109,6 +109,17 @@ def test_a_worker_that_is_retired_leaves_its_messages_and_its_journal_and_no_ses
     assert not has_session(broker, "essen-1")
 
 
+def test_an_ingester_that_is_only_called_like_a_worker_is_not_superfluous(settings, database_url):
+    journal = open_journal(settings.model_copy(update={"mqtt_client_id": "essen-2"}))
+    assert journal is not None
+    journal.close()
+    with connect(database_url) as conn:
+        beat = Heartbeat("essen-2", "essen-2", "elsewhere", 1, datetime.now(UTC), False, NOBODY)
+        write_heartbeat(conn, beat)
+
+    assert find_superfluous(settings, database_url, ["essen"]) == []
+
+
 @needs_mosquitto
 def test_retiring_that_was_interrupted_is_done_again_from_the_start(settings, broker, stream, database_url):
     park(broker, "essen-1")

@@ -3,7 +3,7 @@
 Source: lorawan-stack-docs (a189a52, 2026-04-14), "MQTT" and "Data formats". Empty values (0, false, "") are left out.
 Which kind a message is, stands in its members; the topic adds the tenant. The server speaks QoS 0 only: what is sent
 while we are away is lost unless it is fetched again from the storage integration, which wraps each message in a
-`result` and leaves out its correlation ids; read here, both are the same message.
+`result` and leaves out its correlation ids and session key id; read here, both are the same message.
 """
 
 from collections.abc import Mapping
@@ -53,8 +53,8 @@ ABOUT = FormatAbout(
     "`time` of a gateway. A zero time (year 1) is none. The clock skew of each gateway is kept with its reception.",
     identity="The application of `end_device_ids` with the tenant of the topic (`app@tenant`), and the device id. "
     "`dev_eui` is kept where there is one: devices without join have none.",
-    message_id="By kind, application, device, session (`session_key_id`, else `dev_addr`), counter, port, payload and "
-    "`uplink_message.received_at`; never by correlation ids, which stored messages lack. Simulated uplinks, whose "
+    message_id="By kind, application, device, counter, port, payload and `uplink_message.received_at`; never by "
+    "correlation ids and session key ids, which stored messages lack. Simulated uplinks, whose "
     "times "
     "are zero, also by the outer `received_at`.",
     measures="`decoded_payload` if an operator registered a profile for the device; else `normalized_payload`, "
@@ -270,9 +270,11 @@ def _take_gateway_time(envelope: dict[str, Any], uplink: _Uplink, recorded_at: d
 
 
 def _uplink_id(kind: str, up: _ApplicationUp, uplink: _Uplink, device: DeviceKey) -> UUID:
-    """The natural key: stored messages come without correlation ids, devices without join without session key id."""
-    session = uplink.session_key_id or up.end_device_ids.dev_addr
-    told: list[str | int | bytes | None] = [NETWORK_SOURCE, kind, device.application, device.device, session]
+    """The natural key: what live and stored messages both have.
+
+    Stored ones come without correlation ids, and from the network's own clusters without session key id.
+    """
+    told: list[str | int | bytes | None] = [NETWORK_SOURCE, kind, device.application, device.device]
     told += [uplink.f_cnt, uplink.f_port, uplink.frm_payload, canonical(uplink.received_at)]
     at = parse_time(uplink.received_at)
     if at is None or at.year == 1:  # no time or the zero time: simulated uplinks would all be the same one

@@ -102,8 +102,10 @@ def test_without_any_time_the_message_is_kept_under_its_arrival():
     assert (message.event_at, message.clock, message.flags) == (None, Clock.ARRIVAL, Flag.CLOCK)
 
 
-def test_the_message_id_does_not_depend_on_correlation_ids_which_stored_messages_lack():
-    assert decode(tts(correlation_ids=None)).message_id == decode(tts()).message_id
+def test_the_message_id_depends_on_nothing_that_stored_messages_lack():
+    stored = tts(correlation_ids=None, uplink_message={"session_key_id": None})
+
+    assert decode(stored).message_id == decode(tts()).message_id
     assert decode(tts(uplink_message={"f_cnt": 9})).message_id != decode(tts()).message_id
 
 

@@ -104,7 +104,9 @@ class Ingester:
         """Store what was received before the stop; what cannot be stored in time goes into the journal or stays."""
         deadline = time.monotonic() + DRAIN_S
         if self.detour is None or not self.detour.active:
-            while (job := self._next_job(0.0)) is not None:
+            left = self._receiver.waiting()  # what comes from now on stays with the broker, or we would never end
+            while left > 0 and (job := self._next_job(0.0)) is not None:
+                left -= len(job.received)
                 if not self._writer.submit(job, wait_s=max(0.0, deadline - time.monotonic())):
                     self._writer.hold(job)
                     break
@@ -112,8 +114,9 @@ class Ingester:
                 return
         if self.detour is not None:
             self.detour.keep_everything()
-        else:
-            log.warning("stopped while the database was away; the broker keeps the rest", action="stopped")
+        self._writer.check()
+        if self.detour is None:
+            log.warning("stopped before everything was stored; the broker keeps the rest", action="stopped")
 
 
 def run_ingest(

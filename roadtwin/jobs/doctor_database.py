@@ -315,7 +315,7 @@ def _rejected(probe: DatabaseProbe) -> Finding:
 
 
 def _silent(probe: DatabaseProbe) -> Finding:
-    fix = "Look at the newest reading of each device (/v1/devices)."
+    fix = "Look at them: /v1/devices?state=silent."
     if probe.silent is None and (probe.health_kept or probe.schema_problem is not None):
         return _not_checked("silent-devices", probe, "read_silent_devices")
     if probe.silent is None:

@@ -20,6 +20,8 @@ SILENT_INTERVALS = 3.0
 """Silent after this many median intervals: of frames lost one in ten, three in a row are lost once in a thousand."""
 SILENT_LEAST_S = 7200.0
 """And not before this [s]: a gateway or a network server that is restarted or updated is no silent device."""
+SILENT_UNKNOWN_S = 86_400.0
+"""Silent after this where no interval is known yet [s]: hardly a device sends less often than once a day."""
 CLOCK_TOLERANCE_S = 30.0
 """As of `Flag.SKEW` [s]: how far from its own clock a network server takes over another one's (ChirpStack)."""
 LOSS_LIMIT = 0.1
@@ -32,6 +34,7 @@ RESET_SHOWN = timedelta(days=7)
 LIMITS: Mapping[str, object] = {
     "silent_intervals": SILENT_INTERVALS,
     "silent_least_s": SILENT_LEAST_S,
+    "silent_unknown_s": SILENT_UNKNOWN_S,
     "clock_tolerance_s": CLOCK_TOLERANCE_S,
     "loss_limit": LOSS_LIMIT,
     "loss_frames": LOSS_FRAMES,

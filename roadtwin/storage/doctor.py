@@ -12,17 +12,13 @@ from psycopg.rows import dict_row
 from roadtwin.errors import MigrationError
 from roadtwin.storage import queries
 from roadtwin.storage.database import DatabaseMode, connect, detect_mode
+from roadtwin.storage.device_states import SILENT_INTERVALS, SILENT_LEAST_S
 from roadtwin.storage.migrate import check_schema, read_applied
 
 WINDOW = timedelta(hours=24)
 """How far back accounts and delays of messages are looked at."""
 IDLE_AFTER_S = 60.0
 """An open transaction of ours that does nothing for this long is left over [s]."""
-
-SILENT_AFTER_INTERVALS = 4.0
-"""A device is silent when it is away for longer than this many of its usual intervals, and for SILENT_LEAST_S."""
-SILENT_LEAST_S = 3600.0
-"""Nothing is called silent sooner [s]."""
 
 T = TypeVar("T")
 
@@ -189,7 +185,7 @@ class _Asking:
     def _silent(self) -> SilentDevices | None:
         row = self._row(
             "read_silent_devices",
-            {"now": self._clock(), "intervals": SILENT_AFTER_INTERVALS, "least_s": SILENT_LEAST_S},
+            {"now": self._clock(), "intervals": SILENT_INTERVALS, "least_s": SILENT_LEAST_S},
         )
         return SilentDevices(**row) if row else None
 

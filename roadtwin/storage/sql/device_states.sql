@@ -5,7 +5,10 @@ WITH condition AS (
         d.device_id,
         d.status,
         greatest(h.last_message_at, d.last_seen_at) AS last_seen_at,
-        greatest(%(silent_intervals)s * h.interval_s, %(silent_least_s)s) AS silent_after_s,
+        CASE
+            WHEN h.interval_s IS NULL THEN %(silent_unknown_s)s
+            ELSE greatest(%(silent_intervals)s * h.interval_s, %(silent_least_s)s)
+        END AS silent_after_s,
         h.recent_missing / nullif(h.recent_frames + h.recent_missing, 0) AS recent_loss,
         h.recent_frames + h.recent_missing AS recent_sent,
         h.battery_low,
@@ -105,7 +108,10 @@ ORDER BY s.quantity, s.channel, s.depth_cm;
 WITH condition AS (
     SELECT
         *,
-        greatest(%(silent_intervals)s * interval_s, %(silent_least_s)s) AS silent_after_s
+        CASE
+            WHEN interval_s IS NULL THEN %(silent_unknown_s)s
+            ELSE greatest(%(silent_intervals)s * interval_s, %(silent_least_s)s)
+        END AS silent_after_s
     FROM gateway_health
     WHERE gateway_id > %(after_gateway_id)s
 ),

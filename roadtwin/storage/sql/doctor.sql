@@ -75,14 +75,15 @@ FROM (
 SELECT to_regclass('device_health') IS NOT NULL AS kept;
 
 -- name: read_silent_devices
--- Silent: away for longer than several of its own usual intervals. One without a known interval is not judged.
+-- Silent as in device_states.sql, but one without a known interval is not judged.
 SELECT
     count(*)::integer AS devices,
     (count(*) FILTER (WHERE h.interval_s IS NOT NULL))::integer AS judged,
     (count(*) FILTER (
         WHERE
             h.interval_s IS NOT NULL
-            AND %(now)s - h.last_message_at > make_interval(secs => greatest(h.interval_s * %(intervals)s, %(least_s)s))
+            AND %(now)s - greatest(h.last_message_at, d.last_seen_at)
+            > make_interval(secs => greatest(h.interval_s * %(intervals)s, %(least_s)s))
     ))::integer AS silent
 FROM device_health AS h
 INNER JOIN device AS d ON h.device_id = d.device_id

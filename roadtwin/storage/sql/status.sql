@@ -14,6 +14,7 @@ SELECT
 -- name: read_last_batch
 SELECT recorded_at, worker, origin, received, stored, duplicate, rejected
 FROM ingest_batch
+WHERE received > 0  -- what `roadtwin reprocess` measured anew came from no message
 ORDER BY recorded_at DESC, batch_id DESC
 LIMIT 1;
 

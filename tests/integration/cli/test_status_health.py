@@ -70,3 +70,15 @@ def test_without_devices_nothing_is_said_of_them(status):
 
     assert "Device health" not in told
     assert "Not digested" not in told
+
+
+def test_the_last_batch_is_one_of_messages_and_not_what_was_reprocessed(status, db):
+    columns = (
+        "INSERT INTO ingest_batch (recorded_at, worker, origin, received, stored, duplicate, rejected, {}) VALUES "
+    )
+    columns = columns.format("observations_stored, observations_duplicate, observation_conflicts")
+    db.execute(columns + "(now() - INTERVAL '3 hours', 'w', 'mqtt', 7, 7, 0, 0, 7, 0, 0)")
+    db.execute(columns + "(now(), 'reprocess', 'reprocessed', 0, 0, 0, 0, 5, 0, 0)")
+    db.commit()
+
+    assert "Last batch    7 messages 3 h ago (mqtt, w)" in status()

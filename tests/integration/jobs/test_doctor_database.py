@@ -77,10 +77,11 @@ def test_a_session_of_ours_that_is_idle_in_a_transaction_is_counted_and_that_of_
 
 def test_silent_is_a_confirmed_device_that_is_overdue_by_its_own_interval(database_url, db):
     def device(name: str, interval_s: float | None, away_s: float, status: str = "confirmed") -> None:
+        seen_at = NOW - timedelta(seconds=away_s)
         row = db.execute(
             "INSERT INTO device (network_source, application, device, status, first_seen_at, last_seen_at)"
             " VALUES ('chirpstack', 'a', %s, %s, %s, %s) RETURNING device_id",
-            [name, status, NOW, NOW],
+            [name, status, seen_at, seen_at],
         ).fetchone()
         assert row is not None
         db.execute(
@@ -89,13 +90,13 @@ def test_silent_is_a_confirmed_device_that_is_overdue_by_its_own_interval(databa
             " recent_missing, recent_frames_at, recent_f_cnts, recent_joins_at, clock_skew_weight, clock_skew_count,"
             " rssi_weight, gateways_weight, battery_low, digested_at)"
             " VALUES (%s, 9, 9, %s, %s, 8, 0, 0, 0, 0, 0, 9, 0, '{}', '{}', '{}', 0, 0, 0, 0, false, %s)",
-            [row[0], NOW - timedelta(seconds=away_s), interval_s, NOW],
+            [row[0], seen_at, interval_s, NOW],
         )
 
-    device("sends every 20 min and is away for 79", 1200, 79 * 60)
-    device("sends every 20 min and is away for 81", 1200, 81 * 60)
-    device("sends every minute and is away for less than an hour", 60, 3500)
-    device("sends every minute and is away for more", 60, 3700)
+    device("sends every 20 min and is away for less than two hours", 1200, 7100)
+    device("sends every 20 min and is away for more", 1200, 7300)
+    device("sends every hour and is away for less than three", 3600, 10_700)
+    device("sends every hour and is away for more", 3600, 10_900)
     device("nobody knows how often", None, 10 * 86400)
     device("not confirmed", 60, 10 * 86400, "unconfirmed")
     db.commit()

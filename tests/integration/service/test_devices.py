@@ -77,7 +77,14 @@ def test_a_lost_frame_in_ten_seen_on_few_frames_says_nothing(client, db):
 
 @pytest.mark.parametrize(
     ("interval_s", "since_s", "expected"),
-    [(600, 7000, ["ok"]), (600, 7300, ["silent"]), (3600, 10_700, ["ok"]), (3600, 10_900, ["silent"])],
+    [
+        (600, 7000, ["ok"]),
+        (600, 7300, ["silent"]),
+        (3600, 10_700, ["ok"]),
+        (3600, 10_900, ["silent"]),
+        (None, 86_000, ["ok"]),
+        (None, 87_000, ["silent"]),
+    ],
 )
 def test_a_device_is_silent_after_three_of_its_intervals_and_two_hours_at_least(
     client, db, interval_s, since_s, expected

@@ -35,6 +35,7 @@ def test_every_state_is_there():
 
 def test_constants_are_those_of_the_text():
     assert (device_states.SILENT_INTERVALS, device_states.SILENT_LEAST_S) == (3, 2 * 3600)
+    assert device_states.SILENT_UNKNOWN_S == 24 * 3600
     assert (device_states.LOSS_LIMIT, device_states.LOSS_FRAMES) == (0.1, 10)
     assert (device_states.RESET_SHOWN.days, device_states.CLOCK_TOLERANCE_S) == (7, 30)
     assert (quality.STUCK_VALUES, quality.RATE_SPAN_S, quality.LOW_BATTERY_PCT) == (10, 300, 10)

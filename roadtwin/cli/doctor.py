@@ -51,7 +51,7 @@ def main(
         int, typer.Option(min=1, max=100_000, help="Small messages to publish to each of two probe sessions.")
     ] = 1500,
     listen_s: Annotated[
-        float, typer.Option("--listen-s", min=0, max=600, help="How long to listen to our own topic filters [s].")
+        float, typer.Option("--listen-s", min=0, max=600, help="Seconds to listen to our own topic filters.")
     ] = 2.0,
     strict: Annotated[bool, typer.Option("--strict", help="Warnings fail, too.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,

@@ -25,7 +25,7 @@ def main(
     rate: Annotated[
         float | None, typer.Option(min=0.1, help="Messages per second, at most.", show_default=False)
     ] = None,
-    timeout: Annotated[float, typer.Option(min=1, help="Give up when nothing is committed for so long [s].")] = (
+    timeout: Annotated[float, typer.Option(min=1, help="Give up when nothing is committed for so many seconds.")] = (
         STALLED_AFTER_S
     ),
     mqtt_url: Annotated[

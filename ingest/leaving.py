@@ -38,7 +38,7 @@ class Leaving:
     def step(self, *, busy: bool) -> bool:
         """End the subscription when it is time; True when all that came is stored and no more will come.
 
-        `busy` tells whether something is not stored yet. Raises BrokerRefusedError.
+        `busy` tells whether something is not stored yet. Raises BrokerRefusedError and BrokerUnavailableError.
         """
         now_s = time.monotonic()
         if busy:

@@ -160,7 +160,8 @@ class Receiver:
         """End the subscription and return when the broker has confirmed it: no new messages come from then on.
 
         What came before is there to be taken and acknowledged as usual. For a member of a shared subscription that
-        leaves for good; the broker would park messages for it otherwise. Raises BrokerRefusedError.
+        leaves for good; the broker would park messages for it otherwise. Raises BrokerRefusedError, and
+        BrokerUnavailableError when no answer comes.
         """
         client = self._client
         assert client is not None, "open() first"
@@ -169,7 +170,9 @@ class Receiver:
         answered = self._unsubscribed.wait(ANSWER_S)
         self.check()
         if not answered:
-            raise BrokerRefusedError(f"The MQTT broker {self._address} did not confirm that our subscription ended.")
+            raise BrokerUnavailableError(
+                f"The MQTT broker {self._address} did not confirm that our subscription ended."
+            )
 
     def close(self) -> None:
         """Disconnect; the session and what is unacknowledged stay with the broker."""

@@ -225,7 +225,8 @@ class Receiver:
     def acknowledge(self, received: Sequence[Received]) -> None:
         """Acknowledge in this order. For an earlier connection nothing is sent: its packet ids now mean others."""
         with self._changed:
-            sent = self._client.acknowledge(received) if self._client is not None else 0
+            client = self._client  # the main thread may close while the writer's acknowledges
+            sent = client.acknowledge(received) if client is not None else 0
             self._in_flight -= sent
         STALE_ACKS.inc(sum([item.qos > 0 for item in received]) - sent)
 

@@ -87,14 +87,6 @@ def digest(
     )
 
 
-def digest_all(conn: Connection, now: datetime) -> int:
-    """Digest round by round until nothing waits, or another worker is at it. Gives the number of batches."""
-    batches = 0
-    while (counts := digest(conn, now)).batches:
-        batches += counts.batches
-    return batches
-
-
 def _digest_messages(
     conn: Connection, batches: Sequence[health.Undigested], messages: Columns, now: datetime
 ) -> DigestCounts:

@@ -57,12 +57,6 @@ def usable(at: datetime | None, recorded_at: datetime) -> bool:
     return at is not None and at >= _EARLIEST and at - recorded_at <= LATEST_AHEAD
 
 
-def usable_time(text: object, recorded_at: datetime) -> datetime | None:
-    """The time that a text tells, if a message may be stored under it."""
-    at = parse_time(text)
-    return at if usable(at, recorded_at) else None
-
-
 def time_flags(at: datetime, recorded_at: datetime) -> Flag:
     """FUTURE or LATE, as seen from the arrival."""
     ahead = at - recorded_at

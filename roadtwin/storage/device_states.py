@@ -14,7 +14,6 @@ DEVICE_STATES = (
     "ok", "silent", "low_battery", "skewed_clock", "losing_frames", "counter_reset", "stuck", "never_seen",
     "unconfirmed", "retired",
 )  # fmt: skip
-GATEWAY_STATES = ("ok", "silent", "skewed_clock")
 
 SILENT_INTERVALS = 3.0
 """Silent after this many median intervals: of frames lost one in ten, three in a row are lost once in a thousand."""

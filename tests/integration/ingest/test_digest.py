@@ -6,7 +6,7 @@ from uuid import NAMESPACE_URL, uuid5
 import psycopg
 import pytest
 
-from ingest.digest import DigestCounts, digest, digest_all
+from ingest.digest import DigestCounts, digest
 from roadtwin.storage.database import connect
 from roadtwin.storage.device_states import read_health_summary
 from roadtwin.storage.health import try_lock
@@ -89,8 +89,8 @@ def test_a_batch_beyond_all_bounds_is_a_round_of_its_own(db, store):
     store(uplink(10, 10))
 
     assert digest(db, NOW, most_rows=5).messages == 9
-    assert digest_all(db, NOW) == 1
-    assert digest_all(db, NOW) == 0
+    assert digest(db, NOW).batches == 1
+    assert digest(db, NOW).batches == 0
 
 
 def test_the_range_of_a_batch_finds_the_same(db, store):

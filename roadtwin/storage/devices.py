@@ -43,8 +43,9 @@ class KnownDevice(NamedTuple):
 class DeviceBook:
     """Devices and series that one connection has met, so that a batch asks the database only for what is new.
 
-    `devices` and `series` are committed: rows of both tables are never deleted, so an id once known stays right, and
-    other threads may look into them. What a transaction meets comes in with `keep`, after its COMMIT, or is forgotten.
+    `devices` and `series` are committed: we never delete rows of either table, so an id once known stays right, and
+    other threads may look into them. (Should somebody delete one, a foreign key says so and the book is begun anew.)
+    What a transaction meets comes in with `keep`, after its COMMIT, or is forgotten.
     Memory is bounded: a book that is full begins anew.
     """
 

@@ -77,9 +77,13 @@ class BatchWriter:
             if not staged:
                 try:
                     return self._copy_straight(messages, rejected, prepared)
-                except psycopg.errors.UniqueViolation:
+                except (psycopg.errors.UniqueViolation, psycopg.errors.ForeignKeyViolation):
                     self._book.forget()
-            counts = self._copy_staged(messages, rejected)
+            try:
+                counts = self._copy_staged(messages, rejected)
+            except psycopg.errors.ForeignKeyViolation:  # somebody deleted a device that we know: no fault of a row
+                self._book = DeviceBook()
+                counts = self._copy_staged(messages, rejected)
         except BaseException:
             self._book.forget()  # devices and series that it made are undone
             raise

@@ -287,6 +287,21 @@ def test_a_device_made_in_a_transaction_that_failed_is_made_again(db):
     assert fetch(db, "SELECT count(*) FROM device") == [(1,)]
 
 
+@pytest.mark.parametrize("straight", [True, False])
+def test_a_device_that_was_deleted_meanwhile_is_made_again_and_its_messages_are_sound(db, straight):
+    writer = BatchWriter(db, worker="test", origin=Origin.MQTT)
+    writer.write([uplink(1, time="2026-03-10T11:00:01Z")], [])
+    for table in ("observation", "message", "series", "device"):
+        db.execute(f"DELETE FROM {table}")  # type: ignore[arg-type]
+    db.commit()
+
+    batch = [replace(uplink(2, time="2026-03-10T11:00:02Z"), redelivered=not straight)]
+    counts = writer.write(batch, [], writer.prepare(batch))
+
+    assert (counts.stored, counts.observations_stored) == (1, 4)
+    assert fetch(db, "SELECT count(*) FROM message JOIN device USING (device_id)") == [(1,)]
+
+
 def test_receptions_of_a_batch_are_summed_by_gateway(db):
     first, second = (uplink(n, time=f"2026-03-10T11:00:0{n}Z") for n in (1, 2))
     near = (Reception("a1", -60.0, 5.0, 0.5), Reception("b2", -110.0, None, None))

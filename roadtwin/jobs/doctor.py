@@ -79,7 +79,6 @@ def _broker(settings: Settings, options: Options) -> list[Finding]:
     wanted = Wanted(
         session_expiry_s=settings.mqtt_session_expiry_s,
         receive_maximum=settings.mqtt_receive_maximum,
-        batch_max_messages=settings.batch_max_messages,
     )
     configured: dict[str, str] | None = None
     if options.mosquitto_conf is None:

@@ -93,18 +93,17 @@ _DEPENDENT = (
 )
 
 
+ENOUGH_IN_FLIGHT = 1000
+"""Messages in flight that keep batches large while one is written and the next one is decoded."""
+
+
 @dataclass(frozen=True, slots=True)
 class Wanted:
     """What our settings ask of a broker."""
 
     session_expiry_s: int
     receive_maximum: int
-    batch_max_messages: int
-
-    @property
-    def in_flight(self) -> int:
-        """Messages in flight that keep batches full: one is written while the next one is filled."""
-        return 2 * self.batch_max_messages
+    in_flight: int = ENOUGH_IN_FLIGHT
 
 
 def check_broker(probe: BrokerProbe, wanted: Wanted, configured: Mapping[str, str] | None = None) -> list[Finding]:
@@ -350,8 +349,7 @@ def _in_flight(probe: BrokerProbe, wanted: Wanted) -> Finding:
             fix = f"Mosquitto: `max_inflight_messages {max(wanted.in_flight, wanted.receive_maximum)}`."
         return Finding.warning(
             "in-flight-limit",
-            f"{window.in_flight} messages are sent before one is acknowledged; {wanted.in_flight} keep batches full "
-            "(2 × ROADTWIN_BATCH_MAX_MESSAGES).",
+            f"{window.in_flight} messages are sent before one is acknowledged; {wanted.in_flight} keep batches large.",
             fix,
         )
     if everything:

@@ -199,7 +199,7 @@ def _in_flight(conf: ChainMap[str, str], wanted: Wanted) -> Finding:
     if 0 < limit < wanted.in_flight:
         return Finding.warning(
             "in-flight-limit-configured",
-            f"{_shown(conf, 'max_inflight_messages')}, below {wanted.in_flight} (2 × ROADTWIN_BATCH_MAX_MESSAGES); "
+            f"{_shown(conf, 'max_inflight_messages')}, below the {wanted.in_flight} that keep batches large; "
             "it counts on 3.1.1. On MQTT 5 Mosquitto 2.0 takes the ingester's Receive Maximum (see in-flight-limit).",
             f"`max_inflight_messages {max(wanted.in_flight, wanted.receive_maximum)}`.",
         )

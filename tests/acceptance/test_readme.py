@@ -81,7 +81,9 @@ def run_commands(commands, folder, environment, started):
             result = subprocess.run(
                 shlex.split(command), cwd=folder, env=environment, capture_output=True, text=True, timeout=120
             )
-            assert result.returncode == 0, f"{command}\n{result.stdout}{result.stderr}"
+            verdict = {0, 1} if command == "roadtwin doctor" else {0}  # 1: it found what this machine can lose data by
+            assert result.returncode in verdict, f"{command}\n{result.stdout}{result.stderr}"
+            assert "Traceback" not in result.stderr
 
 
 def test_own_broker_and_database_replay_and_verify_as_in_the_readme(workplace):

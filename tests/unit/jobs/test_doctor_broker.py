@@ -7,7 +7,7 @@ import pytest
 from roadtwin.jobs.doctor_broker import BrokerProbe, Granted, QueueProbe, Seen, Wanted, WindowProbe, check_broker
 from roadtwin.jobs.doctor_findings import Severity
 
-WANTED = Wanted(session_expiry_s=1_209_600, receive_maximum=2000, batch_max_messages=500)
+WANTED = Wanted(session_expiry_s=1_209_600, receive_maximum=2000)
 GOOD = BrokerProbe(
     address="broker.example:8883",
     host="broker.example",

@@ -10,7 +10,7 @@ from roadtwin.jobs.doctor_findings import Severity
 from roadtwin.jobs.doctor_mosquitto import check_conf, conf_not_given, conf_not_readable, parse_conf, read_conf
 
 OURS = Path(__file__).resolve().parents[3] / "deploy" / "mosquitto" / "mosquitto.conf"
-WANTED = Wanted(session_expiry_s=14 * 86400, receive_maximum=2000, batch_max_messages=500)
+WANTED = Wanted(session_expiry_s=14 * 86400, receive_maximum=2000)
 GOOD = "persistence true\nautosave_interval 10\nmax_queued_messages 1000000\nmax_inflight_messages 2000\n"
 
 

@@ -19,7 +19,6 @@ from roadtwin.types import Clock, Detection, Flag, Message, Position, VehicleRea
 
 FORMAT = "vehicle-v1"
 TOPIC_FILTER = "roadtwin/v1/vehicles/+/readings"
-TOPIC_PREFIX = "roadtwin/v1/vehicles/"
 EVENT_KIND = "readings"
 
 MAX_PAYLOAD_BYTES = 131_072
@@ -47,14 +46,16 @@ ABOUT = FormatAbout(
 
 
 def vehicle_in(topic: str) -> str | None:
-    """The vehicle id in a topic of vehicles, else None."""
-    return topic.split("/")[3] if topic.startswith(TOPIC_PREFIX) else None
+    """The vehicle id in a topic of vehicles, else None; also where the version or the case is not ours."""
+    levels = topic.split("/", 4)
+    is_of_vehicles = len(levels) > 3 and levels[0].lower() == "roadtwin" and levels[2].lower() == "vehicles"
+    return levels[3] if is_of_vehicles else None
 
 
 def with_pseudonym(topic: str, pseudonym: str) -> str:
     """The topic as it is stored."""
-    rest = topic.split("/")[4:]
-    return "/".join([TOPIC_PREFIX + pseudonym, *rest])
+    levels = topic.split("/")
+    return "/".join([*levels[:3], pseudonym, *levels[4:]])
 
 
 def without_vehicle(payload: bytes, vehicle_id: str, pseudonym: str) -> bytes:

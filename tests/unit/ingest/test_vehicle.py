@@ -176,7 +176,16 @@ def test_neither_does_the_reason_name_it():
     assert b"truck-0815" not in rejected.payload.lower()
 
 
-def test_topics_of_vehicles_that_nobody_knows_are_rewritten_too():
-    rejected = decoder().rejected("roadtwin/v1/vehicles/truck-0815", b"", NOW, "unknown_topic", "reason")
+@pytest.mark.parametrize(
+    "topic",
+    [
+        "roadtwin/v1/vehicles/truck-0815",
+        "roadtwin/v2/vehicles/truck-0815/readings",
+        "roadtwin/v1/Vehicles/truck-0815/x",
+    ],
+)
+def test_topics_of_vehicles_that_nobody_knows_are_rewritten_too(topic):
+    rejected = decoder().rejected(topic, b"truck-0815", NOW, "unknown_topic", "reason")
 
     assert "truck-0815" not in rejected.topic
+    assert rejected.payload.startswith(b"v-")

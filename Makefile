@@ -30,8 +30,11 @@ $(STAMP): pyproject.toml constraints.txt $(wildcard deploy/install_ui_libraries.
 demo: install
 	$(BIN)/roadtwin demo $(ARGS)
 
+# Two at a time: most of a test is waiting for a broker, a database or a process that was killed.
+TEST_PROCESSES ?= 2
+
 test: install
-	$(BIN)/pytest -q -ra -o faulthandler_timeout=300
+	$(BIN)/pytest -q -ra -o faulthandler_timeout=300 -n $(TEST_PROCESSES) --dist loadfile
 
 check: $(CHECKS)
 

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from datetime import UTC, datetime
 
+from ingest.backfill_task import TURN_EVERY_S, BackfillTask
 from ingest.decode import Decoder, open_decoder
 from ingest.detour import Detour
 from ingest.housekeeping import Housekeeper
@@ -170,6 +171,9 @@ def run_ingest(
             in_process=lambda: ingester.in_process_messages,
         )
         housekeeper = Housekeeper(database_url, decoder, name=settings.mqtt_client_id, clock=clock)
+        if settings.tts_applications and not leave:
+            task = BackfillTask(settings, decoder, lambda: receiver.session_history, stop, clock=clock)
+            housekeeper.add("backfill", TURN_EVERY_S, task.turn)
         reachable = _open_store(store, housekeeper)
 
         def on_written(job: Job) -> None:

@@ -147,6 +147,22 @@ class ReprocessError(RoadtwinError):
     """Kept messages cannot be reprocessed as asked."""
 
 
+class BackfillError(RoadtwinError):
+    """Stored uplinks cannot be fetched as asked."""
+
+
+class StorageApiError(BackfillError):
+    """The Things Stack does not give the stored uplinks; another try alone will not change that."""
+
+
+class StorageApiAwayError(StorageApiError):
+    """The Things Stack cannot give the stored uplinks now; `retry_after_s` is how long it asks to be left alone [s]."""
+
+    def __init__(self, message: str | None = None, *, retry_after_s: float = 0.0) -> None:
+        super().__init__(message)
+        self.retry_after_s = retry_after_s
+
+
 class CodecError(RoadtwinError):
     """The payload of a device does not follow the layout of its codec."""
 

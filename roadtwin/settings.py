@@ -4,6 +4,7 @@ import os
 from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Literal
+from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import Field, SecretStr, ValidationError, field_validator
@@ -60,6 +61,16 @@ class Settings(BaseSettings):
     mqtt_topics: Annotated[tuple[str, ...], NoDecode] = Field(
         ("application/+/device/+/event/+", "v3/+/devices/+/#", "roadtwin/v1/#"),
         description="Topic filters to subscribe to, separated by commas.",
+    )
+    tts_url: str = Field(
+        "https://eu1.cloud.thethings.network",
+        description="Address of The Things Stack, from whose storage integration missed uplinks are fetched.",
+    )
+    tts_applications: Annotated[tuple[str, ...], NoDecode] = Field(
+        (), description="Applications whose missed uplinks are fetched: application@tenant, separated by commas."
+    )
+    tts_api_key: SecretStr | None = Field(
+        None, description="API key of The Things Stack that may read application traffic of all `tts_applications`."
     )
     max_payload_bytes: int = Field(
         1_048_576,
@@ -118,7 +129,7 @@ class Settings(BaseSettings):
         None, ge=0, le=65535, description="Port of the ingester's /metrics on 127.0.0.1; unset: none."
     )
 
-    @field_validator("mqtt_topics", mode="before")
+    @field_validator("mqtt_topics", "tts_applications", mode="before")
     @classmethod
     def _split_topics(cls, value: object) -> object:
         return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
@@ -144,6 +155,15 @@ class Settings(BaseSettings):
     def _mqtt_scheme(cls, value: SecretStr | None) -> SecretStr | None:
         if value is not None and not value.get_secret_value().startswith(("mqtt://", "mqtts://")):
             raise ValueError("expected an address that begins with mqtt:// or mqtts://")
+        return value
+
+    @field_validator("tts_url")
+    @classmethod
+    def _secure_address(cls, value: str) -> str:
+        parts = urlsplit(value)
+        local = parts.scheme == "http" and parts.hostname in ("127.0.0.1", "::1", "localhost")
+        if not (parts.scheme == "https" or local) or not parts.hostname or parts.username or parts.path.strip("/"):
+            raise ValueError("expected https:// and a host without user and path; an API key is sent there")
         return value
 
     @cached_property

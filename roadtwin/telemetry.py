@@ -11,7 +11,8 @@ from roadtwin.settings import Settings
 
 MESSAGES = Counter("roadtwin_messages", "Messages by outcome: stored, duplicate or rejected.", ["outcome", "format"])
 RECEIVED = Counter(
-    "roadtwin_ingest_received_messages", "Messages received from the broker, those that it sent again included."
+    "roadtwin_ingest_received_messages",
+    "Messages received from the broker, those that it sent again included, and uplinks fetched because it missed them.",
 )
 OBSERVATIONS = Counter("roadtwin_observations", "Observations by outcome: stored, duplicate or conflict.", ["outcome"])
 REJECTED = Counter("roadtwin_rejected_messages", "Rejected messages by reason code.", ["code"])
@@ -24,6 +25,12 @@ IN_PROCESS_MESSAGES = Gauge(
 HOUSEKEEPING_FAILURES = Counter(
     "roadtwin_housekeeping_failures", "Tasks beside the stream that failed and are tried again.", ["task"]
 )
+BACKFILLED = Counter(
+    "roadtwin_backfill_messages",
+    "Uplinks fetched from a storage integration by outcome: stored, duplicate or rejected.",
+    ["outcome"],
+)
+BACKFILL_FAILURES = Counter("roadtwin_backfill_failures", "Fetches of stored uplinks that failed and are tried again.")
 UNDIGESTED_BATCHES = Gauge(
     "roadtwin_ingest_undigested_batches", "Batches whose device health and flags that need history are not worked out."
 )

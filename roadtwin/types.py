@@ -55,6 +55,7 @@ class Origin(StrEnum):
     IMPORTED = "imported"  # from a record file
     API = "api"  # posted by a person or a system
     REPROCESSED = "reprocessed"  # kept bytes, decoded again
+    BACKFILLED = "backfilled"  # fetched from what a network server keeps: the broker may not have brought it
 
 
 class DeviceKey(NamedTuple):

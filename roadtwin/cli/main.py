@@ -22,6 +22,7 @@ COMMANDS: dict[str, str] = {
     "simulate": "roadtwin.cli.simulate",
     "replay": "roadtwin.cli.replay",
     "reprocess": "roadtwin.cli.reprocess",
+    "backfill": "roadtwin.cli.backfill",
     "import": "roadtwin.cli.importing",
     "state": "roadtwin.cli.state",
     "train": "roadtwin.cli.train",

@@ -1,0 +1,469 @@
+"""Uplinks that The Things Stack kept: nothing is missing afterwards, and nothing is there twice."""
+
+import json
+import threading
+from datetime import UTC, datetime, timedelta
+
+import psycopg
+import pytest
+from typer.testing import CliRunner
+
+from ingest import backfill_task
+from ingest.backfill import LONGEST_BACK, backfill, open_api
+from ingest.backfill_task import BackfillTask
+from ingest.tts_storage import Application
+from roadtwin.cli.backfill import app
+from roadtwin.errors import BackfillError, SettingsError
+from roadtwin.settings import Settings
+from roadtwin.storage import backfill as storage
+from roadtwin.storage.database import connect
+from roadtwin.storage.messages import read_accounts, write_batch
+from roadtwin.telemetry import BACKFILL_FAILURES, HOUSEKEEPING_FAILURES
+from roadtwin.types import Flag, Origin
+from tests.integration.ingest.conftest import count, fetch, wait_for
+from tests.samples import decoder, encoded, tts
+from tests.storage_integration import KEY, rfc3339, storage_integration, times
+
+ROADS = Application("roads", "essen")
+TOPIC = "v3/roads@essen/devices/soil-7/up"
+NOW = datetime(2026, 3, 10, 12, 0, tzinfo=UTC)
+RUNNER = CliRunner()
+
+
+@pytest.fixture
+def server():
+    with storage_integration() as running:
+        yield running
+
+
+@pytest.fixture
+def settings(server, tmp_path):
+    return Settings(data_dir=tmp_path, tts_url=server.url, tts_api_key=KEY, tts_applications="roads@essen")
+
+
+def uplink(at, number=0, **changes):
+    """As it comes live; the application server is 0.2 s after the network server."""
+    inner = {"f_cnt": number % 60_000, "received_at": rfc3339(at - timedelta(milliseconds=200))}
+    return tts(received_at=rfc3339(at), uplink_message=inner, **changes)
+
+
+def fill(server, first, number, *, step_s=10.0, offset=0):
+    for n, at in enumerate(times(first, number, step_s)):
+        server.add(uplink(at, n + offset))
+
+
+def run(conn, settings, *, since=None, now=NOW, clock=None, stop=None, **options):
+    [done] = backfill(
+        conn, open_api(settings), decoder(), [ROADS], since=since, clock=clock or (lambda: now),
+        stop=stop or threading.Event(), first_retry_s=0.01, **options,
+    )  # fmt: skip
+    return done
+
+
+def told(done):
+    c = done.counts
+    return (c.received, c.stored, c.duplicate, c.rejected)
+
+
+def store_live(conn, message):
+    at = datetime.fromisoformat(message["received_at"])
+    decoded = decoder().decode(TOPIC, encoded(message), at)
+    return write_batch(conn, [decoded], [], worker="live", origin=Origin.MQTT)
+
+
+def messages(conn):
+    return fetch(conn, "SELECT count(*), count(DISTINCT message_id) FROM message")[0]
+
+
+def test_what_was_missed_comes_with_its_own_time_and_the_arrival_of_today(db, settings, server):
+    fill(server, NOW - timedelta(hours=3), 2)
+
+    done = run(db, settings, since=NOW - timedelta(hours=4))
+
+    assert told(done) == (2, 2, 0, 0)
+    assert done.failure is None
+    rows = fetch(db, "SELECT observed_at, recorded_at, origin, topic, flags FROM message ORDER BY 1")
+    first = NOW - timedelta(hours=3, milliseconds=200)
+    assert [row[0] for row in rows] == [first, first + timedelta(seconds=10)]
+    assert {row[1:4] for row in rows} == {(NOW, "backfilled", TOPIC)}
+    assert all(row[4] & Flag.LATE for row in rows)
+    assert fetch(db, "SELECT count(*) FROM observation") == [(6,)]
+
+
+def test_what_came_live_is_stored_once_whichever_came_first(db, settings, server):
+    early, late = uplink(NOW - timedelta(minutes=2), 1), uplink(NOW - timedelta(minutes=1), 2)
+    for message in (early, late):
+        server.add(message)
+    assert b"session_key_id" not in server.lines[0][1]
+    assert b"correlation_ids" not in server.lines[0][1]
+    assert early["correlation_ids"]
+    assert early["uplink_message"]["session_key_id"]
+    store_live(db, early)
+
+    done = run(db, settings, since=NOW - timedelta(hours=1))
+    live = store_live(db, late)
+
+    assert told(done) == (2, 1, 1, 0)
+    assert (live.stored, live.duplicate) == (0, 1)
+    assert messages(db) == (2, 2)
+
+
+def test_pages_follow_each_other_until_nothing_new_comes(db, settings, server):
+    server.most_a_page = 7  # fewer than we ask for
+    fill(server, NOW - timedelta(hours=2), 40)
+
+    done = run(db, settings, since=NOW - timedelta(hours=3))
+
+    assert told(done) == (40, 40, 0, 0)
+    assert messages(db) == (40, 40)
+    assert len(server.requests) == 8
+
+
+@pytest.mark.parametrize("fault", [429, 503, "cut", "error"])
+def test_a_fault_is_waited_out_and_the_fetch_goes_on_where_it_was(db, settings, server, fault):
+    fill(server, NOW - timedelta(hours=2), 30)
+    server.faults.extend([fault, fault])
+
+    done = run(db, settings, since=NOW - timedelta(hours=3))
+
+    assert done.failure is None
+    assert messages(db) == (30, 30)
+    after = [datetime.fromisoformat(query["after"]) for query in server.requests]
+    assert after == sorted(after)
+    if fault in ("cut", "error"):
+        assert after[1] > after[0], "what had come is not fetched again"
+
+
+def test_after_some_tries_it_gives_up_with_the_reason(db, settings, server):
+    server.faults.extend([503] * 20)
+
+    done = run(db, settings, since=NOW - timedelta(hours=3))
+
+    assert done.failure.endswith("answered 503 for application roads: it cannot serve us now.")
+    assert len(server.requests) == 6
+
+
+def test_a_refusal_is_not_tried_again_and_leaves_no_mark(db, settings, server):
+    server.faults.append(403)
+
+    done = run(db, settings)
+
+    assert "RIGHT_APPLICATION_TRAFFIC_READ" in done.failure
+    assert len(server.requests) == 1
+    again = run(db, settings, now=NOW + timedelta(hours=5))
+    assert again.since == done.since, "the next one begins where this one had to"
+
+
+def test_a_garbage_line_is_kept_with_its_reason_and_the_rest_is_stored(db, settings, server):
+    fill(server, NOW - timedelta(hours=2), 4)
+    garbage = b'{"result": {"end_device_ids": '
+    server.lines.append((server.lines[1][0] + timedelta(seconds=1), garbage))
+    server.lines.append((server.lines[2][0] + timedelta(seconds=1), b"{" + b"x" * 2_000_000))
+
+    done = run(db, settings, since=NOW - timedelta(hours=3))
+
+    assert told(done) == (6, 4, 0, 2)
+    rejected = fetch(db, "SELECT code, topic, payload_bytes, reason FROM rejected_message ORDER BY payload_bytes")
+    assert [row[:3] for row in rejected] == [
+        ("invalid_json", "v3/roads@essen/devices/-/up", len(garbage.strip())),
+        ("payload_too_large", "v3/roads@essen/devices/-/up", 2_000_001),
+    ]
+    assert "2000001 bytes, expected at most 1048576" in rejected[1][3]
+
+
+def test_ten_thousand_uplinks_come_in_bounded_memory_and_the_accounts_balance(db, settings, server):
+    fill(server, NOW - timedelta(hours=20), 10_000, step_s=5)
+
+    done = run(db, settings, since=NOW - timedelta(hours=21))
+    counts = read_accounts(db)
+    db.rollback()
+
+    assert told(done) == (10_000, 10_000, 0, 0)
+    assert messages(db) == (10_000, 10_000)
+    assert (counts.received, counts.stored, counts.duplicate, counts.rejected) == (10_000, 10_000, 0, 0)
+    assert fetch(db, "SELECT max(received) <= 500 FROM ingest_batch") == [(True,)]
+
+
+def test_a_server_that_does_not_keep_the_order_is_found_out(db, settings, server):
+    fill(server, NOW - timedelta(hours=2), 5)
+    server.faults.append("backwards")
+
+    done = run(db, settings, since=NOW - timedelta(hours=3))
+
+    assert "expected the order of received_at" in done.failure
+
+
+def test_a_server_that_ignores_the_time_asked_for_is_found_out(db, settings, server):
+    fill(server, NOW - timedelta(hours=2), 1000)
+    server.page = lambda _query: [line for _, line in server.lines]
+
+    done = run(db, settings, since=NOW - timedelta(hours=3))
+
+    assert done.counts.stored == 1000
+    assert "the server does not go on from there" in done.failure or "expected the order" in done.failure
+    assert len(server.requests) == 2
+
+
+# From where.
+
+
+def test_where_nothing_is_stored_it_begins_a_day_ago(db, settings):
+    assert run(db, settings).since == NOW - timedelta(hours=24)
+
+
+def test_at_first_it_begins_an_hour_before_the_newest_message(db, settings):
+    store_live(db, uplink(NOW - timedelta(hours=9)))
+
+    assert run(db, settings).since == NOW - timedelta(hours=10, milliseconds=200)
+
+
+def test_it_never_begins_more_than_thirty_days_ago(db, settings):
+    store_live(db, uplink(NOW - LONGEST_BACK + timedelta(minutes=10)))
+
+    assert run(db, settings).since == NOW - LONGEST_BACK
+
+
+def test_afterwards_it_begins_an_hour_before_the_last_fetch_whatever_came_live_since(db, settings):
+    run(db, settings)
+    later = NOW + timedelta(hours=7)
+    store_live(db, uplink(later))
+
+    assert run(db, settings, now=later).since == NOW - timedelta(hours=1)
+
+
+def test_a_fetch_from_a_given_time_is_no_mark(db, settings):
+    store_live(db, uplink(NOW - timedelta(hours=9)))
+
+    run(db, settings, since=NOW - timedelta(minutes=5))
+
+    assert run(db, settings).since == NOW - timedelta(hours=10, milliseconds=200)
+
+
+def test_a_dry_run_counts_and_changes_nothing(db, settings, server):
+    fill(server, NOW - timedelta(hours=2), 3)
+    known = uplink(NOW - timedelta(hours=1), 9)
+    store_live(db, known)
+    server.add(known)
+
+    done = run(db, settings, since=NOW - timedelta(hours=3), dry_run=True)
+
+    assert done.counts.stored == 3
+    assert messages(db) == (1, 1)
+    assert fetch(db, "SELECT count(*) FROM ingest_batch") == [(1,)]
+
+
+def test_two_do_not_fetch_at_once(db, settings, database_url):
+    with connect(database_url) as other:
+        assert storage.try_lock(other)
+
+        with pytest.raises(BackfillError, match="is fetching stored uplinks"):
+            run(db, settings)
+
+        storage.unlock(other)
+    run(db, settings)
+
+
+# The command.
+
+
+@pytest.fixture
+def command(database_url, server, tmp_path):
+    environment = {
+        "ROADTWIN_DATABASE_URL": database_url,
+        "ROADTWIN_DATA_DIR": str(tmp_path),
+        "ROADTWIN_TTS_URL": server.url,
+        "ROADTWIN_TTS_APPLICATIONS": "roads@essen,parks@essen",
+        "ROADTWIN_TTS_API_KEY": KEY,
+    }
+    return lambda *arguments, **changes: RUNNER.invoke(app, list(arguments), env=environment | changes)
+
+
+def test_the_command_fetches_all_applications_and_says_what_came(command, server):
+    fill(server, NOW - timedelta(hours=2), 3)
+
+    result = command("--json", "--since", "2026-03-10T00:00:00Z", "--application", "roads@essen")
+    again = command("--since", "2026-03-10T00:00:00Z")
+
+    assert result.exit_code == 0, result.output
+    [roads] = json.loads(result.stdout)["applications"]
+    assert (roads["application"], roads["stored"], roads["failure"]) == ("roads@essen", 3, None)
+    assert "roads@essen since 2026-03-10T00:00:00Z: 3 received = 0 stored + 3 duplicate + 0 rejected." in again.stdout
+    assert "parks@essen since" in again.stdout
+
+
+def test_one_application_that_fails_does_not_keep_the_others_back(command, server):
+    fill(server, NOW - timedelta(hours=2), 3)
+    server.faults.append(404)
+
+    result = command("--json", "--since", "2026-03-10T00:00:00Z", "--application", "gone@essen", "--application",
+                     "roads@essen")  # fmt: skip
+
+    gone, roads = json.loads(result.stdout)["applications"]
+    assert roads["stored"] == 3
+    assert "no such application" in gone["failure"]
+    assert isinstance(result.exception, BackfillError)
+    assert str(result.exception).startswith("gone@essen: ")
+    assert KEY not in result.output + str(result.exception)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "changes", "error", "sentence"),
+    [
+        (("--since", "yesterday"), {}, BackfillError, "--since: got 'yesterday'"),
+        (("--application", "Roads"), {}, SettingsError, "Got application 'Roads'"),
+        ((), {"ROADTWIN_TTS_APPLICATIONS": ""}, BackfillError, "ROADTWIN_TTS_APPLICATIONS: got nothing"),
+        ((), {"ROADTWIN_TTS_API_KEY": None}, SettingsError, "ROADTWIN_TTS_API_KEY: got nothing"),
+    ],
+)
+def test_what_cannot_be_done_is_refused_by_name(command, arguments, changes, error, sentence):
+    result = command(*arguments, **changes)
+
+    assert isinstance(result.exception, error)
+    assert sentence in str(result.exception)
+
+
+# The ingester.
+
+
+@pytest.fixture
+def soon(monkeypatch):
+    monkeypatch.setattr(backfill_task, "TURN_EVERY_S", 0.1)
+    monkeypatch.setattr("ingest.consumer.TURN_EVERY_S", 0.1)
+
+
+def ingester_options(server):
+    return {"tts_url": server.url, "tts_api_key": Settings(tts_api_key=KEY).tts_api_key,
+            "tts_applications": ("roads@essen",)}  # fmt: skip
+
+
+def test_an_ingester_fetches_at_its_start_and_still_takes_what_comes_live(
+    database_url, mqtt_url, start_ingester, publish, server, soon
+):
+    now = datetime.now(UTC)
+    fill(server, now - timedelta(hours=5), 1200)
+    live = uplink(now - timedelta(seconds=1), 5000)
+
+    start_ingester(database_url, mqtt_url, **ingester_options(server)).wait_until_ready()
+    publish((TOPIC, encoded(live)))
+
+    wait_for(lambda: count(database_url, "SELECT count(*) FROM message") == 1201)
+    mark = "SELECT count(*) FROM ingest_batch WHERE worker = 'backfill roads@essen' AND observed_until > %s"
+    wait_for(lambda: count(database_url, mark, now))
+
+
+class Worker:
+    """A backfill task with a connection and a clock of its own."""
+
+    def __init__(self, settings, database_url, **options):
+        self.now = NOW
+        self.history = [(NOW, False)]
+        self.conn = connect(database_url)
+        self.task = BackfillTask(
+            settings, decoder(), lambda: self.history, threading.Event(), clock=lambda: self.now, first_retry_s=0.0,
+            **options,
+        )  # fmt: skip
+
+    def turn(self):
+        self.task.turn(self.conn)
+        assert self.conn.info.transaction_status == psycopg.pq.TransactionStatus.IDLE
+
+
+@pytest.fixture
+def start_worker(settings, database_url, db):
+    workers = []
+
+    def start(**options):
+        workers.append(Worker(settings, database_url, **options))
+        return workers[-1]
+
+    yield start
+    for worker in workers:
+        worker.conn.close()
+
+
+def test_a_turn_is_one_page_and_a_new_session_is_a_new_reason(start_worker, server, db):
+    fill(server, NOW - timedelta(hours=2), 1500, step_s=1)
+    worker = start_worker()
+
+    worker.turn()
+    assert messages(db) == (1000, 1000)
+    worker.turn()
+    worker.turn()
+    assert messages(db) == (1500, 1500)
+    asked = len(server.requests)
+    worker.turn()
+    assert len(server.requests) == asked, "nothing is due for an hour"
+
+    worker.now = NOW + timedelta(minutes=3)
+    worker.history.append((worker.now, True))
+    worker.turn()
+    assert len(server.requests) == asked, "the broker had kept our session"
+    worker.history.append((worker.now, False))
+    server.add(uplink(NOW + timedelta(minutes=1), 4000))
+    worker.turn()
+    assert messages(db) == (1501, 1501)
+
+
+def test_of_two_workers_one_fetches(start_worker, server, db):
+    fill(server, NOW - timedelta(hours=2), 1500, step_s=1)
+    one, other = start_worker(), start_worker()
+
+    one.turn()
+    other.turn()
+    assert len(server.requests) == 1, "the other one waits"
+    one.turn()
+    one.turn()
+    asked = len(server.requests)
+    other.turn()
+
+    assert messages(db) == (1500, 1500)
+    assert len(server.requests) == asked, "the other one finds that it is done"
+
+
+def test_a_worker_that_goes_leaves_the_rest_to_the_other(start_worker, server, db):
+    fill(server, NOW - timedelta(hours=2), 1500, step_s=1)
+    one, other = start_worker(), start_worker()
+
+    one.turn()
+    one.conn.close()
+    for _ in range(3):
+        other.turn()
+
+    assert messages(db) == (1500, 1500)
+
+
+def test_what_comes_live_while_a_fetch_is_cut_short_does_not_hide_the_gap(start_worker, server, db):
+    store_live(db, uplink(NOW - timedelta(hours=9), 1))
+    fill(server, NOW - timedelta(hours=8), 3, offset=10)
+    server.faults.append(503)
+    one = start_worker()
+    one.turn()
+    one.conn.close()
+    later = NOW + timedelta(hours=1)
+    store_live(db, uplink(later, 2))
+
+    other = start_worker()
+    other.now = later
+    other.task.turn(other.conn)
+
+    assert messages(db) == (5, 5)
+
+
+def test_failures_are_counted_and_logged_once_and_do_not_count_as_the_housekeepers(start_worker, server, db, caplog):
+    fill(server, NOW - timedelta(hours=2), 3)
+    server.faults.extend([401, 401, 503])
+    failures = BACKFILL_FAILURES._value.get()
+    of_housekeeper = HOUSEKEEPING_FAILURES.labels("backfill")._value.get()
+    worker = start_worker()
+
+    for _ in range(3):
+        worker.turn()
+        for state in worker.task._states:
+            state.due_s = 0.0
+    worker.turn()
+
+    assert messages(db) == (3, 3)
+    assert BACKFILL_FAILURES._value.get() - failures == 3
+    assert HOUSEKEEPING_FAILURES.labels("backfill")._value.get() == of_housekeeper
+    assert caplog.text.count("tried again later") == 1
+    assert KEY not in caplog.text

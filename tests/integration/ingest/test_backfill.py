@@ -1,8 +1,10 @@
 """Uplinks that The Things Stack kept: nothing is missing afterwards, and nothing is there twice."""
 
 import json
+import os
 import threading
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import psycopg
 import pytest
@@ -11,6 +13,7 @@ from typer.testing import CliRunner
 from ingest import backfill_task
 from ingest.backfill import LONGEST_BACK, backfill, open_api
 from ingest.backfill_task import BackfillTask
+from ingest.membership import total
 from ingest.tts_storage import Application
 from roadtwin.cli.backfill import app
 from roadtwin.errors import BackfillError, SettingsError
@@ -18,7 +21,7 @@ from roadtwin.settings import Settings
 from roadtwin.storage import backfill as storage
 from roadtwin.storage.database import connect
 from roadtwin.storage.messages import read_accounts, write_batch
-from roadtwin.telemetry import BACKFILL_FAILURES, HOUSEKEEPING_FAILURES
+from roadtwin.telemetry import BACKFILL_FAILURES, HOUSEKEEPING_FAILURES, MESSAGES, RECEIVED
 from roadtwin.types import Flag, Origin
 from tests.integration.ingest.conftest import count, fetch, wait_for
 from tests.samples import decoder, encoded, tts
@@ -28,6 +31,9 @@ ROADS = Application("roads", "essen")
 TOPIC = "v3/roads@essen/devices/soil-7/up"
 NOW = datetime(2026, 3, 10, 12, 0, tzinfo=UTC)
 RUNNER = CliRunner()
+DECODER = decoder()
+SHARED = Path(os.environ.get("ROADTWIN_SHARED_DIR") or Path(__file__).resolve().parents[4] / "shared")
+SOIL = SHARED / "data" / "ttn_v3_soil" / "ttn_storage_uplinks.json"
 
 
 @pytest.fixture
@@ -54,7 +60,7 @@ def fill(server, first, number, *, step_s=10.0, offset=0):
 
 def run(conn, settings, *, since=None, now=NOW, clock=None, stop=None, **options):
     [done] = backfill(
-        conn, open_api(settings), decoder(), [ROADS], since=since, clock=clock or (lambda: now),
+        conn, open_api(settings), DECODER, [ROADS], since=since, clock=clock or (lambda: now),
         stop=stop or threading.Event(), first_retry_s=0.01, **options,
     )  # fmt: skip
     return done
@@ -67,7 +73,7 @@ def told(done):
 
 def store_live(conn, message):
     at = datetime.fromisoformat(message["received_at"])
-    decoded = decoder().decode(TOPIC, encoded(message), at)
+    decoded = DECODER.decode(TOPIC, encoded(message), at)
     return write_batch(conn, [decoded], [], worker="live", origin=Origin.MQTT)
 
 
@@ -171,8 +177,23 @@ def test_a_garbage_line_is_kept_with_its_reason_and_the_rest_is_stored(db, setti
     assert "2000001 bytes, expected at most 1048576" in rejected[1][3]
 
 
+@pytest.mark.skipif(not SOIL.exists(), reason=f"{SOIL} is not there")
+def test_real_stored_uplinks_are_those_that_came_live(db, settings, server):
+    results = [item["result"] for item in json.loads(SOIL.read_text())]
+    for number, result in enumerate(results):
+        server.add(result)
+        if number % 2:  # as it came live; the made-up members are in live messages and not in stored ones
+            live = {**result["uplink_message"], "session_key_id": "AXA50tHUGUucuzS/bCGMNw=="}
+            store_live(db, result | {"correlation_ids": ["as:up:01"], "uplink_message": live})
+    done = run(db, settings, since=datetime(2023, 6, 1, tzinfo=UTC))
+
+    assert told(done) == (96, 48, 48, 0)
+    assert messages(db) == (96, 96)
+
+
 def test_ten_thousand_uplinks_come_in_bounded_memory_and_the_accounts_balance(db, settings, server):
     fill(server, NOW - timedelta(hours=20), 10_000, step_s=5)
+    difference = total(RECEIVED) - total(MESSAGES)
 
     done = run(db, settings, since=NOW - timedelta(hours=21))
     counts = read_accounts(db)
@@ -181,6 +202,7 @@ def test_ten_thousand_uplinks_come_in_bounded_memory_and_the_accounts_balance(db
     assert told(done) == (10_000, 10_000, 0, 0)
     assert messages(db) == (10_000, 10_000)
     assert (counts.received, counts.stored, counts.duplicate, counts.rejected) == (10_000, 10_000, 0, 0)
+    assert total(RECEIVED) - total(MESSAGES) == difference, "what a worker says about itself would not balance"
     assert fetch(db, "SELECT max(received) <= 500 FROM ingest_batch") == [(True,)]
 
 
@@ -346,7 +368,11 @@ def test_an_ingester_fetches_at_its_start_and_still_takes_what_comes_live(
     start_ingester(database_url, mqtt_url, **ingester_options(server)).wait_until_ready()
     publish((TOPIC, encoded(live)))
 
-    wait_for(lambda: count(database_url, "SELECT count(*) FROM message") == 1201)
+    # Others may publish on this broker: only ours are counted.
+    fetched = "SELECT count(*) FROM message WHERE origin = 'backfilled'"
+    came_live = "SELECT count(*) FROM message WHERE origin = 'mqtt' AND topic = %s AND f_cnt = 5000"
+    wait_for(lambda: count(database_url, fetched) == 1200)
+    wait_for(lambda: count(database_url, came_live, TOPIC) == 1)
     mark = "SELECT count(*) FROM ingest_batch WHERE worker = 'backfill roads@essen' AND observed_until > %s"
     wait_for(lambda: count(database_url, mark, now))
 
@@ -354,12 +380,12 @@ def test_an_ingester_fetches_at_its_start_and_still_takes_what_comes_live(
 class Worker:
     """A backfill task with a connection and a clock of its own."""
 
-    def __init__(self, settings, database_url, **options):
-        self.now = NOW
-        self.history = [(NOW, False)]
+    def __init__(self, settings, database_url, *, now=NOW, **options):
+        self.now = now
+        self.history = [(now, False)]
         self.conn = connect(database_url)
         self.task = BackfillTask(
-            settings, decoder(), lambda: self.history, threading.Event(), clock=lambda: self.now, first_retry_s=0.0,
+            settings, DECODER, lambda: self.history, threading.Event(), clock=lambda: self.now, first_retry_s=0.0,
             **options,
         )  # fmt: skip
 
@@ -442,9 +468,7 @@ def test_what_comes_live_while_a_fetch_is_cut_short_does_not_hide_the_gap(start_
     later = NOW + timedelta(hours=1)
     store_live(db, uplink(later, 2))
 
-    other = start_worker()
-    other.now = later
-    other.task.turn(other.conn)
+    start_worker(now=later + timedelta(minutes=1)).turn()
 
     assert messages(db) == (5, 5)
 

@@ -19,6 +19,8 @@ POISON = (
     psycopg.DataError,
     psycopg.IntegrityError,
     psycopg.errors.ConfigurationLimitExceeded,
+    psycopg.errors.FeatureNotSupported,
+    psycopg.errors.InternalError_,
     psycopg.errors.ProgramLimitExceeded,
     psycopg.errors.StatementTooComplex,
     UnicodeError,
@@ -28,7 +30,9 @@ POISON = (
 )
 """What one row that the database cannot hold raises: SQLSTATE classes 22 and 23, or its client-side equal; 54000 and
 54001, such as a device id that no index can hold and JSON nested too deeply; and 53400, which TimescaleDB raises when a
-batch touches too much compressed data: halves of it may pass."""
+batch touches too much compressed data: halves of it may pass. 0A000 and XX000 are what an extension answers to a row
+that it cannot take into a compressed chunk; a database that answers so to everything does not take the rejection
+either, and the ingester ends."""
 
 # A mistake in a decoder must cost one message, not the stream.
 _DECODER_MISTAKES = (ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError)

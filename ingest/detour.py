@@ -22,6 +22,8 @@ MOST_RETRY_S = 15.0
 QUIET_S = 1.0
 """When nothing has come for this long, the broker's window counts as full [s]: it may be smaller than we asked for."""
 STEP_S = 0.05
+HELD_BYTES = 64 << 20
+"""Payloads in memory from which they go into the journal although the window is not full [B]."""
 AHEAD_BATCHES = 20
 """While the journal drains and holds more than this, live messages go on into it; with less, they wait with the broker
 until it is empty. So the detour ends, and the broker's queue need not hold what comes during a long drain."""
@@ -61,6 +63,7 @@ class Detour:
         self._retry_at_s = 0.0
         self._delay_s = FIRST_RETRY_S
         self._refused = ""
+        self._keep_again_at_s = 0.0
         self._began_s = 0.0
 
     @property
@@ -72,7 +75,7 @@ class Detour:
     def begin(self) -> None:
         """Leave the straight way, with what is not written yet."""
         self._held = [item for job in self._writer.take_back() for item in job.received]
-        self._succeeding, self._refused = False, ""
+        self._succeeding, self._refused, self._keep_again_at_s = False, "", 0.0
         self._retry_at_s, self._delay_s = 0.0, FIRST_RETRY_S
         self._began_s = time.monotonic()
         self.active = True
@@ -86,7 +89,8 @@ class Detour:
     def step(self, stop: threading.Event) -> None:
         """One round: receive, keep, and try to write; ends the detour when nothing is left on it."""
         self._settle()
-        if self._takes_more():
+        self._write()  # before receiving, which may wait: the writer is not to wait meanwhile
+        if self._takes_more() and (self._job is None or self._receiver.waiting()):
             self._held += self._receiver.take(self._batch_messages, STEP_S, stop)
         elif self._job is not None:
             self._job.finished.wait(STEP_S)
@@ -105,6 +109,7 @@ class Detour:
 
     def keep_everything(self) -> None:
         """Before a stop: what is in memory goes into the journal, or stays with the broker."""
+        self._keep_again_at_s = 0.0
         jobs = self._take_over()  # on a line of its own: it changes what is held
         self._held += [item for job in jobs for item in job.received]
         if self._held:
@@ -113,21 +118,28 @@ class Detour:
             log.warning("the broker keeps what the journal did not take", action="stopped", messages=len(self._held))
 
     def _takes_more(self) -> bool:
-        if self._refused or len(self._held) >= self._window_messages:
+        if self._refused or len(self._held) >= self._window_messages or self._is_heavy():
             return False
         return not self._succeeding or self._journal.depth_messages > AHEAD_BATCHES * self._batch_messages
 
     def _window_is_full(self) -> bool:
         receiver = self._receiver
-        return receiver.in_flight >= self._window_messages // 2 or receiver.idle_s > QUIET_S or bool(self._refused)
+        full = receiver.in_flight >= self._window_messages // 2 or receiver.idle_s > QUIET_S
+        return full or bool(self._refused) or self._is_heavy()
+
+    def _is_heavy(self) -> bool:
+        return sum([len(item.payload) for item in self._held]) > HELD_BYTES
 
     def _keep(self) -> None:
+        if time.monotonic() < self._keep_again_at_s:
+            return
         try:
             self._journal.append(self._held)
         except JournalError as exc:  # full, or the disk is; what is held stays unacknowledged
             if not self._refused:
                 log.error("the journal takes no more: receiving stops", action="journal_refused", reason=str(exc))
             self._refused = str(exc)
+            self._keep_again_at_s = time.monotonic() + FIRST_RETRY_S
             return
         if self._refused:
             log.info("the journal takes messages again", action="journal_accepts")

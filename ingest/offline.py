@@ -11,8 +11,8 @@ from ingest.received import Received
 from roadtwin.settings import Settings
 from roadtwin.storage.database import connect
 from roadtwin.storage.devices import read_registered_profiles
-from roadtwin.storage.messages import write_batch
-from roadtwin.types import BatchCounts, Message, Origin, RejectedMessage
+from roadtwin.storage.messages import BatchWriter
+from roadtwin.types import BatchCounts, Origin
 
 BATCH_MESSAGES = 2000
 WORKER = "offline"
@@ -55,11 +55,9 @@ def ingest_directly(
         conn.rollback()
         decoder = open_decoder(settings, registered)
 
-        def store(messages: Iterable[Message], rejected: Iterable[RejectedMessage]) -> BatchCounts:
-            return write_batch(conn, list(messages), list(rejected), worker=WORKER, origin=Origin.REPLAYED)
-
+        writer = BatchWriter(conn, worker=WORKER, origin=Origin.REPLAYED)
         for chunk in _chunks(timed_messages):
-            total += write_isolating(*decode_batch(chunk, decoder), store)
+            total += write_isolating(*decode_batch(chunk, decoder), writer.write)
             if on_progress is not None:
                 on_progress(total.received)
     return total

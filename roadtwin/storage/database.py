@@ -15,7 +15,11 @@ _DEAD_PEER = {"keepalives_idle": 10, "keepalives_interval": 5, "keepalives_count
 """When silence on a TCP connection counts as its end: probes after 10 s [s, s, count], unconfirmed bytes [ms]."""
 
 # The session must not depend on the server's defaults: acknowledging a message rests on synchronous_commit.
-_SESSION = "SELECT set_config('TimeZone', 'UTC', false), set_config('synchronous_commit', 'on', false)"
+# A limit on statements, set for a role, would have the ingester write the same batch for ever.
+_SESSION = (
+    "SELECT set_config('TimeZone', 'UTC', false), set_config('synchronous_commit', 'on', false), "
+    "set_config('statement_timeout', '0', false)"
+)
 
 
 class DatabaseMode(StrEnum):

@@ -38,8 +38,8 @@ class _State:
     application: Application
     due_s: float
     wanted_at: datetime
+    retry_s: float
     fetch: Fetch | None = None
-    retry_s: float = FIRST_RETRY_S
     failing: bool = False
 
 
@@ -71,11 +71,12 @@ class BackfillTask:
         self._first_retry_s = first_retry_s
         self._listening_since = clock()
         self._states = [
-            _State(application, 0.0, self._listening_since)
+            _State(application, 0.0, self._listening_since, first_retry_s)
             for application in applications_of(settings.tts_applications)
         ]
         self._seen_at: datetime | None = None  # the newest connection that was looked at
-        self._writes: tuple[int, Write] | None = None  # with the database session that it belongs to, and the lock
+        self._writes: tuple[int, Write] | None = None  # with the database session that it belongs to
+        self._locked = False
 
     def turn(self, conn: Connection) -> None:
         """Do a page, if one is due. Raises errors of psycopg; those of the server are counted and logged once."""
@@ -87,12 +88,17 @@ class BackfillTask:
         if write is None:
             return
         state = min(due, key=lambda state: state.due_s)
+        before = state.fetch.after if state.fetch is not None else None
         try:
             self._step(conn, state, write)
         except StorageApiError as exc:
+            if before is not None and state.fetch is not None and state.fetch.after > before:
+                state.retry_s = self._first_retry_s
             self._note_failure(state, exc)
-        if not any(state.fetch for state in self._states):
-            self._unlock(conn)
+        soon_s = time.monotonic() + 2 * TURN_EVERY_S
+        if not any(state.fetch is not None and state.due_s <= soon_s for state in self._states):
+            self._locked = False  # nor while we wait for the server: another one may have more luck
+            storage.unlock(conn)
 
     def _look_at_sessions(self) -> None:
         """A session that the broker did not keep: what was sent before it may be missing."""
@@ -101,7 +107,7 @@ class BackfillTask:
                 continue
             self._seen_at = at
             for state in self._states:
-                state.wanted_at, state.due_s, state.fetch = at, 0.0, None
+                state.wanted_at, state.due_s = at, 0.0  # one under way goes on: another follows it
 
     def _step(self, conn: Connection, state: _State, write: Write) -> None:
         now = self._clock()
@@ -117,16 +123,19 @@ class BackfillTask:
         if not ended:
             state.due_s = time.monotonic()  # behind the others
             return
-        note_complete(conn, state.fetch, self._clock())
-        counts = state.fetch.counts
+        fetch, state.fetch = state.fetch, None
+        note_complete(conn, fetch, self._clock())
+        counts = fetch.counts
         log.info("stored uplinks fetched", action="backfilled", application=str(state.application),
-                 since=state.fetch.since.isoformat(), received=counts.received, stored=counts.stored,
+                 since=fetch.since.isoformat(), received=counts.received, stored=counts.stored,
                  duplicate=counts.duplicate, rejected=counts.rejected)  # fmt: skip
-        self._finish(state)
+        if state.wanted_at > fetch.begun_at:
+            state.due_s = time.monotonic()
+        else:
+            self._finish(state)
 
     def _finish(self, state: _State) -> None:
         """Due again in an hour, unless another worker has done it in the second half of that time."""
-        state.fetch = None
         state.due_s = time.monotonic() + self._every_s
         state.wanted_at = self._clock() + timedelta(seconds=self._every_s / 2)
 
@@ -146,12 +155,7 @@ class BackfillTask:
         if self._writes is None or self._writes[0] != session:
             for state in self._states:
                 state.fetch = None  # its writer went with the connection; what it stored is found again
-            self._writes = None
-            if not storage.try_lock(conn):
-                return None
-            self._writes = (session, writer_of(conn))
-        return self._writes[1]
-
-    def _unlock(self, conn: Connection) -> None:
-        self._writes = None
-        storage.unlock(conn)
+            self._writes, self._locked = (session, writer_of(conn)), False
+        if not self._locked:
+            self._locked = storage.try_lock(conn)
+        return self._writes[1] if self._locked else None

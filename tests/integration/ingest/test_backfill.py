@@ -380,14 +380,18 @@ def test_an_ingester_fetches_at_its_start_and_still_takes_what_comes_live(
 class Worker:
     """A backfill task with a connection and a clock of its own."""
 
-    def __init__(self, settings, database_url, *, now=NOW, **options):
+    def __init__(self, settings, database_url, *, now=NOW, first_retry_s=0.0):
         self.now = now
         self.history = [(now, False)]
         self.conn = connect(database_url)
         self.task = BackfillTask(
-            settings, DECODER, lambda: self.history, threading.Event(), clock=lambda: self.now, first_retry_s=0.0,
-            **options,
-        )  # fmt: skip
+            settings,
+            DECODER,
+            lambda: self.history,
+            threading.Event(),
+            clock=lambda: self.now,
+            first_retry_s=first_retry_s,
+        )
 
     def turn(self):
         self.task.turn(self.conn)
@@ -430,6 +434,22 @@ def test_a_turn_is_one_page_and_a_new_session_is_a_new_reason(start_worker, serv
     assert messages(db) == (1501, 1501)
 
 
+def test_a_session_lost_while_a_fetch_is_under_way_is_followed_by_another_fetch(start_worker, server, db):
+    fill(server, NOW - timedelta(hours=2), 1500, step_s=1)
+    worker = start_worker()
+
+    worker.turn()
+    worker.now = NOW + timedelta(minutes=3)
+    worker.history.append((worker.now, False))
+    server.add(uplink(NOW + timedelta(minutes=1), 4000))
+    for _ in range(4):
+        worker.turn()
+
+    assert server.requests[1]["after"] > server.requests[0]["after"], "the first one goes on"
+    assert "2026-03-10T10:59:59.999000Z" in [query["after"] for query in server.requests], "another follows it"
+    assert messages(db) == (1501, 1501)
+
+
 def test_of_two_workers_one_fetches(start_worker, server, db):
     fill(server, NOW - timedelta(hours=2), 1500, step_s=1)
     one, other = start_worker(), start_worker()
@@ -456,6 +476,22 @@ def test_a_worker_that_goes_leaves_the_rest_to_the_other(start_worker, server, d
         other.turn()
 
     assert messages(db) == (1500, 1500)
+
+
+def test_whoever_waits_for_the_server_keeps_nobody_back_and_goes_on_where_it_was(start_worker, server, settings, db):
+    fill(server, NOW - timedelta(hours=2), 900, step_s=1)
+    server.faults.extend(["cut"])
+    one = start_worker(first_retry_s=3600.0)
+    one.turn()
+    assert 0 < messages(db)[0] < 900
+
+    run(db, settings)
+    for state in one.task._states:
+        state.due_s = 0.0
+    one.turn()
+
+    assert messages(db) == (900, 900)
+    assert server.requests[-1]["after"] > server.requests[0]["after"]
 
 
 def test_what_comes_live_while_a_fetch_is_cut_short_does_not_hide_the_gap(start_worker, server, db):

@@ -89,12 +89,13 @@ class Detour:
     def step(self, stop: threading.Event) -> None:
         """One round: receive, keep, and try to write; ends the detour when nothing is left on it."""
         self._settle()
-        self._write()  # before receiving, which may wait: the writer is not to wait meanwhile
-        if self._takes_more() and (self._job is None or self._receiver.waiting()):
+        has_work = self._may_write() and bool(self._held or self._journal.depth_messages)
+        # Receiving may wait for messages: not while the writer could write, or is about to be done.
+        if self._takes_more() and (self._receiver.waiting() or not (has_work or self._job)):
             self._held += self._receiver.take(self._batch_messages, STEP_S, stop)
         elif self._job is not None:
             self._job.finished.wait(STEP_S)
-        else:
+        elif not has_work:
             stop.wait(STEP_S)
         if self._held and (self._journal.depth_messages or self._window_is_full()):
             self._keep()
@@ -183,9 +184,12 @@ class Detour:
         self._retry_at_s = time.monotonic() + self._delay_s
         self._delay_s = min(self._delay_s * 2, MOST_RETRY_S)
 
+    def _may_write(self) -> bool:
+        return self._job is None and self._writer.idle and time.monotonic() >= self._retry_at_s
+
     def _write(self) -> None:
         """Hand the oldest messages to the writer, if it is free and it is time to try."""
-        if self._job is not None or not self._writer.idle or time.monotonic() < self._retry_at_s:
+        if not self._may_write():
             return
         self._job_is_journalled = bool(self._journal.depth_messages)
         oldest: Sequence[Received] = (

@@ -34,7 +34,7 @@ demo: install
 TEST_PROCESSES ?= 2
 
 test: install
-	$(BIN)/pytest -q -ra -o faulthandler_timeout=300 -n $(TEST_PROCESSES) --dist loadfile
+	$(BIN)/pytest -q -ra -o faulthandler_timeout=300 -n $(TEST_PROCESSES) --dist loadgroup
 
 check: $(CHECKS)
 

@@ -75,6 +75,14 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "every_part: runs on every database and every broker that is there")
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Tests of a file run one after the other, and so do all that share the service's broker: a demo listens to all."""
+    for item in items:
+        parts = item.callspec.params if isinstance(item, pytest.Function) and hasattr(item, "callspec") else {}
+        shared = parts.get("mqtt_broker") == "mosquitto"
+        item.add_marker(pytest.mark.xdist_group("service broker" if shared else item.path.as_posix()))
+
+
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Choose the parts a test runs on: pairs, not every combination, where it needs both."""
     path = metafunc.definition.path.relative_to(REPOSITORY).as_posix()

@@ -170,7 +170,13 @@ def run_ingest(
             share_group or settings.mqtt_client_id,
             in_process=lambda: ingester.in_process_messages,
         )
-        housekeeper = Housekeeper(database_url, decoder, name=settings.mqtt_client_id, clock=clock)
+        housekeeper = Housekeeper(
+            database_url,
+            decoder,
+            name=settings.mqtt_client_id,
+            clock=clock,
+            busy=lambda: receiver.waiting() >= settings.batch_max_messages,
+        )
         if settings.tts_applications and not leave:
             task = BackfillTask(settings, decoder, lambda: receiver.session_history, stop, clock=clock)
             housekeeper.add("backfill", TURN_EVERY_S, task.turn)

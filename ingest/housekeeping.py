@@ -22,6 +22,10 @@ log = get_logger(__name__)
 
 DIGEST_EVERY_S = 10.0
 """How often batches are digested [s]: a longer wait costs less, a flag that needs history comes that much later."""
+REST_FACTOR = 9.0
+"""How long digesting rests after a round while messages queue, as a multiple of what the round took: flags and health
+may come later, messages may not."""
+MOST_REST_S = 60.0
 PROFILES_EVERY_S = 30.0
 """How often sensor profiles and what operators registered are read again [s]."""
 CLOSE_S = 10.0
@@ -31,11 +35,14 @@ Connection = psycopg.Connection[Any]
 
 @dataclass(slots=True)
 class Task:
-    """Something done every so often. A failure is logged once and tried again at the next turn."""
+    """Something done every so often, or when the work says so: it gives the time until it is due again, or None.
+
+    A failure is logged once and tried again at the next turn.
+    """
 
     name: str
     every_s: float
-    work: Callable[[Connection], object]
+    work: Callable[[Connection], float | None]
     due_s: float = 0.0
     failing: bool = False
 
@@ -43,11 +50,20 @@ class Task:
 class Housekeeper:
     """Runs tasks one after the other. `refresh` reads once, in the caller's thread, what decoding needs."""
 
-    def __init__(self, database_url: str, decoder: Decoder, *, name: str, clock: Callable[[], datetime]) -> None:
+    def __init__(
+        self,
+        database_url: str,
+        decoder: Decoder,
+        *,
+        name: str,
+        clock: Callable[[], datetime],
+        busy: Callable[[], bool] = lambda: False,
+    ) -> None:
         self._url = database_url
         self._decoder = decoder
         self._name = name
         self._clock = clock
+        self._busy = busy
         self._conn: Connection | None = None
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
@@ -57,7 +73,7 @@ class Housekeeper:
         ]
         self.ready = False
 
-    def add(self, name: str, every_s: float, work: Callable[[Connection], object]) -> None:
+    def add(self, name: str, every_s: float, work: Callable[[Connection], float | None]) -> None:
         """Another task; before `start`. It gets an idle connection and leaves it idle."""
         self._tasks.append(Task(name, every_s, work))
 
@@ -90,12 +106,15 @@ class Housekeeper:
             self._decoder.registered_profiles = read_registered_profiles(conn)
         self.ready = True
 
-    def _digest(self, conn: Connection) -> None:
-        """Everything that waits. Of several workers one does it; it stops between rounds when we are told to end."""
-        while not self._stop.is_set() and digest(conn, self._clock()).batches:
-            pass
+    def _digest(self, conn: Connection) -> float | None:
+        """One round of what waits; of several workers one does it. While messages queue, it is a tenth of the time."""
+        began = time.monotonic()
+        counts = digest(conn, self._clock())
         with conn.transaction():
             UNDIGESTED_BATCHES.set(count_undigested(conn)[0])
+        if not counts.batches:
+            return None
+        return min((time.monotonic() - began) * REST_FACTOR, MOST_REST_S) if self._busy() else 0.0
 
     def _run(self) -> None:
         while not self._stop.is_set():
@@ -105,10 +124,11 @@ class Housekeeper:
             self._stop.wait(max(0.1, min(task.due_s for task in self._tasks) - time.monotonic()))
 
     def _do(self, task: Task) -> None:
+        again_s: float | None = None
         try:
             if self._conn is None or self._conn.closed:
                 self._conn = connect(self._url, application_name=f"roadtwin ingest {self._name} housekeeping")
-            task.work(self._conn)
+            again_s = task.work(self._conn)
         except (psycopg.Error, DatabaseUnavailableError, RoadtwinError) as exc:
             HOUSEKEEPING_FAILURES.labels(task.name).inc()
             if not task.failing:
@@ -125,7 +145,7 @@ class Housekeeper:
             self._disconnect()
         else:
             task.failing = False
-        task.due_s = time.monotonic() + task.every_s
+        task.due_s = time.monotonic() + (task.every_s if again_s is None else again_s)
 
     def _disconnect(self) -> None:
         if self._conn is not None:

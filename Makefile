@@ -31,10 +31,11 @@ demo: install
 	$(BIN)/roadtwin demo $(ARGS)
 
 # Two at a time: most of a test is waiting for a broker, a database or a process that was killed.
-TEST_PROCESSES ?= 2
+# A broker that is named is shared by all of them, so then there is one.
+TEST_PROCESSES ?= $(if $(ROADTWIN_TEST_MQTT_URL),1,2)
 
 test: install
-	$(BIN)/pytest -q -ra -o faulthandler_timeout=300 -n $(TEST_PROCESSES) --dist loadgroup
+	$(BIN)/pytest -q -ra -o faulthandler_timeout=300 -n $(TEST_PROCESSES) --dist loadfile
 
 check: $(CHECKS)
 

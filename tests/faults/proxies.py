@@ -4,6 +4,7 @@ import contextlib
 import socket
 import threading
 import time
+from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Callable
 from typing import Literal
@@ -88,7 +89,7 @@ class Gate:
         return not link.cut_off.is_set()
 
 
-class Proxy:
+class Proxy(ABC):
     """Listens on a port of its own for as long as it lives; the target may go away and come back.
 
     Subclasses watch the two directions of a link. A watcher gets what was received, and gives what to forward now;
@@ -129,9 +130,9 @@ class Proxy:
         for link in list(self._links):
             link.half_close()
 
+    @abstractmethod
     def watchers(self, link: Link) -> tuple["Watcher", "Watcher"]:
         """What watches the bytes to the server and those to the client."""
-        raise NotImplementedError
 
     def _start(self, work: Callable[..., None], *arguments: object) -> None:
         thread = threading.Thread(target=work, args=arguments, daemon=True)

@@ -1,84 +1,33 @@
 """Uplinks that The Things Stack kept: nothing is missing afterwards, and nothing is there twice."""
 
 import json
-import os
-import threading
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 
-import psycopg
 import pytest
-from typer.testing import CliRunner
 
-from ingest import backfill_task
-from ingest.backfill import LONGEST_BACK, backfill, open_api
-from ingest.backfill_task import BackfillTask
+from ingest.backfill import LONGEST_BACK
 from ingest.membership import total
-from ingest.tts_storage import Application
 from roadtwin.cli.backfill import app
 from roadtwin.errors import BackfillError, SettingsError
-from roadtwin.settings import Settings
 from roadtwin.storage import backfill as storage
 from roadtwin.storage.database import connect
-from roadtwin.storage.messages import read_accounts, write_batch
-from roadtwin.telemetry import BACKFILL_FAILURES, HOUSEKEEPING_FAILURES, MESSAGES, RECEIVED
-from roadtwin.types import Flag, Origin
-from tests.integration.ingest.conftest import count, fetch, wait_for
-from tests.samples import decoder, encoded, tts
-from tests.storage_integration import KEY, rfc3339, storage_integration, times
-
-ROADS = Application("roads", "essen")
-TOPIC = "v3/roads@essen/devices/soil-7/up"
-NOW = datetime(2026, 3, 10, 12, 0, tzinfo=UTC)
-RUNNER = CliRunner()
-DECODER = decoder()
-SHARED = Path(os.environ.get("ROADTWIN_SHARED_DIR") or Path(__file__).resolve().parents[4] / "shared")
-SOIL = SHARED / "data" / "ttn_v3_soil" / "ttn_storage_uplinks.json"
-
-
-@pytest.fixture
-def server():
-    with storage_integration() as running:
-        yield running
-
-
-@pytest.fixture
-def settings(server, tmp_path):
-    return Settings(data_dir=tmp_path, tts_url=server.url, tts_api_key=KEY, tts_applications="roads@essen")
-
-
-def uplink(at, number=0, **changes):
-    """As it comes live; the application server is 0.2 s after the network server."""
-    inner = {"f_cnt": number % 60_000, "received_at": rfc3339(at - timedelta(milliseconds=200))}
-    return tts(received_at=rfc3339(at), uplink_message=inner, **changes)
-
-
-def fill(server, first, number, *, step_s=10.0, offset=0):
-    for n, at in enumerate(times(first, number, step_s)):
-        server.add(uplink(at, n + offset))
-
-
-def run(conn, settings, *, since=None, now=NOW, clock=None, stop=None, **options):
-    [done] = backfill(
-        conn, open_api(settings), DECODER, [ROADS], since=since, clock=clock or (lambda: now),
-        stop=stop or threading.Event(), first_retry_s=0.01, **options,
-    )  # fmt: skip
-    return done
-
-
-def told(done):
-    c = done.counts
-    return (c.received, c.stored, c.duplicate, c.rejected)
-
-
-def store_live(conn, message):
-    at = datetime.fromisoformat(message["received_at"])
-    decoded = DECODER.decode(TOPIC, encoded(message), at)
-    return write_batch(conn, [decoded], [], worker="live", origin=Origin.MQTT)
-
-
-def messages(conn):
-    return fetch(conn, "SELECT count(*), count(DISTINCT message_id) FROM message")[0]
+from roadtwin.storage.messages import read_accounts
+from roadtwin.telemetry import MESSAGES, RECEIVED
+from roadtwin.types import Flag
+from tests.integration.ingest.backfill.backfilling import (
+    NOW,
+    RUNNER,
+    SOIL,
+    TOPIC,
+    fill,
+    messages,
+    run,
+    store_live,
+    told,
+    uplink,
+)
+from tests.integration.ingest.conftest import fetch
+from tests.storage_integration import KEY
 
 
 def test_what_was_missed_comes_with_its_own_time_and_the_arrival_of_today(db, settings, server):
@@ -342,186 +291,3 @@ def test_what_cannot_be_done_is_refused_by_name(command, arguments, changes, err
 
     assert isinstance(result.exception, error)
     assert sentence in str(result.exception)
-
-
-# The ingester.
-
-
-@pytest.fixture
-def soon(monkeypatch):
-    monkeypatch.setattr(backfill_task, "TURN_EVERY_S", 0.1)
-    monkeypatch.setattr("ingest.consumer.TURN_EVERY_S", 0.1)
-
-
-def ingester_options(server):
-    return {"tts_url": server.url, "tts_api_key": Settings(tts_api_key=KEY).tts_api_key,
-            "tts_applications": ("roads@essen",)}  # fmt: skip
-
-
-def test_an_ingester_fetches_at_its_start_and_still_takes_what_comes_live(
-    database_url, mqtt_url, start_ingester, publish, server, soon
-):
-    now = datetime.now(UTC)
-    fill(server, now - timedelta(hours=5), 1200)
-    live = uplink(now - timedelta(seconds=1), 5000)
-
-    start_ingester(database_url, mqtt_url, **ingester_options(server)).wait_until_ready()
-    publish((TOPIC, encoded(live)))
-
-    # Others may publish on this broker: only ours are counted.
-    fetched = "SELECT count(*) FROM message WHERE origin = 'backfilled'"
-    came_live = "SELECT count(*) FROM message WHERE origin = 'mqtt' AND topic = %s AND f_cnt = 5000"
-    wait_for(lambda: count(database_url, fetched) == 1200)
-    wait_for(lambda: count(database_url, came_live, TOPIC) == 1)
-    mark = "SELECT count(*) FROM ingest_batch WHERE worker = 'backfill roads@essen' AND observed_until > %s"
-    wait_for(lambda: count(database_url, mark, now))
-
-
-class Worker:
-    """A backfill task with a connection and a clock of its own."""
-
-    def __init__(self, settings, database_url, *, now=NOW, first_retry_s=0.0):
-        self.now = now
-        self.history = [(now, False)]
-        self.conn = connect(database_url)
-        self.task = BackfillTask(
-            settings,
-            DECODER,
-            lambda: self.history,
-            threading.Event(),
-            clock=lambda: self.now,
-            first_retry_s=first_retry_s,
-        )
-
-    def turn(self):
-        self.task.turn(self.conn)
-        assert self.conn.info.transaction_status == psycopg.pq.TransactionStatus.IDLE
-
-
-@pytest.fixture
-def start_worker(settings, database_url, db):
-    workers = []
-
-    def start(**options):
-        workers.append(Worker(settings, database_url, **options))
-        return workers[-1]
-
-    yield start
-    for worker in workers:
-        worker.conn.close()
-
-
-def test_a_turn_is_one_page_and_a_new_session_is_a_new_reason(start_worker, server, db):
-    fill(server, NOW - timedelta(hours=2), 1500, step_s=1)
-    worker = start_worker()
-
-    worker.turn()
-    assert messages(db) == (1000, 1000)
-    worker.turn()
-    worker.turn()
-    assert messages(db) == (1500, 1500)
-    asked = len(server.requests)
-    worker.turn()
-    assert len(server.requests) == asked, "nothing is due for an hour"
-
-    worker.now = NOW + timedelta(minutes=3)
-    worker.history.append((worker.now, True))
-    worker.turn()
-    assert len(server.requests) == asked, "the broker had kept our session"
-    worker.history.append((worker.now, False))
-    server.add(uplink(NOW + timedelta(minutes=1), 4000))
-    worker.turn()
-    assert messages(db) == (1501, 1501)
-
-
-def test_a_session_lost_while_a_fetch_is_under_way_is_followed_by_another_fetch(start_worker, server, db):
-    fill(server, NOW - timedelta(hours=2), 1500, step_s=1)
-    worker = start_worker()
-
-    worker.turn()
-    worker.now = NOW + timedelta(minutes=3)
-    worker.history.append((worker.now, False))
-    server.add(uplink(NOW + timedelta(minutes=1), 4000))
-    for _ in range(4):
-        worker.turn()
-
-    assert server.requests[1]["after"] > server.requests[0]["after"], "the first one goes on"
-    assert "2026-03-10T10:59:59.999000Z" in [query["after"] for query in server.requests], "another follows it"
-    assert messages(db) == (1501, 1501)
-
-
-def test_of_two_workers_one_fetches(start_worker, server, db):
-    fill(server, NOW - timedelta(hours=2), 1500, step_s=1)
-    one, other = start_worker(), start_worker()
-
-    one.turn()
-    other.turn()
-    assert len(server.requests) == 1, "the other one waits"
-    one.turn()
-    one.turn()
-    asked = len(server.requests)
-    other.turn()
-
-    assert messages(db) == (1500, 1500)
-    assert len(server.requests) == asked, "the other one finds that it is done"
-
-
-def test_a_worker_that_goes_leaves_the_rest_to_the_other(start_worker, server, db):
-    fill(server, NOW - timedelta(hours=2), 1500, step_s=1)
-    one, other = start_worker(), start_worker()
-
-    one.turn()
-    one.conn.close()  # its lock goes when the server has noticed
-
-    wait_for(lambda: other.turn() or messages(db) == (1500, 1500))
-
-
-def test_whoever_waits_for_the_server_keeps_nobody_back_and_goes_on_where_it_was(start_worker, server, settings, db):
-    fill(server, NOW - timedelta(hours=2), 900, step_s=1)
-    server.faults.extend(["cut"])
-    one = start_worker(first_retry_s=3600.0)
-    one.turn()
-    assert 0 < messages(db)[0] < 900
-
-    run(db, settings)
-    for state in one.task._states:
-        state.due_s = 0.0
-    one.turn()
-
-    assert messages(db) == (900, 900)
-    assert server.requests[-1]["after"] > server.requests[0]["after"]
-
-
-def test_what_comes_live_while_a_fetch_is_cut_short_does_not_hide_the_gap(start_worker, server, db):
-    store_live(db, uplink(NOW - timedelta(hours=9), 1))
-    fill(server, NOW - timedelta(hours=8), 3, offset=10)
-    server.faults.append(503)
-    one = start_worker()
-    one.turn()
-    one.conn.close()
-    later = NOW + timedelta(hours=1)
-    store_live(db, uplink(later, 2))
-
-    start_worker(now=later + timedelta(minutes=1)).turn()
-
-    assert messages(db) == (5, 5)
-
-
-def test_failures_are_counted_and_logged_once_and_do_not_count_as_the_housekeepers(start_worker, server, db, caplog):
-    fill(server, NOW - timedelta(hours=2), 3)
-    server.faults.extend([401, 401, 503])
-    failures = BACKFILL_FAILURES._value.get()
-    of_housekeeper = HOUSEKEEPING_FAILURES.labels("backfill")._value.get()
-    worker = start_worker()
-
-    for _ in range(3):
-        worker.turn()
-        for state in worker.task._states:
-            state.due_s = 0.0
-    worker.turn()
-
-    assert messages(db) == (3, 3)
-    assert BACKFILL_FAILURES._value.get() - failures == 3
-    assert HOUSEKEEPING_FAILURES.labels("backfill")._value.get() == of_housekeeper
-    assert caplog.text.count("tried again later") == 1
-    assert KEY not in caplog.text

@@ -15,8 +15,7 @@ from numpy.typing import NDArray
 
 from simulators.condition import Condition
 from simulators.pavement import DRAINAGE, EXPOSURES, pavement_year, year_offset_days
-from simulators.randomness import Streams
-from simulators.weather import weather_year, weather_year_of
+from simulators.weather import WeatherSource, weather_year, weather_year_of
 
 MEAN_PER_100_M_WEEK = 0.0375
 WINTER_RATIO = 2.5
@@ -47,22 +46,22 @@ class WeatherResponse:
 
 
 @lru_cache(maxsize=24)
-def weather_response(streams: Streams, year: int) -> WeatherResponse:
+def weather_response(source: WeatherSource, year: int) -> WeatherResponse:
     """How a year's weather acts: freeze-thaw cycles where the base is wet, rain soaking in, cold, thaw weakness."""
-    before, now = pavement_year(streams, year - 1), pavement_year(streams, year)
+    before, now = pavement_year(source, year - 1), pavement_year(source, year)
     lead = 30
     cycles = np.concatenate([before.freeze_thaw_cycles[-lead:], now.freeze_thaw_cycles]).astype(float)
     saturation = np.concatenate([before.saturation[-lead:], now.saturation])
     wet = np.clip((saturation - 0.35) / 0.35, 0.0, 1.0)
-    effect = np.exp(0.15 * streams.normal("truth/effect-weather", np.arange(3)))
+    effect = np.exp(0.15 * source.streams.normal("truth/effect-weather", np.arange(3)))
     # ×1.1 for each cycle of the last 14 days on a wet section, ×1.0 on a dry one.
     per_day = cycles[:, None, :] * wet[:, :, None]
     running = np.cumsum(np.concatenate([np.zeros((1, *per_day.shape[1:])), per_day]), axis=0)
     recent = (running[14:] - running[:-14])[lead - 13 :]
-    liquid = np.concatenate([weather_year(streams, y).melt_mm.reshape(-1, 24).sum(axis=1) for y in (year - 1, year)])
+    liquid = np.concatenate([weather_year(source, y).melt_mm.reshape(-1, 24).sum(axis=1) for y in (year - 1, year)])
     index = _antecedent_precipitation(liquid)[-len(now.thaw_weakness) :]
     mean_temp = np.concatenate(
-        [weather_year(streams, y).air_temp_c.reshape(-1, 24).mean(axis=1) for y in (year - 1, year)]
+        [weather_year(source, y).air_temp_c.reshape(-1, 24).mean(axis=1) for y in (year - 1, year)]
     )
     fortnight = np.convolve(mean_temp, np.full(14, 1 / 14))[: len(mean_temp)][-len(now.thaw_weakness) :]
     log = effect[0] * np.log(1.1) * np.minimum(recent, 8.0)
@@ -102,7 +101,7 @@ def weather_factor(
 
 def calibrate(condition: Condition) -> Calibration:
     """Solve strength, then λ0, for the weather years around the world's begin; see the module's text."""
-    streams, epoch = condition.world.streams, condition.world.epoch
+    climate, epoch = condition.world.climate, condition.world.epoch
     first = weather_year_of(epoch)
     years = range(first, first + CALIBRATION_YEARS)
     weight = condition.multiplier(epoch.year + 2, 6, treated=False) * condition.length_m
@@ -111,7 +110,7 @@ def calibrate(condition: Condition) -> Calibration:
     load = np.bincount(groups, weight * (0.5 + 1.5 * condition.heavy_rank), len(share)) / np.maximum(
         np.bincount(groups, weight, len(share)), 1e-12
     )
-    responses = [weather_response(streams, year) for year in years]
+    responses = [weather_response(climate, year) for year in years]
     log = np.concatenate([r.log_factor.reshape(len(r.thaw), -1) for r in responses])
     thaw = np.concatenate([r.thaw for r in responses])
     months = np.concatenate([_months(year, len(r.thaw)) for year, r in zip(years, responses, strict=True)])
@@ -228,11 +227,11 @@ class Hazard:
     @lru_cache(maxsize=8)  # noqa: B019 - a hazard lives as long as its world
     def _month(self, year: int, month: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Weather response (days of the month, segments); λ0 · multiplier (segments,)."""
-        streams, begin = self.condition.world.streams, date(year, month, 1)
+        source, begin = self.condition.world.weather, date(year, month, 1)
         after = date(year + month // 12, month % 12 + 1, 1)
         weather = weather_year_of(begin)
         rows = slice(year_offset_days(weather, begin), year_offset_days(weather, after))
-        factor = weather_factor(weather_response(streams, weather), self.calibration.strength, rows, self.condition)
+        factor = weather_factor(weather_response(source, weather), self.calibration.strength, rows, self.condition)
         return factor, self.calibration.base_rate * self.condition.multiplier(year, month)
 
     def expected_holes(self, day: date, patch_factor: NDArray[np.float64] | float = 1.0) -> NDArray[np.float64]:

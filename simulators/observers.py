@@ -75,7 +75,7 @@ class Observers:
         """Drives of a day, their frames, and the potholes that the cameras report, false ones among them."""
         passes = self.timetable.passes_on(day)
         start = self.world.day_start(day)
-        weather = hourly_weather(self.world.streams, start - timedelta(hours=2), start + timedelta(hours=26))
+        weather = hourly_weather(self.world.weather, start - timedelta(hours=2), start + timedelta(hours=26))
         quality = frame_quality(self.world, passes, weather, day.toordinal())
         sightings = self.seen(passes, quality, day.toordinal(), holes, open_holes, clock)
         self._learn_from_cameras(day, sightings, holes)

@@ -22,8 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.signal import lfilter
 
-from simulators.randomness import Streams
-from simulators.weather import HourlyWeather, weather_year
+from simulators.weather import HourlyWeather, WeatherSource, weather_year
 
 DRAINAGE = ("good", "fair", "poor")
 EXPOSURES = ("open", "half", "shaded")
@@ -60,9 +59,9 @@ class PavementYear:
 
 
 @lru_cache(maxsize=24)
-def pavement_year(streams: Streams, year: int) -> PavementYear:
+def pavement_year(source: WeatherSource, year: int) -> PavementYear:
     """States of the weather year that begins on 1 July of `year`; spun up over the spring before it."""
-    before, weather = weather_year(streams, year - 1), weather_year(streams, year)
+    before, weather = weather_year(source, year - 1), weather_year(source, year)
     spin_hours = 24 * 92
     spin = before.window(len(before.ends_at) - spin_hours, len(before.ends_at))
     temp = _column(_joined(spin, weather))[spin_hours:]

@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 from ingest.mqtt import BrokerAddress
 from ingest.publisher import Publisher
 from roadtwin.errors import SimulationError
-from simulators.messages import TimedMessage
+from simulators.feed import TimedMessage
 
 MAX_RATE_PER_S = 100_000.0
 

@@ -179,7 +179,7 @@ class Registers:
     def weather(self, start: datetime, end: datetime) -> Iterator[Weather]:
         """Hours recorded in (start, end]: twenty minutes after they end."""
         lag = timedelta(minutes=20)
-        hours = hourly_weather(self.world.streams, start - lag, end - lag)
+        hours = hourly_weather(self.world.weather, start - lag, end - lag)
         columns = zip(
             hours.ends_at.astype(np.int64).tolist(), hours.air_temp_c.tolist(), hours.humidity_pct.tolist(),
             hours.wind_speed_mps.tolist(), hours.rain_mm.tolist(), hours.snow_depth_cm.tolist(),

@@ -153,11 +153,11 @@ class _Hours:
     """Hourly series around a period, ten days before it included, and values between the hours."""
 
     def __init__(self, condition: Condition, first_us: int, last_us: int) -> None:
-        streams = condition.world.streams
+        source = condition.world.weather
         begin = date(1970, 1, 1) + timedelta(days=first_us // _DAY_US - 10)
         end = date(1970, 1, 1) + timedelta(days=last_us // _DAY_US + 2)
         years = range(weather_year_of(begin), weather_year_of(end) + 1)
-        weather, pavement = [weather_year(streams, y) for y in years], [pavement_year(streams, y) for y in years]
+        weather, pavement = [weather_year(source, y) for y in years], [pavement_year(source, y) for y in years]
         first = year_offset_days(years[0], begin)
         rows = slice(24 * first, 24 * (first + (end - begin).days))
         self._ends_us = np.concatenate([w.ends_at for w in weather])[rows].astype(np.int64)

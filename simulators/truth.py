@@ -139,7 +139,7 @@ class Truth:
     def _growth_of(self, day: date) -> float:
         """Holes grow by half a unit a day under traffic, more when it freezes and thaws and when all is wet."""
         year = weather_year_of(day)
-        pavement, row = pavement_year(self.world.streams, year), year_offset_days(year, day)
+        pavement, row = pavement_year(self.world.weather, year), year_offset_days(year, day)
         freeze = float(pavement.freeze_thaw_cycles[row, 1] > 0)
         return 0.5 + 1.5 * freeze + 0.5 * float(pavement.saturation[row, 1] > WET_SATURATION)
 

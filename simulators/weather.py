@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from scipy.special import gammaincinv, ndtr, ndtri
 
 from simulators.randomness import Streams
+from simulators.scenario import WeatherChange
 
 STATION = "sim-wetter-1"
 LATITUDE_DEG, LONGITUDE_DEG = 51.45, 7.01
@@ -65,11 +66,26 @@ def weather_year_of(day: date) -> int:
     return day.year if day.month >= 7 else day.year - 1
 
 
-def hourly_weather(streams: Streams, start: datetime, end: datetime) -> HourlyWeather:
+@dataclass(frozen=True, slots=True)
+class WeatherSource:
+    """Where the weather of a world comes from. Equal sources give equal weather, so that years can be kept by source.
+
+    `changes` are those of a scenario, with the day and the zone that their windows refer to.
+    """
+
+    streams: Streams
+    changes: tuple[WeatherChange, ...] = ()
+    today: date | None = None
+    timezone: str = "Europe/Berlin"
+    latitude_deg: float = LATITUDE_DEG
+    longitude_deg: float = LONGITUDE_DEG
+
+
+def hourly_weather(source: WeatherSource, start: datetime, end: datetime) -> HourlyWeather:
     """Weather of the hours that end in (start, end]; both aware. The same hour is the same in every window."""
     start, end = start.astimezone(UTC), end.astimezone(UTC)
     first_year, last_year = weather_year_of(start.date()), weather_year_of(end.date())
-    years = [weather_year(streams, year) for year in range(first_year, last_year + 1)]
+    years = [weather_year(source, year) for year in range(first_year, last_year + 1)]
     joined = (
         years[0]
         if len(years) == 1
@@ -83,8 +99,9 @@ def hourly_weather(streams: Streams, start: datetime, end: datetime) -> HourlyWe
 
 
 @lru_cache(maxsize=24)
-def weather_year(streams: Streams, year: int) -> HourlyWeather:
+def weather_year(source: WeatherSource, year: int) -> HourlyWeather:
     """All hours of the weather year that begins on 1 July of `year` (hours ending after 00:00 of that day, UTC)."""
+    streams = source.streams
     begin, count = date(year, 7, 1), (date(year + 1, 7, 1) - date(year, 7, 1)).days
     days = np.arange(count + 2) + (begin - date(1970, 1, 1)).days - 1  # one day more at each end, to interpolate
     month, season = _calendar(days)

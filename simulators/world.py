@@ -16,6 +16,8 @@ from simulators.devices import Device, Gateway, device_rows, place_devices, plac
 from simulators.geometry import RoadGeometry
 from simulators.network import build_plan
 from simulators.randomness import Streams
+from simulators.scenario import Scenario, read_scenario
+from simulators.weather import WeatherSource
 
 EPOCH = date(2021, 7, 1)
 """Day on which every world begins unless told otherwise; nothing can be simulated before it."""
@@ -37,6 +39,13 @@ class World:
     """Per route: section indexes in driving order."""
     gateways: tuple[Gateway, ...]
     devices: tuple[Device, ...]
+    scenario: Scenario
+    today: date
+    """The day to which relative times of the scenario refer."""
+    climate: WeatherSource
+    """Weather without the scenario's changes: the hidden truth is calibrated in it."""
+    weather: WeatherSource
+    """Weather as it is."""
     streams: Streams = field(repr=False)
     kept: dict[str, Any] = field(default_factory=dict, repr=False)
     """What was made from this world and lives as long as it, by name."""
@@ -77,7 +86,13 @@ class World:
 
 
 def build_world(
-    *, seed: int, length_km: float, timezone: str = "Europe/Berlin", start: datetime | None = None
+    *,
+    seed: int,
+    length_km: float,
+    timezone: str = "Europe/Berlin",
+    start: datetime | None = None,
+    scenario: Scenario | None = None,
+    today: date | None = None,
 ) -> World:
     """Make a city.
 
@@ -92,6 +107,10 @@ def build_world(
     start : datetime, optional
         Aware; the local day in which it lies is the first day of the world, `EPOCH` if left out. Every later day is
         simulated from it on, so that it does not depend on where a run begins.
+    scenario : Scenario, optional
+        What is special; the ordinary one of the library if left out.
+    today : date, optional
+        Day to which relative times of the scenario refer; four years after the first day if left out.
 
     Raises
     ------
@@ -108,6 +127,8 @@ def build_world(
         raise SimulationError("Start of the world: got a time without zone, expected one with an offset.")
     epoch = EPOCH if start is None else start.astimezone(zone).date()
     streams = Streams(seed)
+    scenario = read_scenario("ordinary") if scenario is None else scenario
+    today = date(epoch.year + 4, epoch.month, 1) if today is None else today
     plan = build_plan(streams, length_km, epoch)
     segments = tuple(split_network(plan.sections))
     middles = _middles(segments)
@@ -121,6 +142,10 @@ def build_world(
         bus_routes=plan.bus_routes,
         gateways=place_gateways(middles, streams),
         devices=place_devices(segments, middles, length_km, streams),
+        scenario=scenario,
+        today=today,
+        climate=WeatherSource(streams, timezone=timezone),
+        weather=WeatherSource(streams, scenario.weather, today if scenario.weather else None, timezone),
         streams=streams,
     )
 

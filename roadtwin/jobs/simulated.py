@@ -16,8 +16,9 @@ from roadtwin.storage.city import read_city, write_city, write_scenario
 from roadtwin.storage.database import connect
 from roadtwin.storage.devices import read_device_rows, register_devices
 from roadtwin.types import Origin
+from simulators.feed import TimedMessage
 from simulators.history import live_records, simulate_history
-from simulators.messages import TimedMessage, messages
+from simulators.messages import messages
 from simulators.world import CITY_NAME, World, build_world
 
 RAW_PERIOD = timedelta(days=7)

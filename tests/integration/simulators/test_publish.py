@@ -15,7 +15,7 @@ import pytest
 from ingest.mqtt import Session, open_client, parse_mqtt_url
 from roadtwin.errors import BrokerUnavailableError, SimulationError
 from roadtwin.manifest import read_manifest
-from simulators.messages import TimedMessage
+from simulators.feed import TimedMessage
 from simulators.publish import Pacing, publish_feed
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)

@@ -14,7 +14,7 @@ from simulators.pavement import (
     thaw_weakness,
 )
 from simulators.randomness import Streams
-from simulators.weather import weather_year
+from simulators.weather import WeatherSource, weather_year
 
 
 def constant(air_temp_c, hours=24 * 40, radiation=0.0, cloud=1.0, wind=3.0):
@@ -52,8 +52,8 @@ def test_what_the_sun_gives_more_makes_no_place_colder():
 
 
 def test_a_year_of_surface_temperatures_is_plausible():
-    year = pavement_year(Streams(2), 2020)
-    air = weather_year(Streams(2), 2020).air_temp_c
+    year = pavement_year(WeatherSource(Streams(2)), 2020)
+    air = weather_year(WeatherSource(Streams(2)), 2020).air_temp_c
 
     assert 40 < year.surface_temp_c.max() < 65
     assert year.surface_temp_c[:, 0].min() > air.min() - 8
@@ -84,7 +84,7 @@ def test_water_in_the_base_is_conserved_and_bounded():
 
 
 def test_poor_drainage_keeps_the_base_wetter():
-    saturation = pavement_year(Streams(2), 2020).saturation
+    saturation = pavement_year(WeatherSource(Streams(2)), 2020).saturation
 
     assert dict(zip(DRAINAGE, np.argsort(saturation.mean(axis=0)).tolist(), strict=True)) == {
         "good": 0, "fair": 1, "poor": 2,

@@ -7,13 +7,13 @@ import numpy as np
 import pytest
 
 from simulators.randomness import Streams
-from simulators.weather import RAIN_NORMAL_MM, hourly_weather, weather_year
+from simulators.weather import RAIN_NORMAL_MM, WeatherSource, hourly_weather, weather_year
 
 
 @pytest.fixture(scope="module")
 def climate():
     """160 years, from eight seeds; daily values with their month, and values of each year."""
-    years = [weather_year(Streams(seed), year) for seed in range(8) for year in range(1990, 2010)]
+    years = [weather_year(WeatherSource(Streams(seed)), year) for seed in range(8) for year in range(1990, 2010)]
     temp = [year.air_temp_c.reshape(-1, 24) for year in years]
     joined = np.concatenate(temp)
     starts = np.concatenate([(year.ends_at - np.timedelta64(1, "h"))[::24] for year in years])
@@ -78,11 +78,11 @@ def test_snow_gives_back_all_the_water_that_fell(climate):
 
 
 def test_an_hour_is_the_same_in_every_window():
-    streams = Streams(8)
+    source = WeatherSource(Streams(8))
     start = datetime(2023, 6, 25, 5, 30, tzinfo=UTC)
-    whole = hourly_weather(streams, start, start + timedelta(days=12))
+    whole = hourly_weather(source, start, start + timedelta(days=12))
 
-    cut = [hourly_weather(streams, start + timedelta(days=d), start + timedelta(days=d + 1)) for d in range(12)]
+    cut = [hourly_weather(source, start + timedelta(days=d), start + timedelta(days=d + 1)) for d in range(12)]
 
     assert np.array_equal(whole.ends_at, np.concatenate([part.ends_at for part in cut]))
     assert np.array_equal(whole.air_temp_c, np.concatenate([part.air_temp_c for part in cut]))

@@ -1,0 +1,57 @@
+"""Messages with their times of publication: what every part of a feed gives."""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+import numpy as np
+from numpy.typing import NDArray
+
+_UNIX = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND = timedelta(microseconds=1)
+
+
+@dataclass(frozen=True, slots=True)
+class TimedMessage:
+    """One MQTT message and when it is published."""
+
+    publish_at: datetime
+    topic: str
+    payload: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class FeedBlock:
+    """n messages in the order of publication."""
+
+    publish_us: NDArray[np.int64]  # µs since 1970, UTC
+    topics: list[str]
+    payloads: list[bytes]
+
+    def __len__(self) -> int:
+        return len(self.topics)
+
+    def __iter__(self) -> Iterator[TimedMessage]:
+        for us, topic, payload in zip(self.publish_us.tolist(), self.topics, self.payloads, strict=True):
+            yield TimedMessage(_UNIX + us * _MICROSECOND, topic, payload)
+
+    @classmethod
+    def of(cls, publish_us: NDArray[np.int64], topics: list[str], payloads: list[bytes]) -> "FeedBlock":
+        """A block of messages in any order; equal times are ordered by topic and payload, so that the order is one."""
+        order = sorted(range(len(topics)), key=lambda i: (publish_us[i], topics[i], payloads[i]))
+        return cls(publish_us[order], [topics[i] for i in order], [payloads[i] for i in order])
+
+    @classmethod
+    def merged(cls, blocks: Iterable["FeedBlock"]) -> "FeedBlock":
+        """One block of several."""
+        parts = list(blocks)
+        return cls.of(
+            np.concatenate([np.zeros(0, np.int64), *(part.publish_us for part in parts)]),
+            [topic for part in parts for topic in part.topics],
+            [payload for part in parts for payload in part.payloads],
+        )
+
+    def window(self, begin_us: int, end_us: int) -> "FeedBlock":
+        """The messages published in [begin_us, end_us)."""
+        first, last = np.searchsorted(self.publish_us, [begin_us, end_us]).tolist()
+        return FeedBlock(self.publish_us[first:last], self.topics[first:last], self.payloads[first:last])

@@ -1,0 +1,399 @@
+"""Scenarios: what is special about a simulated world, as a TOML file with named changes and faults.
+
+A scenario changes the weather and adds faults; the city itself follows from its seed. Every change has a window in time
+and, where it concerns devices or vehicles, a share of them, drawn by their number: the same ones in every run.
+"""
+
+import re
+import tomllib
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from importlib import resources
+from pathlib import Path
+from typing import Annotated, Any, Literal
+from zoneinfo import ZoneInfo
+
+import msgspec
+from msgspec import Meta
+
+from roadtwin.errors import SimulationError
+
+LIBRARY = resources.files("simulators") / "scenarios"
+_YEARLY = re.compile(r"(\d{2})-(\d{2})")
+_RELATIVE = re.compile(r"today((?:[+-]\d{1,5}[dh])*)")
+_STEP = re.compile(r"([+-]\d+)([dh])")
+
+Share = Annotated[float, Meta(gt=0, le=1)]
+"""Part of the devices, vehicles or messages concerned."""
+Positive = Annotated[float, Meta(gt=0, le=1e6)]
+Factor = Annotated[float, Meta(ge=0, le=100)]
+Instant = Annotated[
+    str,
+    Meta(
+        description="A local date (2026-01-31) or time (2026-01-31T06:00), a day of every year (01-31), or a time "
+        "relative to the scenario's today: today, today-3d, today-2d+6h."
+    ),
+]
+
+
+class Windowed(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What has a window in time; without one it holds always. A window from 12-01 until 03-01 recurs every winter, or
+    with `repeat = "latest"` only the newest one that has begun by the scenario's today."""
+
+    begins: Instant | None = msgspec.field(default=None, name="from")
+    ends: Instant | None = msgspec.field(default=None, name="until")
+    repeat: Literal["yearly", "latest"] = "yearly"
+
+
+class WeatherChange(Windowed, frozen=True, kw_only=True):
+    """Weather other than the climate's. Days at the edges of a window are blended over a week."""
+
+    air_temp_shift_c: Annotated[float, Meta(ge=-15, le=15)] = 0.0
+    air_temp_spread_factor: Annotated[float, Meta(ge=0.2, le=3)] = 1.0
+    """Of the day-to-day variation about the normal."""
+    rain_factor: Annotated[float, Meta(ge=0, le=5)] = 1.0
+    """Of the mean amount."""
+    wet_days_factor: Annotated[float, Meta(ge=0, le=2)] = 1.0
+    """Of the share of days with rain."""
+    cloud_shift: Annotated[float, Meta(ge=-1, le=1)] = 0.0
+    wind_factor: Annotated[float, Meta(ge=0.1, le=3)] = 1.0
+
+
+class Fault(Windowed, frozen=True, kw_only=True, tag_field="kind"):
+    """A fault by name."""
+
+
+class DeviceFault(Fault, frozen=True, kw_only=True):
+    """A fault of some devices: a share of those whose sensor profile's name contains `devices` (all if left out)."""
+
+    devices: str = ""
+    share: Share = 1.0
+
+
+class SensorOutage(DeviceFault, frozen=True, kw_only=True, tag="sensor-outage"):
+    """Devices are silent; they keep their session and go on with their frame counter."""
+
+
+class SensorDrift(DeviceFault, frozen=True, kw_only=True, tag="sensor-drift"):
+    """What devices measure runs away, linearly from the begin of the window on: `per_day` in units of the sensor's
+    typical range (0.01: a hundredth of it a day)."""
+
+    per_day: Annotated[float, Meta(ge=-1, le=1)] = 0.01
+
+
+class SensorStuck(DeviceFault, frozen=True, kw_only=True, tag="sensor-stuck"):
+    """Devices go on sending the values of the window's begin."""
+
+
+class SensorSpikes(DeviceFault, frozen=True, kw_only=True, tag="sensor-spikes"):
+    """A share of the samples has one absurd value."""
+
+    samples: Share = 0.02
+
+
+class BatteryDeath(DeviceFault, frozen=True, kw_only=True, tag="battery-death"):
+    """The battery runs down over `days` before it dies somewhere in the window; the device is silent from then on."""
+
+    days: Annotated[float, Meta(ge=0.1, le=400)] = 20.0
+
+
+class PacketLoss(DeviceFault, frozen=True, kw_only=True, tag="packet-loss"):
+    """Uplinks are lost on the air."""
+
+    probability: Share = 0.3
+
+
+class CounterReset(DeviceFault, frozen=True, kw_only=True, tag="counter-reset"):
+    """Devices start anew (brown-out) `per_day` times a day on average, without a join: their counter begins at 0."""
+
+    per_day: Positive = 0.2
+
+
+class LateUplinks(DeviceFault, frozen=True, kw_only=True, tag="late-uplinks"):
+    """A share of the uplinks is published late and out of order, up to `up_to_h` hours."""
+
+    uplinks: Share = 0.2
+    up_to_h: Annotated[float, Meta(gt=0, le=72)] = 6.0
+
+
+class DuplicateUplinks(DeviceFault, frozen=True, kw_only=True, tag="duplicate-uplinks"):
+    """A share of the uplinks is published twice."""
+
+    uplinks: Share = 0.1
+
+
+class GatewayOutage(Fault, frozen=True, kw_only=True, tag="gateway-outage"):
+    """Gateways are off the air."""
+
+    share: Share = 0.5
+
+
+class GatewayClock(Fault, frozen=True, kw_only=True, tag="gateway-clock"):
+    """Clocks of gateways are wrong by `offset_s` and run away by `drift_s_per_day`. [s]"""
+
+    share: Share = 0.5
+    offset_s: Annotated[float, Meta(ge=-1e9, le=1e9)] = 0.0
+    drift_s_per_day: Annotated[float, Meta(ge=-86_400, le=86_400)] = 0.0
+
+
+class BrokerOutage(Fault, frozen=True, kw_only=True, tag="broker-outage"):
+    """The broker is away: whatever is due in the window is kept by its senders and published at its end, in a burst."""
+
+
+class VehicleFault(Fault, frozen=True, kw_only=True):
+    """A fault of some vehicles: a share of those whose name begins with `vehicles` (all if left out)."""
+
+    vehicles: str = ""
+    share: Share = 1.0
+
+
+class VehicleOutage(VehicleFault, frozen=True, kw_only=True, tag="vehicle-outage"):
+    """Vehicles do not drive, or their box is off: nothing is seen."""
+
+
+class BoxOffline(VehicleFault, frozen=True, kw_only=True, tag="box-offline"):
+    """Boxes have no network and send their readings afterwards, `delay_h` hours later."""
+
+    delay_h: Annotated[float, Meta(gt=0, le=72)] = 8.0
+
+
+class GnssBias(VehicleFault, frozen=True, kw_only=True, tag="gnss-bias"):
+    """Positions are off by a constant, which the stated accuracy does not tell. [m]"""
+
+    east_m: Annotated[float, Meta(ge=-500, le=500)] = 0.0
+    north_m: Annotated[float, Meta(ge=-500, le=500)] = 0.0
+
+
+class GnssNoise(VehicleFault, frozen=True, kw_only=True, tag="gnss-noise"):
+    """The scatter of positions is `factor` times the usual one."""
+
+    factor: Factor = 3.0
+
+
+class VehicleClock(VehicleFault, frozen=True, kw_only=True, tag="vehicle-clock"):
+    """Clocks of boxes are wrong by `offset_s`. [s]"""
+
+    offset_s: Annotated[float, Meta(ge=-1e9, le=1e9)] = -3600.0
+
+
+class CameraUpdate(VehicleFault, frozen=True, kw_only=True, tag="camera-update"):
+    """A new version of the detector: confidence, recall and the number of false alarms change."""
+
+    version: str = "2.0.0"
+    confidence_shift: Annotated[float, Meta(ge=-1, le=1)] = 0.0
+    recall_factor: Annotated[float, Meta(ge=0, le=2)] = 1.0
+    false_alarm_factor: Factor = 1.0
+
+
+class ClassConfusion(VehicleFault, frozen=True, kw_only=True, tag="class-confusion"):
+    """Detections get another class `factor` times as often as usual."""
+
+    factor: Factor = 4.0
+
+
+class ReportSurge(Fault, frozen=True, kw_only=True, tag="report-surge"):
+    """Citizens report `factor` times as much (a press campaign), or less; `district` limits it to one."""
+
+    factor: Factor = 4.0
+    district: str = ""
+
+
+class RegisterDelay(Fault, frozen=True, kw_only=True, tag="register-delay"):
+    """Crews and inspectors enter their records `delay_h` hours later than usual."""
+
+    delay_h: Annotated[float, Meta(gt=0, le=72)] = 48.0
+
+
+AnyFault = (
+    SensorOutage
+    | SensorDrift
+    | SensorStuck
+    | SensorSpikes
+    | BatteryDeath
+    | PacketLoss
+    | CounterReset
+    | LateUplinks
+    | DuplicateUplinks
+    | GatewayOutage
+    | GatewayClock
+    | BrokerOutage
+    | VehicleOutage
+    | BoxOffline
+    | GnssBias
+    | GnssNoise
+    | VehicleClock
+    | CameraUpdate
+    | ClassConfusion
+    | ReportSurge
+    | RegisterDelay
+)
+
+
+class Lora(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The LoRaWAN network of a scenario."""
+
+    chirpstack_marshaler: Literal["json", "protobuf"] = "json"
+    tts_share: Annotated[float, Meta(ge=0, le=1)] = 0.2
+    """Part of the devices that is on The Things Stack; the others are on ChirpStack v4."""
+    confirmed_share: Annotated[float, Meta(ge=0, le=1)] = 0.1
+    """Part of the devices that sends confirmed uplinks."""
+
+
+class Scenario(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What a scenario file holds."""
+
+    name: Annotated[str, Meta(pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$", max_length=60)]
+    title: Annotated[str, Meta(min_length=1, max_length=120)]
+    title_de: Annotated[str, Meta(min_length=1, max_length=120)]
+    summary: Annotated[str, Meta(min_length=1, max_length=1000)]
+    lora: Lora = Lora()
+    weather: tuple[WeatherChange, ...] = ()
+    fault: tuple[AnyFault, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """Instants from `begin` to before `end`; None is open. Aware."""
+
+    begin: datetime | None
+    end: datetime | None
+
+    @property
+    def bounds_us(self) -> tuple[int, int]:
+        """Begin and end [µs since 1970, UTC]; what is open is ±2⁶²."""
+        begin = -(2**62) if self.begin is None else round(self.begin.timestamp() * 1e6)
+        return begin, 2**62 if self.end is None else round(self.end.timestamp() * 1e6)
+
+
+def read_scenario(name_or_path: str) -> Scenario:
+    """A scenario of the library by its name, or a file by its path (which ends in .toml).
+
+    Raises SimulationError with what is wrong: no such scenario, no TOML, an unknown or impossible entry.
+    """
+    if name_or_path.endswith(".toml"):
+        try:
+            text = Path(name_or_path).read_text("utf-8")
+        except (OSError, UnicodeDecodeError) as exc:
+            raise SimulationError(f"Scenario {name_or_path}: cannot be read: {exc}.") from None
+        return parse_scenario(text, name_or_path)
+    file = LIBRARY / f"{name_or_path}.toml"
+    if not re.fullmatch(r"[a-z0-9-]+", name_or_path) or not file.is_file():
+        raise SimulationError(
+            f"Scenario: got {name_or_path!r}, expected one of {', '.join(scenario_names())}, or a file ending in .toml."
+        )
+    return parse_scenario(file.read_text("utf-8"), name_or_path)
+
+
+def parse_scenario(text: str, origin: str = "text") -> Scenario:
+    """A scenario from TOML. Raises SimulationError, which names `origin` and the entry."""
+    try:
+        scenario = msgspec.convert(tomllib.loads(text), Scenario)
+    except (tomllib.TOMLDecodeError, msgspec.ValidationError, RecursionError) as exc:
+        raise SimulationError(f"Scenario {origin}: {_plain(exc)}.") from None
+    for what, entries in (("weather", scenario.weather), ("fault", scenario.fault)):
+        for number, entry in enumerate(entries, start=1):
+            _check_window(f"Scenario {origin}: {what} {number}", entry)
+    return scenario
+
+
+def _plain(exc: Exception) -> str:
+    return str(exc).rstrip(".").replace("`$.", "`").replace("Object", "The table")
+
+
+def scenario_names() -> list[str]:
+    """Names of the library's scenarios."""
+    return sorted(entry.name.removesuffix(".toml") for entry in LIBRARY.iterdir() if entry.name.endswith(".toml"))
+
+
+def _check_window(where: str, entry: Windowed) -> None:
+    try:
+        spans = spans_of(entry, date(2024, 1, 1), ZoneInfo("UTC"), date(2023, 1, 1), date(2024, 12, 31))
+    except ValueError as exc:
+        raise SimulationError(f"{where}: {exc}.") from None
+    if any(span.begin and span.end and span.begin >= span.end for span in spans):
+        raise SimulationError(f"{where}: got a window from {entry.begins} until {entry.ends}, expected its end later.")
+
+
+def spans_of(entry: Windowed, today: date, zone: ZoneInfo, first: date, last: date) -> tuple[Span, ...]:
+    """The spans of a window that matter between two days, in order.
+
+    Parameters
+    ----------
+    today : date
+        The scenario's today, to which relative times refer.
+    zone : ZoneInfo
+        The city's time zone.
+    first, last : date
+        Recurring windows are laid out over this period; others are given whole.
+
+    Raises
+    ------
+    ValueError
+        For an instant that is none, or a mix of a day of every year with another kind.
+
+    Examples
+    --------
+    >>> cold = WeatherChange(begins="12-01", ends="03-01", air_temp_shift_c=-3)
+    >>> spans = spans_of(cold, date(2026, 11, 24), ZoneInfo("Europe/Berlin"), date(2024, 7, 1), date(2026, 6, 30))
+    >>> [f"{span.begin:%Y-%m-%d} {span.end:%Y-%m-%d}" for span in spans]
+    ['2024-12-01 2025-03-01', '2025-12-01 2026-03-01']
+    """
+    yearly = [text is not None and _YEARLY.fullmatch(text) is not None for text in (entry.begins, entry.ends)]
+    if not any(yearly):
+        return (Span(_instant(entry.begins, today, zone), _instant(entry.ends, today, zone)),)
+    if not all(yearly):
+        raise ValueError("got a day of every year at one end of a window only, expected both ends as MM-DD")
+    assert entry.begins is not None
+    assert entry.ends is not None
+    wraps = entry.ends <= entry.begins
+    spans = [
+        Span(_day(entry.begins, year, zone), _day(entry.ends, year + wraps, zone))
+        for year in range(min(first.year, today.year) - 1, max(last.year, today.year) + 1)
+    ]
+    if entry.repeat == "latest":
+        begun = [span for span in spans if span.begin is not None and span.begin.date() <= today]
+        return tuple(begun[-1:])
+    return tuple(
+        span for span in spans if span.begin and span.end and span.begin.date() <= last and span.end.date() >= first
+    )
+
+
+def _day(text: str, year: int, zone: ZoneInfo) -> datetime:
+    match = _YEARLY.fullmatch(text)
+    assert match is not None
+    month, day = int(match[1]), int(match[2])
+    if (month, day) == (2, 29):
+        month, day = 3, 1  # the same boundary, in every year
+    return datetime(year, month, day, tzinfo=zone)
+
+
+def _instant(text: str | None, today: date, zone: ZoneInfo) -> datetime | None:
+    if text is None:
+        return None
+    if relative := _RELATIVE.fullmatch(text):
+        steps = _STEP.findall(relative[1])
+        days = sum(int(number) for number, unit in steps if unit == "d")
+        hours = sum(int(number) for number, unit in steps if unit == "h")
+        begin = today + timedelta(days=days)
+        return datetime(begin.year, begin.month, begin.day, tzinfo=zone) + timedelta(hours=hours)
+    try:
+        at = datetime.fromisoformat(text)
+    except ValueError:
+        at = None
+    if at is None or _YEARLY.fullmatch(text):
+        raise ValueError(f"got the time {text!r}, expected 2026-01-31, 2026-01-31T06:00, 01-31, today or today-3d+6h")
+    return at if at.tzinfo is not None else at.replace(tzinfo=zone)
+
+
+def to_toml_values(scenario: Scenario) -> dict[str, Any]:
+    """Plain values of a scenario; `from_values` is the inverse."""
+    result: dict[str, Any] = msgspec.to_builtins(scenario)
+    return result
+
+
+def from_values(values: dict[str, Any]) -> Scenario:
+    """A scenario from `to_toml_values`. Raises SimulationError."""
+    try:
+        return msgspec.convert(values, Scenario)
+    except msgspec.ValidationError as exc:
+        raise SimulationError(f"Scenario: {_plain(exc)}.") from None

@@ -22,7 +22,7 @@ install: $(STAMP)
 $(STAMP): pyproject.toml constraints.txt $(wildcard deploy/install_ui_libraries.py deploy/ui-libraries.json)
 	@test -n "$(PYTHON)" || { echo 'make: Python 3.11 or newer with venv is needed (on Debian: python3-venv; or set PYTHON=...).' >&2; exit 1; }
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
-	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[demo,dev]'
+	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[demo,report,dev]'
 	command -v npm > /dev/null 2>&1 || $(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[ui]'
 	$(BIN)/python deploy/install_ui_libraries.py
 	@touch $(STAMP)

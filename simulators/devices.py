@@ -17,20 +17,23 @@ GATEWAYS_PER_100_KM2 = 30.0
 
 @dataclass(frozen=True, slots=True)
 class DeviceKind:
-    """A kind of sensor: its profile, how many a city has, how often it sends."""
+    """A kind of sensor: its profile (of `ingest.profiles`), its codec (of `ingest.codecs`), how many a city has, how
+    often it sends. `senml_share` of them stands behind a generic gateway."""
 
     profile_name: str
+    codec: str
     name: str
     per_100_km: float
     interval_s: int
     f_port: int
+    senml_share: float = 0.0
 
 
 KINDS: tuple[DeviceKind, ...] = (
-    DeviceKind("surface-temperature", "Fahrbahntemperatur", 20.0, 900, 10),
-    DeviceKind("soil-moisture-profile", "Bodenfeuchte", 10.0, 1800, 20),
-    DeviceKind("weather-station", "Wetterstation", 2.5, 600, 30),
-    DeviceKind("water-level", "Wasserstand", 5.0, 900, 40),
+    DeviceKind("surface-temperature", "", "Fahrbahntemperatur", 20.0, 900, 10),
+    DeviceKind("soil-moisture-profile", "", "Bodenfeuchte", 10.0, 1800, 20),
+    DeviceKind("weather-station", "", "Wetterstation", 2.5, 600, 30),
+    DeviceKind("water-level", "", "Wasserstand", 5.0, 900, 40, senml_share=0.5),
 )
 
 

@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from simulators.condition import Condition
-from simulators.devices import Device
+from simulators.devices import Device, DeviceKind
 from simulators.pavement import pavement_year, year_offset_days
 from simulators.weather import weather_year, weather_year_of
 
@@ -35,6 +35,24 @@ class Sample:
 
     data: bytes
     fields: dict[str, float]
+
+
+@dataclass(frozen=True, slots=True)
+class Uplinks:
+    """What n samples of devices of one kind are on the air: bytes, and what they say."""
+
+    kind: DeviceKind
+    device: NDArray[np.int32]
+    """Numbers in `World.devices`."""
+    index: NDArray[np.int64]
+    """Number of the sample since 1970."""
+    at_us: NDArray[np.int64]
+    """When it was measured, true time [µs since 1970, UTC]."""
+    f_port: int
+    payloads: list[bytes]
+    values: dict[str, NDArray[np.float64]]
+    """What was sent, by the codec's names of fields, each (n,)."""
+    battery_v: NDArray[np.float64]
 
 
 class Sensors:
@@ -56,6 +74,27 @@ class Sensors:
         }[device.kind.profile_name]
         battery_mv = self._battery_mv(device, at_us, hours.at(at_us, hours.air_temp_c))
         yield from maker(device, index, at_us, hours, battery_mv)
+
+    def uplinks(
+        self, kind: DeviceKind, device: NDArray[np.int32], index: NDArray[np.int64], at_us: NDArray[np.int64]
+    ) -> Uplinks:
+        """Samples `index` of devices of one kind, taken at `at_us`, in any order, within a few weeks of each other."""
+        samples: list[Sample | None] = [None] * len(device)
+        for number in np.unique(device).tolist():
+            own = np.flatnonzero(device == number)
+            own = own[np.argsort(at_us[own], kind="stable")]
+            made = self.samples(self._condition.world.devices[number], index[own], at_us[own])
+            for at, sample in zip(own.tolist(), made, strict=True):
+                samples[at] = sample
+        made_all = [sample for sample in samples if sample is not None]
+        names = made_all[0].fields if made_all else {}
+        values = {name: np.array([sample.fields[name] for sample in made_all]) for name in names}
+        battery_v = values.get("battery", np.zeros(0))
+        return Uplinks(kind, device, index, at_us, kind.f_port, [s.data for s in made_all], values, battery_v)
+
+    def is_alive(self, device: NDArray[np.int32], at_us: NDArray[np.int64]) -> NDArray[np.bool_]:
+        """Whether devices still have a battery that carries them, at instants."""
+        return np.ones(np.broadcast(device, at_us).shape, bool)
 
     def _noise(self, device: Device, index: NDArray[np.int64], draws: int) -> NDArray[np.float64]:
         """Standard normal noise (draws, n) of the samples of a device."""

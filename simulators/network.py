@@ -1,29 +1,33 @@
-"""A seeded, plausible road register: sections of a made-up Ruhr town with names, districts, owners and attributes.
+"""A seeded, plausible road register: sections of a made-up Ruhr town, or an existing network, with names, districts,
+owners and attributes.
 
 Sources of the distributions: docs/reference/simulator.md.
 """
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from datetime import date
 
 import numpy as np
 from numpy.typing import NDArray
 from pyproj import Transformer
 
-from roadtwin.errors import SimulationError
+from roadtwin.errors import DegenerateLineError, SimulationError
 from roadtwin.network.sections import Attributes, RoadSection
+from roadtwin.network.split import section_lengths_m
+from simulators.attributes import Site, draw_attributes
+from simulators.geometry import METRES_PER_DEGREE_LAT
 from simulators.names import district_names, street_names
 from simulators.randomness import Streams
-from simulators.streets import StreetPlan
+from simulators.streets import COLLECTOR_SHARE, MAIN_SHARE, StreetPlan
 
 SOURCE = "sim"
 CENTRE_LON, CENTRE_LAT = 7.01, 51.45
 MAX_LENGTH_KM = 20_000.0
 _STATE_OWNER, _COUNTY_OWNER = "Landesbetrieb Straßenbau", "Kreis"
-# Class → required frost-safe thickness on F3 soil, zone I, closed side development, gully drainage [cm]
-# (RStO 12 as worked in docs/reference/simulator.md: 65/60/50 less 5 less 5).
-_REQUIRED_CM = {"Bk0.3": 40, "Bk1.0": 50, "Bk1.8": 50, "Bk3.2": 50, "Bk10": 55, "Bk32": 55}
-_INSPECTION_DAYS = {"main": 7, "collector": 28, "residential": 28}
+_INSPECTION_DAYS = {"main": 7}
+_INSPECTION_DAYS_ELSEWHERE = 28
+MAX_IMPORTED_SECTIONS = 200_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +36,9 @@ class CityPlan:
 
     sections: tuple[RoadSection, ...]
     bus_routes: tuple[NDArray[np.int32], ...]
-    radius_m: float
+    length_km: float
+    centre: tuple[float, float]
+    """Longitude and latitude, WGS 84 [°]."""
 
 
 def to_lon_lat(xy_m: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -72,8 +78,13 @@ def build_plan(streams: Streams, length_km: float, epoch: date) -> CityPlan:
     names = _names_of_groups(groups, classes, streams)
     districts, maintenance = _districts(middles, length_km, streams)
     bus_group = _bus_groups(groups, classes, streams)
-    attributes = _attributes(groups, classes, middles, plan.radius_m, bus_group, epoch, streams)
-    sections = tuple(
+    site = Site(
+        group=np.array(groups, np.int64),
+        road_class=np.array(classes),
+        remote=np.hypot(middles[:, 0], middles[:, 1]) / plan.radius_m,
+        bus=np.isin(groups, list(bus_group)),
+    )
+    drawn = [
         RoadSection(
             source=SOURCE,
             source_section_id=f"{index + 1:06d}",
@@ -83,13 +94,95 @@ def build_plan(streams: Streams, length_km: float, epoch: date) -> CityPlan:
             road_class=road_class,
             owner=_owner(group, road_class, streams),
             maintenance_district=maintenance[index],
-            warranty_until=_warranty(attributes[index], index, epoch, streams),
-            inspection_interval_days=_INSPECTION_DAYS[road_class],
-            attributes=attributes[index],
         )
         for index, (group, road_class) in enumerate(zip(groups, classes, strict=True))
+    ]
+    sections = _furnished(drawn, draw_attributes(site, epoch, streams), epoch, streams)
+    return CityPlan(sections, _bus_routes(groups, bus_group), length_km, (CENTRE_LON, CENTRE_LAT))
+
+
+def plan_of_network(network: Sequence[RoadSection], streams: Streams, epoch: date) -> CityPlan:
+    """A city on an existing network: what its register knows stays, what it does not know is drawn.
+
+    Where no section has a class, the longest streets become main roads and collectors, in the shares of a Ruhr city.
+
+    Raises
+    ------
+    SimulationError
+        If there is no section, more than `MAX_IMPORTED_SECTIONS`, a line without length, or fewer than 5 km in all.
+    """
+    if not 0 < len(network) <= MAX_IMPORTED_SECTIONS:
+        raise SimulationError(f"Network: got {len(network)} sections, expected 1 to {MAX_IMPORTED_SECTIONS:,}.")
+    try:
+        lengths_m = section_lengths_m(network)
+    except DegenerateLineError as exc:
+        raise SimulationError(f"Network: {exc}") from None
+    length_km = float(lengths_m.sum()) / 1000
+    if not 5 <= length_km <= MAX_LENGTH_KM:
+        raise SimulationError(f"Network: got {length_km:.1f} km of roads, expected 5 to {MAX_LENGTH_KM:,.0f} km.")
+    middles_deg = np.array([section.line[len(section.line) // 2] for section in network])
+    centre = middles_deg.mean(axis=0)
+    scale = METRES_PER_DEGREE_LAT * np.array([np.cos(np.radians(centre[1])), 1.0])
+    middles = (middles_deg - centre) * scale
+    radius_m = max(float(np.quantile(np.hypot(middles[:, 0], middles[:, 1]), 0.95)), 500.0)
+    number: dict[str, int] = {}
+    groups = [number.setdefault(s.name or f"#{i}", len(number)) for i, s in enumerate(network)]
+    classes = _classes(network, groups, lengths_m)
+    bus_group = _bus_groups(groups, classes, streams)
+    districts, maintenance = _districts(middles, length_km, streams)
+    site = Site(
+        group=np.array(groups, np.int64),
+        road_class=np.array(classes),
+        remote=np.hypot(middles[:, 0], middles[:, 1]) / radius_m,
+        bus=np.array(
+            [
+                group in bus_group if section.attributes.bus_route is None else section.attributes.bus_route
+                for section, group in zip(network, groups, strict=True)
+            ]
+        ),
+        known=[section.attributes for section in network],
     )
-    return CityPlan(sections, _bus_routes(groups, bus_group), plan.radius_m)
+    classified = [
+        replace(
+            section,
+            road_class=road_class,
+            district=section.district or districts[index],
+            maintenance_district=section.maintenance_district or maintenance[index],
+        )
+        for index, (section, road_class) in enumerate(zip(network, classes, strict=True))
+    ]
+    sections = _furnished(classified, draw_attributes(site, epoch, streams), epoch, streams)
+    return CityPlan(sections, _bus_routes(groups, bus_group), length_km, (float(centre[0]), float(centre[1])))
+
+
+def _furnished(
+    sections: Sequence[RoadSection], attributes: list[Attributes], epoch: date, streams: Streams
+) -> tuple[RoadSection, ...]:
+    """Sections with attributes and what follows from them: warranty and how often they are inspected."""
+    return tuple(
+        replace(
+            section,
+            warranty_until=section.warranty_until or _warranty(attributes[index], index, epoch, streams),
+            inspection_interval_days=section.inspection_interval_days
+            or _INSPECTION_DAYS.get(section.road_class, _INSPECTION_DAYS_ELSEWHERE),
+            attributes=attributes[index],
+        )
+        for index, section in enumerate(sections)
+    )
+
+
+def _classes(network: Sequence[RoadSection], groups: list[int], lengths_m: NDArray[np.float64]) -> list[str]:
+    given = [section.road_class for section in network]
+    if any(road_class != "other" for road_class in given):
+        return given
+    street_m = np.bincount(groups, lengths_m)
+    longest = np.argsort(-street_m, kind="stable")
+    share = np.empty(len(street_m))
+    share[longest] = (np.cumsum(street_m[longest]) - street_m[longest] / 2) / street_m.sum()
+    by_street = np.select(
+        [share <= MAIN_SHARE, share <= MAIN_SHARE + COLLECTOR_SHARE], ["main", "collector"], "residential"
+    )
+    return [str(by_street[group]) for group in groups]
 
 
 def _names_of_groups(groups: list[int], classes: list[str], streams: Streams) -> dict[int, str]:
@@ -125,7 +218,7 @@ def _districts(middles: NDArray[np.float64], length_km: float, streams: Streams)
 
 def _bus_groups(groups: list[int], classes: list[str], streams: Streams) -> set[int]:
     """Streets with a bus line: most main streets, half of the collectors."""
-    share = {"main": 0.85, "collector": 0.5, "residential": 0.02}
+    share = {"main": 0.85, "collector": 0.5, "residential": 0.02, "other": 0.0}
     distinct = dict(zip(groups, classes, strict=True))
     ids = np.array(list(distinct))
     drawn = streams.uniform("network/bus", ids)
@@ -164,93 +257,3 @@ def _warranty(attributes: Attributes, index: int, epoch: date, streams: Streams)
         return None
     day = int(streams.uniform("network/warranty", index) * 27) + 1
     return date(year + 5, 10 if index % 2 else 6, day)
-
-
-def _attributes(
-    groups: list[int],
-    classes: list[str],
-    middles: NDArray[np.float64],
-    radius_m: float,
-    bus_groups: set[int],
-    epoch: date,
-    streams: Streams,
-) -> list[Attributes]:
-    """Draw attributes: by street where a street is built as one (load, width, year), by section where not."""
-    index, group = np.arange(len(groups)), np.asarray(groups)
-    is_main, is_collector = (np.array([c == name for c in classes]) for name in ("main", "collector"))
-    bus = np.isin(group, list(bus_groups))
-    remote = np.hypot(middles[:, 0], middles[:, 1]) / radius_m
-    base = np.where(is_main, 620.0, np.where(is_collector, 110.0, 12.0))
-    heavy = base * np.exp(streams.normal("network/heavy", group) * np.where(is_main, 0.55, 0.7)) + 60.0 * bus
-    built = _construction_year(group, is_main, remote, epoch, streams)
-    wearing = _wearing_course_year(group, index, built, is_main, is_collector, epoch, streams)
-    required = np.array([_REQUIRED_CM[c] for c in _pavement_classes(heavy)], dtype=float)
-    # Built thickness follows the rules of the time of building: thinner before the war and until the seventies.
-    thickness = required + np.interp(built, [1900, 1955, 1980, 2005], [-16, -12, -5, 0])
-    thickness += 4.5 * streams.normal("network/thickness", index)
-    trench = 9.0 * streams.uniform("network/trench", index) ** 2.2 * np.interp(epoch.year - built, [0, 60], [0.5, 1.7])
-    drainage_score = streams.normal("network/drainage", index) + np.interp(built, [1900, 2000], [-0.7, 0.5])
-    trees = np.clip(np.where(is_main, 14, 22) + 16 * streams.normal("network/trees", group), 0, 80)
-    lanes = np.where(is_main & (streams.uniform("network/lanes", group) < 0.4), 4, 2)
-    width = np.where(is_main, 3.4, np.where(is_collector, 3.15, 2.75)) * lanes
-    width += 0.25 * streams.normal("network/width", group)
-    fast = streams.uniform("network/speed", group)
-    surface = np.where(~is_main & (streams.uniform("network/surface", group) < 0.04), "paving", "asphalt")
-    limits = np.where(is_main, np.where(fast < 0.12, 70, 50), np.where(is_collector & (fast < 0.7), 50, 30))
-    return [
-        Attributes(
-            construction_year=int(built[i]),
-            wearing_course_year=int(wearing[i]),
-            pavement_class=_pavement_class(float(heavy[i])),
-            surface=str(surface[i]),
-            heavy_vehicles_per_day=round(float(heavy[i]), 1),
-            bus_route=bool(bus[i]),
-            trench_area_pct=round(float(min(trench[i], 40.0)), 1),
-            frost_deficit_cm=round(float(required[i] - thickness[i]), 1),
-            drainage="good" if drainage_score[i] > 0.45 else "poor" if drainage_score[i] < -0.85 else "fair",
-            tree_cover_pct=round(float(trees[i]), 0),
-            width_m=round(float(width[i]), 2),
-            lanes=int(lanes[i]),
-            speed_limit_kmh=float(limits[i]),
-        )
-        for i in index
-    ]
-
-
-def _construction_year(
-    group: NDArray[np.int64], is_main: NDArray[np.bool_], remote: NDArray[np.float64], epoch: date, streams: Streams
-) -> NDArray[np.int64]:
-    """A hundred years of growth: old near the centre and along the main roads, housing estates outside."""
-    typical = np.interp(remote, [0.0, 0.4, 0.8, 1.2], [1912, 1935, 1962, 1976]) - np.where(is_main, 18, 0)
-    year = typical + 15 * streams.normal("network/built", group)
-    rebuilt = streams.uniform("network/rebuilt", group) < np.where(is_main, 0.45, 0.22)
-    newer = epoch.year - 45 * streams.uniform("network/rebuilt", group, draw=1)
-    return np.clip(np.where(rebuilt, newer, year), 1890, epoch.year).astype(np.int64)
-
-
-def _wearing_course_year(
-    group: NDArray[np.int64],
-    index: NDArray[np.int64],
-    built: NDArray[np.int64],
-    is_main: NDArray[np.bool_],
-    is_collector: NDArray[np.bool_],
-    epoch: date,
-    streams: Streams,
-) -> NDArray[np.int64]:
-    """Age of the wearing course: 12-18 years to grade 3.5 on main roads and 18-25 in side roads, often overdue."""
-    cycle = np.where(is_main, 20.0, np.where(is_collector, 27.0, 36.0))
-    age = cycle * streams.uniform("network/wearing", group) ** 0.9 + 2.0 * streams.normal("network/wearing", index, 1)
-    return np.clip(np.maximum(built, epoch.year - age), 1890, epoch.year).astype(np.int64)
-
-
-def _pavement_classes(heavy: NDArray[np.float64]) -> list[str]:
-    return [_pavement_class(float(value)) for value in heavy]
-
-
-def _pavement_class(heavy_vehicles_per_day: float) -> str:
-    """RStO 12 load class from B = 365·N·DTV_SV·f_A·q_Bm·f1·f2·f3·f_z with town values (docs/reference/simulator.md)."""
-    axle_passes_million = 365 * 30 * heavy_vehicles_per_day * 3.3 * 0.23 * 0.5 * 1.4 * 1.0 * 1.16 / 1e6
-    for limit, name in ((0.3, "Bk0.3"), (1.0, "Bk1.0"), (1.8, "Bk1.8"), (3.2, "Bk3.2"), (10.0, "Bk10")):
-        if axle_passes_million <= limit:
-            return name
-    return "Bk32"

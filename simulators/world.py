@@ -1,5 +1,6 @@
 """The simulated city: what its registers know. What they do not know is in `simulators.truth`."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from functools import cached_property, lru_cache
@@ -14,7 +15,7 @@ from roadtwin.network.sections import RoadSection, Segment
 from roadtwin.network.split import split_network
 from simulators.devices import Device, Gateway, device_rows, place_devices, place_gateways
 from simulators.geometry import RoadGeometry
-from simulators.network import build_plan
+from simulators.network import build_plan, plan_of_network
 from simulators.randomness import Streams
 from simulators.scenario import Scenario, read_scenario
 from simulators.weather import WeatherSource
@@ -39,6 +40,10 @@ class World:
     """Per route: section indexes in driving order."""
     gateways: tuple[Gateway, ...]
     devices: tuple[Device, ...]
+    segment_length_m: int
+    """Nominal length of a segment [m]."""
+    is_imported: bool
+    """Whether the streets are those of a network that was given: then it is needed to make the same world again."""
     scenario: Scenario
     today: date
     """The day to which relative times of the scenario refer."""
@@ -93,6 +98,8 @@ def build_world(
     start: datetime | None = None,
     scenario: Scenario | None = None,
     today: date | None = None,
+    network: Sequence[RoadSection] | None = None,
+    segment_length_m: int = 100,
 ) -> World:
     """Make a city.
 
@@ -111,6 +118,11 @@ def build_world(
         What is special; the ordinary one of the library if left out.
     today : date, optional
         Day to which relative times of the scenario refer; four years after the first day if left out.
+    network : sequence of RoadSection, optional
+        An existing network in place of a made-up one; `length_km` is not used then. What its register does not know
+        is drawn.
+    segment_length_m : int
+        Nominal length of a segment, 10 to 1000; below 100 nested in pieces of 100 m. [m]
 
     Raises
     ------
@@ -129,23 +141,28 @@ def build_world(
     streams = Streams(seed)
     scenario = read_scenario("ordinary") if scenario is None else scenario
     today = date(epoch.year + 4, epoch.month, 1) if today is None else today
-    plan = build_plan(streams, length_km, epoch)
-    segments = tuple(split_network(plan.sections))
+    plan = build_plan(streams, length_km, epoch) if network is None else plan_of_network(network, streams, epoch)
+    if not 10 <= segment_length_m <= 1000:
+        raise SimulationError(f"Length of a segment: got {segment_length_m} m, expected 10 to 1,000 m.")
+    segments = tuple(split_network(plan.sections, segment_length_m))
+    lon, lat = plan.centre
     middles = _middles(segments)
     return World(
         seed=seed,
-        length_km=length_km,
+        length_km=plan.length_km,
         timezone=timezone,
         epoch=epoch,
         sections=plan.sections,
         segments=segments,
         bus_routes=plan.bus_routes,
         gateways=place_gateways(middles, streams),
-        devices=place_devices(segments, middles, length_km, streams),
+        devices=place_devices(segments, middles, plan.length_km, streams),
+        segment_length_m=segment_length_m,
+        is_imported=network is not None,
         scenario=scenario,
         today=today,
-        climate=WeatherSource(streams, timezone=timezone),
-        weather=WeatherSource(streams, scenario.weather, today if scenario.weather else None, timezone),
+        climate=WeatherSource(streams, (), None, timezone, lat, lon),
+        weather=WeatherSource(streams, scenario.weather, today if scenario.weather else None, timezone, lat, lon),
         streams=streams,
     )
 

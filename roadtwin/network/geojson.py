@@ -10,6 +10,7 @@ import re
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
+from datetime import date
 from typing import Any
 
 import msgspec
@@ -229,7 +230,8 @@ def _section(
         counts["without_id"] += 1
         section_id = "noid-" + hashlib.sha256(np.round(lines[0], 6).tobytes()).hexdigest()[:10]
     named = _column(properties, options.name_column, number, _NAME_COLUMNS)
-    district = _column(properties, options.district_column, number, ())
+    district = _column(properties, options.district_column, number, ("district",))
+    own = _own_columns(properties, number)
     return RoadSection(
         source=options.source,
         source_section_id=section_id,
@@ -237,8 +239,38 @@ def _section(
         name=_text(named),
         district=_text(district),
         road_class=_road_class(properties, options, number),
-        attributes=_osm_attributes(properties) if "highway" in properties else Attributes(),
+        owner=own.owner,
+        maintenance_district=own.maintenance_district,
+        warranty_until=own.warranty_until,
+        inspection_interval_days=own.inspection_interval_days,
+        attributes=_osm_attributes(properties) if "highway" in properties else own.attributes,
     )
+
+
+class _OwnColumns(msgspec.Struct, frozen=True, kw_only=True):
+    """What a register may say of a section under our own names."""
+
+    owner: str | None = None
+    maintenance_district: str | None = None
+    warranty_until: date | None = None
+    inspection_interval_days: int | None = None
+    attributes: Attributes = Attributes()
+
+
+_OWN_NAMES = frozenset(_OwnColumns.__struct_fields__) - {"attributes"}
+
+
+def _own_columns(properties: Mapping[str, Any], number: int) -> _OwnColumns:
+    """Raises InputFileError for a value that cannot be what its column says; an empty one is unknown."""
+    given = {name: value for name, value in properties.items() if value is not None and value != ""}
+    attributes = {name: given[name] for name in Attributes.__struct_fields__ if name in given}
+    own = {name: given[name] for name in _OWN_NAMES if name in given}
+    try:
+        if "highway" in properties:  # tags of OpenStreetMap have names of their own, and "surface" another meaning
+            return msgspec.convert(own, _OwnColumns, strict=False)
+        return msgspec.convert({**own, "attributes": attributes}, _OwnColumns, strict=False)
+    except msgspec.ValidationError as exc:
+        raise InputFileError(f"Feature {number}: {str(exc).replace('$.attributes.', '').replace('$.', '')}.") from None
 
 
 def _section_id(
@@ -276,6 +308,8 @@ def _road_class(properties: Mapping[str, Any], options: ReadOptions, number: int
         if given in ROAD_CLASSES:
             return given
         return _osm_class(given) or "other"
+    if properties.get("road_class") in ROAD_CLASSES:
+        return str(properties["road_class"])
     return _osm_class(properties.get("highway")) or "other"
 
 

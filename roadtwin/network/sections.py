@@ -21,12 +21,18 @@ class Attributes(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     pavement_class: str | None = None
     surface: str | None = None
     heavy_vehicles_per_day: float | None = None
+    axle_passes_per_day: float | None = None
+    """Equivalent passes of a 10-t axle on the heaviest lane (RStO 12, without slope and growth)."""
     bus_route: bool | None = None
     trench_area_pct: float | None = None
+    thickness_cm: float | None = None
+    """Frost-safe thickness built, all layers above the subgrade. [cm]"""
     frost_deficit_cm: float | None = None
     """Frost-safe thickness required less thickness built (RStO 12); positive: too thin. [cm]"""
     drainage: str | None = None  # good, fair, poor
+    gully_spacing_m: float | None = None
     tree_cover_pct: float | None = None
+    land_use: str | None = None  # centre, housing, industry, green
     width_m: float | None = None
     lanes: int | None = None
     speed_limit_kmh: float | None = None

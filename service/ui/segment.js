@@ -10,7 +10,7 @@ import { severityMark } from "./worklist.js";
 const reasonText = (reason) => (currentLanguage() === "de" ? reason.text_de : reason.text_en).replace(/: ×[\d.,]+$/, "");
 
 const EVIDENCE_FIRST = 12;
-const UNITS = { trench_area_pct: "%", tree_cover_pct: "%", frost_deficit_cm: "cm", width_m: "m", speed_limit_kmh: "km/h" };
+const UNITS = { trench_area_pct: "%", tree_cover_pct: "%", thickness_cm: "cm", gully_spacing_m: "m", frost_deficit_cm: "cm", width_m: "m", speed_limit_kmh: "km/h" };
 
 class SegmentPanel extends HTMLElement {
   #all = false;
@@ -358,7 +358,7 @@ class SegmentPanel extends HTMLElement {
     if (segment.warranty_until) entries.push(["warranty_until", date(segment.warranty_until)]);
     const show = (name, value) => {
       if (typeof value === "boolean") return t(value ? "yes" : "no");
-      if (typeof value !== "number") return String(value);
+      if (typeof value !== "number") return word(`attr_${name}`, value);
       const text = name.endsWith("_year") ? String(value) : number(value, Number.isInteger(value) ? 0 : 1);
       return UNITS[name] ? `${text} ${UNITS[name]}` : text;
     };

@@ -1,6 +1,7 @@
-"""Who sees holes: cameras on vehicles, inspectors on foot, citizens; and from when on the city knows.
+"""Cameras on vehicles: what they see of the holes, and from when on the city knows.
 
-A hole that one of them reports is put on the crews' list; nobody sees all of them.
+A hole that they, inspectors (`simulators.inspectors`) or citizens (`simulators.citizens`) report is put on the crews'
+list; nobody sees all of them.
 """
 
 from dataclasses import dataclass
@@ -16,10 +17,6 @@ from simulators.traffic import Passes, Timetable
 from simulators.weather import hourly_weather
 
 _HOUR_US = 3_600_000_000
-INSPECTOR_RECALL = np.array([0.0, 0.88, 0.93, 0.98])
-REPORT_CHANCE_PER_DAY = np.array([0.0, 0.003, 0.012, 0.25])
-_REPORTS_BY_CLASS = {"main": 1.9, "collector": 1.3, "residential": 0.7}
-_UNFOUNDED_PER_SEGMENT_DAY = 0.00012
 CAMERA_TRUST = 0.6
 """Share of camera detections that the office puts on the list without another look."""
 
@@ -36,39 +33,13 @@ class Sighting:
     key: int  # entity of further draws
 
 
-@dataclass(frozen=True, slots=True)
-class Visit:
-    """An inspector at a segment."""
-
-    segment: int
-    time_us: int
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """A hole that an inspector wrote down."""
-
-    hole: int
-    severity: int
-
-
 class Observers:
-    """All observers of a world."""
+    """The cameras of a world's vehicles."""
 
     def __init__(self, condition: Condition) -> None:
         self.condition, self.world = condition, condition.world
         self.timetable = Timetable(self.world)
-        streams, section = self.world.streams, condition.section
-        districts = sorted({segment.district for segment in self.world.segments})
-        self.district = np.array([districts.index(segment.district) for segment in self.world.segments])
-        # Who reports differs by district (Boston: 311 was used unevenly), which no record says.
-        bias = np.exp(0.6 * streams.normal("observers/district", np.arange(len(districts))))
-        by_class = np.array([_REPORTS_BY_CLASS.get(c, 1.0) for c in condition.road_class])
-        self._report_factor = bias[self.district] * by_class
-        self._visit_slot = (streams.uniform("observers/slot", section) * 20).astype(np.int64)
-        self._weekly = np.array([(s.inspection_interval_days or 28) <= 7 for s in self.world.sections])[section]
 
-    # -- vehicles --------------------------------------------------------------------------------------------------
     def drive(
         self, day: date, holes: Holes, open_holes: NDArray[np.int64], clock: float
     ) -> tuple[Passes, FrameQuality, list[Sighting]]:
@@ -132,65 +103,6 @@ class Observers:
             if sighting.hole >= 0 and u < CAMERA_TRUST:
                 known = int(holes.known_us[sighting.hole])
                 holes.known_us[sighting.hole] = min(known, tomorrow_us + 5 * _HOUR_US)
-
-    # -- inspectors ------------------------------------------------------------------------------------------------
-    def inspect(
-        self, day: date, begin_us: int, holes: Holes, open_holes: NDArray[np.int64]
-    ) -> tuple[list[Visit], dict[int, list[Finding]]]:
-        """Segments walked on a day (main roads weekly, others every four weeks, not at weekends) and what was found."""
-        weekday, week, ordinal = day.weekday(), (day.toordinal() - 1) // 7, day.toordinal()
-        if weekday > 4:
-            return [], {}
-        due = np.where(self._weekly, self._visit_slot % 5 == weekday, self._visit_slot == (week % 4) * 5 + weekday)
-        segments = np.flatnonzero(due)
-        streams = self.world.streams
-        drawn = streams.of_day("observers/visits", ordinal, (2, len(due)))
-        segments = segments[drawn[0][segments] > 0.04]
-        first = self.world.geometry.first_segment[self.condition.section[segments]]
-        hour = 7.5 + 7.0 * drawn[1][first]
-        times = begin_us + (hour * _HOUR_US).astype(np.int64) + 75_000_000 * (segments % 12)
-        visits = [Visit(int(s), int(t)) for s, t in zip(segments, times, strict=True)]
-        findings: dict[int, list[Finding]] = {}
-        visit_of = np.full(len(self.condition.section), -1)
-        visit_of[segments] = np.arange(len(segments))
-        candidates = open_holes[visit_of[holes.segment[open_holes]] >= 0]
-        at = visit_of[holes.segment[candidates]]
-        severity = holes.grade[candidates]
-        found = streams.uniform("observers/found", candidates, ordinal) < INSPECTOR_RECALL[severity]
-        found &= (holes.born_us[candidates] <= times[at]) & (times[at] < holes.closed_us[candidates])
-        for hole, visit, grade in zip(candidates[found], at[found], severity[found], strict=True):
-            findings.setdefault(int(visit), []).append(Finding(int(hole), int(grade)))
-            holes.known_us[hole] = min(int(holes.known_us[hole]), int(times[visit]))
-        return visits, findings
-
-    # -- citizens --------------------------------------------------------------------------------------------------
-    def report(self, day: date, begin_us: int, holes: Holes, open_holes: NDArray[np.int64]) -> list[Sighting]:
-        """Reports of a day, a few of them without a hole."""
-        streams, ordinal = self.world.streams, day.toordinal()
-        weekend = 0.7 if day.weekday() > 4 else 1.0
-        chance = REPORT_CHANCE_PER_DAY[holes.grade[open_holes]] * weekend
-        chance = chance * self._report_factor[holes.segment[open_holes]]
-        told = open_holes[streams.uniform("observers/report", open_holes, ordinal) < chance]
-        hour = 6.5 + 15.0 * streams.uniform("observers/report", told, ordinal, 1)
-        times = begin_us + (hour * _HOUR_US).astype(np.int64)
-        reports: list[Sighting] = []
-        for hole, at in zip(told, times, strict=True):
-            if holes.born_us[hole] <= at < holes.closed_us[hole]:
-                where = int(holes.section[hole]), float(holes.station_m[hole])
-                reports.append(Sighting(int(hole), -1, *where, int(at), int(hole)))
-                triaged_us = int(at) + int(
-                    (1 + 20 * float(streams.uniform("observers/triage", hole, ordinal))) * _HOUR_US
-                )
-                holes.known_us[hole] = min(int(holes.known_us[hole]), triaged_us)
-        index = streams.of_day("observers/unfounded", ordinal, self._report_factor.shape)
-        geometry = self.world.geometry
-        for segment in np.flatnonzero(index < _UNFOUNDED_PER_SEGMENT_DAY * self._report_factor):
-            u = streams.numbers("observers/unfounded-at", int(segment), ordinal, 2)
-            station = float(geometry.segment_from_m[segment] + u[0] * geometry.segment_length_m[segment])
-            time_us = begin_us + int((7 + 14 * u[1]) * _HOUR_US)
-            section = int(geometry.segment_section[segment])
-            reports.append(Sighting(-1, -1, section, station, time_us, -1 - int(segment)))
-        return reports
 
 
 def _ranges(first: NDArray[np.intp], last: NDArray[np.intp]) -> NDArray[np.intp]:

@@ -16,10 +16,12 @@ from scipy.special import ndtri, pdtr
 
 from roadtwin.errors import SimulationError
 from simulators.camera import FrameQuality
+from simulators.citizens import Citizens
 from simulators.condition import Condition, Renewal, Treatment
 from simulators.hazard import PATCH_EFFECT, PATCH_LIMIT, SPIN_UP_DAYS, Hazard
 from simulators.holes import STILL_OPEN_US, Holes
-from simulators.observers import Finding, Observers, Sighting, Visit
+from simulators.inspectors import Finding, Inspectors, Visit
+from simulators.observers import Observers, Sighting
 from simulators.pavement import WET_SATURATION, pavement_year, year_offset_days
 from simulators.repairs import Crews, Work
 from simulators.traffic import Passes
@@ -57,6 +59,8 @@ class Truth:
         self.condition = Condition(world)
         self.hazard = Hazard(self.condition)
         self.observers = Observers(self.condition)
+        self.inspectors = Inspectors(self.condition)
+        self.citizens = Citizens(self.condition)
         self._crews = Crews(self.condition)
         self._reset()
 
@@ -118,8 +122,8 @@ class Truth:
         self.holes.grade_open(self._open, self._clock, begin_us)
         works += self._crews.from_list(day, begin_us, *state)
         passes, quality, sightings = self.observers.drive(day, *state, self._clock)
-        visits, findings = self.observers.inspect(day, begin_us, *state)
-        reports = self.observers.report(day, begin_us, *state)
+        visits, findings = self.inspectors.inspect(day, begin_us, *state)
+        reports = self.citizens.report(day, begin_us, *state)
         works += self._crews.same_day(day, begin_us, *state)
         closed_us = self.holes.closed_us
         sightings = [s for s in sightings if s.hole < 0 or s.time_us < closed_us[s.hole]]

@@ -1,4 +1,4 @@
-"""The past of a city as its registers and cameras have it, in chunks of about a month.
+"""The past of a city as its registers and cameras have it, in chunks.
 
 A window (start, end] holds what became known in it (`recorded_at`), not what happened in it: loading windows one after
 the other gives the same as loading one long window, and nothing from after its end can leak in.
@@ -16,7 +16,7 @@ from roadtwin.records.schema import RECORD_KINDS, Record
 from roadtwin.records.segment_days import ROUGHNESS_SPEED_MIN_MPS, SegmentDays
 from roadtwin.types import VehicleReading
 from simulators.readings import Cameras, Drives, PlainPseudonyms, Pseudonymiser
-from simulators.registers import MAX_LAG, Registers
+from simulators.registers import MAX_LAG, registers_of
 from simulators.truth import DayEvents, local_day, truth_of
 from simulators.world import World
 
@@ -34,101 +34,27 @@ class HistoryChunk:
     segment_days: SegmentDays
 
 
-def simulate_history(
-    world: World,
-    *,
-    start: datetime,
-    end: datetime,
-    on_progress: Callable[[float], None] | None = None,
-    pseudonyms: Pseudonymiser | None = None,
-) -> Iterator[HistoryChunk]:
-    """Chunks of what became known after `start` and up to `end`, in time order.
+class History:
+    """Windows (start, end] of a world's past, each part of it on its own.
 
-    A window that begins on the world's first day also brings what the registers held from before: surveys and plans.
-
-    Parameters
-    ----------
-    start, end : datetime
-        Aware; `start` not before the world's first day.
-    on_progress : callable, optional
-        Called with the part that is done, 0 to 1.
-    pseudonyms : Pseudonymiser, optional
-        Replaces vehicle ids, as the ingester does; without it unkeyed stand-ins.
-
-    Raises
-    ------
-    SimulationError
-        If the window is empty, lacks a zone or begins before the world does.
+    Quick for windows of up to a month in the order of time: the truth keeps its newest weeks at hand, and is run again
+    from its beginning for what is older.
     """
-    _check(world, start, end)
-    collector = _Collector(world, pseudonyms or PlainPseudonyms())
-    at = start
-    while at < end:
-        until = min(_next_month(world, at), end)
-        yield collector.chunk(at, until)
-        at = until
-        if on_progress is not None:
-            on_progress((at - start) / (end - start))
 
-
-def live_records(world: World, *, start: datetime, end: datetime) -> dict[str, list[Record]]:
-    """Records by kind that became known after `start` and up to `end`; with `messages` the whole of that period."""
-    _check(world, start, end)
-    return _Collector(world, PlainPseudonyms()).records(start, end)
-
-
-def _check(world: World, start: datetime, end: datetime) -> None:
-    if start.tzinfo is None or end.tzinfo is None:
-        raise SimulationError("Period: got a time without zone, expected times with an offset.")
-    if end < start:
-        raise SimulationError(f"Period: got an end {end.isoformat()} before its begin {start.isoformat()}.")
-    if local_day(world, start) < world.epoch:
-        raise SimulationError(
-            f"Begin: got {start.isoformat()}, expected no time before the world's first day, {world.epoch}."
-        )
-
-
-def _next_month(world: World, at: datetime) -> datetime:
-    day = local_day(world, at)
-    return world.day_start(day.replace(year=day.year + day.month // 12, month=day.month % 12 + 1, day=1))
-
-
-@dataclass(slots=True)
-class _Rows:
-    """Columns of segment-days in the making."""
-
-    segment: list[NDArray[np.int32]] = field(default_factory=list)
-    day: list[NDArray[np.datetime64]] = field(default_factory=list)
-    recorded: list[NDArray[np.datetime64]] = field(default_factory=list)
-    counts: list[NDArray[np.int16]] = field(default_factory=list)  # (n, 6)
-    roughness: list[NDArray[np.float32]] = field(default_factory=list)
-
-
-class _Collector:
-    def __init__(self, world: World, pseudonyms: Pseudonymiser) -> None:
+    def __init__(self, world: World, pseudonyms: Pseudonymiser | None = None) -> None:
+        """`pseudonyms` replaces vehicle ids, as the ingester does; without it unkeyed stand-ins."""
         self._world, self._truth = world, truth_of(world)
-        self._registers: Registers = world.kept.setdefault("registers", None) or Registers(self._truth)
-        world.kept["registers"] = self._registers
-        self._cameras = Cameras(self._truth)
-        self._pseudonyms = pseudonyms
-
-    def chunk(self, start: datetime, end: datetime) -> HistoryChunk:
-        rows = _Rows()
-        readings: list[VehicleReading] = []
-        for events in self._days(start, end):
-            drives = Drives.of_day(events)
-            seen = self._cameras.with_potholes(drives, self._pseudonyms)
-            readings.extend(reading for reading in seen if start < reading.observed_at <= end)
-            _, day_end_us = self._world.day_bounds_us(events.day)
-            if _us(start) < day_end_us <= _us(end):
-                self._add_segment_days(rows, events, drives, day_end_us)
-        return HistoryChunk(self.records(start, end), readings, self._segment_days(rows))
+        self._registers, self._cameras = registers_of(self._truth), Cameras(self._truth)
+        self._pseudonyms = pseudonyms or PlainPseudonyms()
 
     def records(self, start: datetime, end: datetime) -> dict[str, list[Record]]:
-        """Records known in (start, end], by kind."""
+        """Records that became known, by kind, in the order of recorded_at.
+
+        A window that begins on the world's first day also brings what the registers held from before.
+        """
         found: dict[str, list[Record]] = {kind: [] for kind in RECORD_KINDS}
         since = start
-        if local_day(self._world, start) == self._world.epoch and start == self._world.day_start(self._world.epoch):
+        if start == self._world.day_start(self._world.epoch):
             since = start - timedelta(days=366 * 5)  # the registers of the first day hold the past
         for year in range(since.year - 1, end.year + 2):
             for kind, record in self._registers.of_year(year):
@@ -144,11 +70,30 @@ class _Collector:
             records.sort(key=lambda record: (record.recorded_at, record.record_id))
         return found
 
+    def readings(self, start: datetime, end: datetime) -> list[VehicleReading]:
+        """Readings that saw a pothole."""
+        return [
+            reading
+            for events in self._days(start, end)
+            for reading in self._cameras.with_potholes(Drives.of_day(events), self._pseudonyms)
+            if start < reading.observed_at <= end
+        ]
+
+    def segment_days(self, start: datetime, end: datetime) -> SegmentDays:
+        """What cameras saw of each segment on the local days that ended in the window."""
+        rows = _Rows()
+        for events in self._days(start, end):
+            _, day_end_us = self._world.day_bounds_us(events.day)
+            if _us(start) < day_end_us <= _us(end):
+                self._add_segment_days(rows, events, day_end_us)
+        return rows.finished(self._world.segment_ids)
+
     def _days(self, start: datetime, end: datetime) -> Iterator[DayEvents]:
         first = max(local_day(self._world, start), self._world.epoch)
         return self._truth.days(first, local_day(self._world, end) + timedelta(days=1))
 
-    def _add_segment_days(self, rows: _Rows, events: DayEvents, drives: Drives, day_end_us: int) -> None:
+    def _add_segment_days(self, rows: "_Rows", events: DayEvents, day_end_us: int) -> None:
+        drives = Drives.of_day(events)
         seen = self._cameras.by_segment(drives, events.day)
         if not len(seen.segment):
             return
@@ -173,21 +118,95 @@ class _Collector:
         mean = np.bincount(inverse, np.where(fast, seen.roughness_mps2, 0.0), count) / np.maximum(measured, 1)
         rows.roughness.append(np.where(measured > 0, mean, np.nan).astype(np.float32))
 
-    def _segment_days(self, rows: _Rows) -> SegmentDays:
-        counts = np.concatenate([*rows.counts, np.zeros((0, 6), np.int16)])
+
+@dataclass(slots=True)
+class _Rows:
+    """Columns of segment-days in the making."""
+
+    segment: list[NDArray[np.int32]] = field(default_factory=list)
+    day: list[NDArray[np.datetime64]] = field(default_factory=list)
+    recorded: list[NDArray[np.datetime64]] = field(default_factory=list)
+    counts: list[NDArray[np.int16]] = field(default_factory=list)  # (n, 6)
+    roughness: list[NDArray[np.float32]] = field(default_factory=list)
+
+    def finished(self, segment_ids: tuple[str, ...]) -> SegmentDays:
+        counts = np.concatenate([*self.counts, np.zeros((0, 6), np.int16)])
         return SegmentDays(
-            segment_ids=self._world.segment_ids,
-            segment_index=np.concatenate([*rows.segment, np.zeros(0, np.int32)]),
-            day=np.concatenate([*rows.day, np.zeros(0, "datetime64[D]")]),
-            recorded_at=np.concatenate([*rows.recorded, np.zeros(0, "datetime64[us]")]),
+            segment_ids=segment_ids,
+            segment_index=np.concatenate([*self.segment, np.zeros(0, np.int32)]),
+            day=np.concatenate([*self.day, np.zeros(0, "datetime64[D]")]),
+            recorded_at=np.concatenate([*self.recorded, np.zeros(0, "datetime64[us]")]),
             passes=counts[:, 0],
             good_passes=counts[:, 1],
             longitudinal_cracks=counts[:, 2],
             transverse_cracks=counts[:, 3],
             alligator_cracks=counts[:, 4],
             potholes_seen=counts[:, 5],
-            roughness_mps2=np.concatenate([*rows.roughness, np.zeros(0, np.float32)]),
+            roughness_mps2=np.concatenate([*self.roughness, np.zeros(0, np.float32)]),
         )
+
+
+def simulate_history(
+    world: World,
+    *,
+    start: datetime,
+    end: datetime,
+    on_progress: Callable[[float], None] | None = None,
+    pseudonyms: Pseudonymiser | None = None,
+) -> Iterator[HistoryChunk]:
+    """Chunks of about a month of what became known after `start` and up to `end`, in time order.
+
+    A window that begins on the world's first day also brings what the registers held from before: surveys and plans.
+
+    Parameters
+    ----------
+    start, end : datetime
+        Aware; `start` not before the world's first day.
+    on_progress : callable, optional
+        Called with the part that is done, 0 to 1.
+    pseudonyms : Pseudonymiser, optional
+        Replaces vehicle ids, as the ingester does; without it unkeyed stand-ins.
+
+    Raises
+    ------
+    SimulationError
+        If the window is empty, lacks a zone or begins before the world does.
+    """
+    check_period(world, start, end)
+    history = History(world, pseudonyms)
+    for at, until in months_of(world, start, end):
+        yield HistoryChunk(history.records(at, until), history.readings(at, until), history.segment_days(at, until))
+        if on_progress is not None:
+            on_progress((until - start) / (end - start))
+
+
+def live_records(world: World, *, start: datetime, end: datetime) -> dict[str, list[Record]]:
+    """Records by kind that became known after `start` and up to `end`; with `messages` the whole of that period."""
+    check_period(world, start, end)
+    return History(world).records(start, end)
+
+
+def check_period(world: World, start: datetime, end: datetime) -> None:
+    """Raise SimulationError for a period that lacks a zone, ends before it begins or begins before the world does."""
+    if start.tzinfo is None or end.tzinfo is None:
+        raise SimulationError("Period: got a time without zone, expected times with an offset.")
+    if end < start:
+        raise SimulationError(f"Period: got an end {end.isoformat()} before its begin {start.isoformat()}.")
+    if local_day(world, start) < world.epoch:
+        raise SimulationError(
+            f"Begin: got {start.isoformat()}, expected no time before the world's first day, {world.epoch}."
+        )
+
+
+def months_of(world: World, start: datetime, end: datetime) -> Iterator[tuple[datetime, datetime]]:
+    """Windows (start, end] cut where local months begin."""
+    at = start
+    while at < end:
+        day = local_day(world, at)
+        month = day.replace(year=day.year + day.month // 12, month=day.month % 12 + 1, day=1)
+        until = min(world.day_start(month), end)
+        yield at, until
+        at = until
 
 
 def _us(at: datetime) -> int:

@@ -3,6 +3,7 @@
 Every record has the time at which the register knew it: crews enter repairs hours later, surveys take months.
 """
 
+from collections import OrderedDict
 from collections.abc import Iterator
 from datetime import date, datetime, timedelta
 from functools import lru_cache
@@ -48,9 +49,17 @@ class Registers:
 
     def __init__(self, truth: Truth) -> None:
         self.truth, self.world = truth, truth.world
+        self._days: OrderedDict[date, tuple[tuple[str, Record], ...]] = OrderedDict()
 
-    def of_day(self, events: DayEvents) -> Iterator[tuple[str, Record]]:
-        """Kind and record for all that happened on a day, whenever it was recorded."""
+    def of_day(self, events: DayEvents) -> tuple[tuple[str, Record], ...]:
+        """Kind and record for all that happened on a day, whenever it was recorded; the newest days are kept."""
+        if events.day not in self._days:
+            self._days[events.day] = tuple(self._made(events))
+            if len(self._days) > MAX_LAG.days + 2:
+                self._days.popitem(last=False)
+        return self._days[events.day]
+
+    def _made(self, events: DayEvents) -> Iterator[tuple[str, Record]]:
         yield from (("repair", record) for record in self._repairs(events))
         yield from (("inspection", record) for record in self._inspections(events))
         yield from (("report", self._report(events, sighting)) for sighting in events.reports)
@@ -290,6 +299,13 @@ class Registers:
             serviceability_grade=round(grade_rut, 1),
             total_grade=round(max(substance, grade_rut), 1),
         )
+
+
+def registers_of(truth: Truth) -> Registers:
+    """The registers of a world, kept as long as the world is."""
+    registers: Registers = truth.world.kept.setdefault("registers", None) or Registers(truth)
+    truth.world.kept["registers"] = registers
+    return registers
 
 
 def grade(value: float, target: float, warning: float, threshold: float) -> float:

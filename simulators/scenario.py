@@ -10,13 +10,14 @@ from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from importlib import resources
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 from zoneinfo import ZoneInfo
 
 import msgspec
 from msgspec import Meta
 
 from roadtwin.errors import SimulationError
+from simulators.scenario_errors import nearest, plain
 
 LIBRARY = resources.files("simulators") / "scenarios"
 _YEARLY = re.compile(r"(\d{2})-(\d{2})")
@@ -278,26 +279,51 @@ def read_scenario(name_or_path: str) -> Scenario:
         return parse_scenario(text, name_or_path)
     file = LIBRARY / f"{name_or_path}.toml"
     if not re.fullmatch(r"[a-z0-9-]+", name_or_path) or not file.is_file():
+        names = scenario_names()
         raise SimulationError(
-            f"Scenario: got {name_or_path!r}, expected one of {', '.join(scenario_names())}, or a file ending in .toml."
+            f"Scenario: got {name_or_path!r}, expected one of {', '.join(names)}, or a file ending in .toml"
+            f"{nearest(name_or_path, names)}."
         )
     return parse_scenario(file.read_text("utf-8"), name_or_path)
 
 
 def parse_scenario(text: str, origin: str = "text") -> Scenario:
-    """A scenario from TOML. Raises SimulationError, which names `origin` and the entry."""
+    """A scenario from TOML; dates and times may stand without quotes.
+
+    Raises SimulationError, which names `origin` and the entry.
+    """
+    values: dict[str, Any] = {}
     try:
-        scenario = msgspec.convert(tomllib.loads(text), Scenario)
+        values = _with_dates_as_text(tomllib.loads(text))
+        scenario = msgspec.convert(values, Scenario)
     except (tomllib.TOMLDecodeError, msgspec.ValidationError, RecursionError) as exc:
-        raise SimulationError(f"Scenario {origin}: {_plain(exc)}.") from None
+        raise SimulationError(f"Scenario {origin}: {_plain(exc, values)}.") from None
     for what, entries in (("weather", scenario.weather), ("fault", scenario.fault)):
         for number, entry in enumerate(entries, start=1):
             _check_window(f"Scenario {origin}: {what} {number}", entry)
     return scenario
 
 
-def _plain(exc: Exception) -> str:
-    return str(exc).rstrip(".").replace("`$.", "`").replace("Object", "The table")
+def _with_dates_as_text(values: Any) -> Any:
+    if isinstance(values, dict):
+        return {key: _with_dates_as_text(value) for key, value in values.items()}
+    if isinstance(values, list):
+        return [_with_dates_as_text(value) for value in values]
+    return values.isoformat() if isinstance(values, date) else values
+
+
+def fault_kinds() -> dict[str, type[Fault]]:
+    """Every kind of fault by the name that a file gives it."""
+    return {str(kind.__struct_config__.tag): kind for kind in get_args(AnyFault)}
+
+
+def scenario_structs() -> tuple[type[msgspec.Struct], ...]:
+    """Every table that a file can hold."""
+    return (Scenario, Lora, WeatherChange, *get_args(AnyFault))
+
+
+def _plain(exc: Exception, values: Any) -> str:
+    return plain(exc, values, scenario_structs(), fault_kinds())
 
 
 def scenario_names() -> list[str]:
@@ -364,7 +390,10 @@ def _day(text: str, year: int, zone: ZoneInfo) -> datetime:
     month, day = int(match[1]), int(match[2])
     if (month, day) == (2, 29):
         month, day = 3, 1  # the same boundary, in every year
-    return datetime(year, month, day, tzinfo=zone)
+    try:
+        return datetime(year, month, day, tzinfo=zone)
+    except ValueError:
+        raise ValueError(f"got the day {text!r}, expected a month and a day such as 01-31") from None
 
 
 def _instant(text: str | None, today: date, zone: ZoneInfo) -> datetime | None:
@@ -396,4 +425,4 @@ def from_values(values: dict[str, Any]) -> Scenario:
     try:
         return msgspec.convert(values, Scenario)
     except msgspec.ValidationError as exc:
-        raise SimulationError(f"Scenario: {_plain(exc)}.") from None
+        raise SimulationError(f"Scenario: {_plain(exc, values)}.") from None

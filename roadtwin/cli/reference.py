@@ -13,6 +13,7 @@ from roadtwin import telemetry
 from roadtwin.cli.main import COMMANDS
 from roadtwin.cli.reference_codecs import codec_pages
 from roadtwin.cli.reference_formats import format_pages
+from roadtwin.cli.reference_scenarios import scenarios_page
 from roadtwin.errors import InputFileError
 from roadtwin.settings import Settings
 from roadtwin.units import QUANTITIES
@@ -103,6 +104,7 @@ PAGES = {
     "metrics.md": metrics_page,
     "quantities.md": quantities_page,
     "commands.md": commands_page,
+    "scenarios.md": scenarios_page,
 }
 PAGES |= {name: partial(str, page) for name, page in (codec_pages() | format_pages()).items()}
 

@@ -4,6 +4,7 @@ A scenario changes the weather and adds faults; the city itself follows from its
 and, where it concerns devices or vehicles, a share of them, drawn by their number: the same ones in every run.
 """
 
+import json
 import re
 import tomllib
 from dataclasses import dataclass
@@ -267,11 +268,12 @@ class Span:
 
 
 def read_scenario(name_or_path: str) -> Scenario:
-    """A scenario of the library by its name, or a file by its path (which ends in .toml).
+    """A scenario of the library by its name, or a file by its path (which ends in .toml, or in .json with the
+    same entries).
 
     Raises SimulationError with what is wrong: no such scenario, no TOML, an unknown or impossible entry.
     """
-    if name_or_path.endswith(".toml"):
+    if name_or_path.endswith((".toml", ".json")):
         try:
             text = Path(name_or_path).read_text("utf-8")
         except (OSError, UnicodeDecodeError) as exc:
@@ -288,15 +290,15 @@ def read_scenario(name_or_path: str) -> Scenario:
 
 
 def parse_scenario(text: str, origin: str = "text") -> Scenario:
-    """A scenario from TOML; dates and times may stand without quotes.
+    """A scenario from TOML (or JSON, if `origin` ends in .json); dates and times may stand without quotes in TOML.
 
     Raises SimulationError, which names `origin` and the entry.
     """
     values: dict[str, Any] = {}
     try:
-        values = _with_dates_as_text(tomllib.loads(text))
+        values = json.loads(text) if origin.endswith(".json") else _with_dates_as_text(tomllib.loads(text))
         scenario = msgspec.convert(values, Scenario)
-    except (tomllib.TOMLDecodeError, msgspec.ValidationError, RecursionError) as exc:
+    except (tomllib.TOMLDecodeError, json.JSONDecodeError, msgspec.ValidationError, RecursionError) as exc:
         raise SimulationError(f"Scenario {origin}: {_plain(exc, values)}.") from None
     for what, entries in (("weather", scenario.weather), ("fault", scenario.fault)):
         for number, entry in enumerate(entries, start=1):

@@ -22,6 +22,8 @@ from simulators.weather import WeatherSource
 
 EPOCH = date(2021, 7, 1)
 """Day on which every world begins unless told otherwise; nothing can be simulated before it."""
+SIMULATOR_VERSION = 2
+"""Raised whenever the same arguments make another city, or give it another past or future."""
 CITY_NAME = "Lohrsiepen"
 """Invented, in the manner of the Ruhr: no municipality of this name is known to us, and none is meant."""
 

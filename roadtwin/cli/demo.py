@@ -22,6 +22,7 @@ from roadtwin.jobs.demo_chain import LEAD, check_chain
 from roadtwin.jobs.processes import ProcessGroup
 from roadtwin.jobs.simulated import keep_up
 from roadtwin.settings import Settings
+from simulators.scenario import Scenario, read_scenario, to_toml_values
 
 app = typer.Typer(add_completion=False)
 
@@ -62,6 +63,13 @@ def demo(
     km: Annotated[float | None, typer.Option(help="Length of the street network [km].", min=5, max=2000)] = None,
     seed: Annotated[int, typer.Option(help="Seed of the city; the same seed gives the same city.", min=0)] = 1,
     winters: Annotated[int, typer.Option(help="Complete winters of history.", min=3, max=12)] = 4,
+    scenario: Annotated[
+        str | None,
+        typer.Option(
+            help="What is special: a name of `roadtwin simulate --scenarios` or a .toml file; ordinary if left out.",
+            show_default=False,
+        ),
+    ] = None,
     port: Annotated[int | None, typer.Option(help="Port of the map [ROADTWIN_HTTP_PORT].", min=1, max=65535)] = None,
     once: Annotated[bool, typer.Option("--once", help="Check the whole chain over MQTT and HTTP, then end.")] = False,
     feed_only: Annotated[
@@ -85,6 +93,7 @@ def demo(
     if once and feed_only:
         raise typer.BadParameter("--once and --feed-only exclude each other")
     started = time.monotonic()
+    wanted = None if scenario is None else read_scenario(scenario)
     settings = settings_for_command(http_port=port, score_interval_s=SCORE_INTERVAL_S)
     if feed_only and (settings.database_url is None or settings.mqtt_url is None):
         raise SettingsError("--feed-only needs ROADTWIN_DATABASE_URL and ROADTWIN_MQTT_URL: where the other parts run.")
@@ -97,11 +106,13 @@ def demo(
             parts = _open_parts(stack, settings)
             until = datetime.now(UTC) - (LEAD if once else timedelta(0))
             length_km = km or (SMALL_KM if small else FULL_KM)
-            prepared = _prepare(parts, settings, seed=seed, length_km=length_km, winters=winters, until=until)
+            prepared = _prepare(
+                parts, settings, seed=seed, length_km=length_km, winters=winters, until=until, scenario=wanted
+            )
             group = stack.enter_context(_process_group(parts, settings, http_port))
             if feed_only:
                 typer.echo(f"{prepared.world.length_km:g} km of simulated streets; publishing. Ctrl-C ends it.")
-                _run_feed(parts.database_url, prepared, group)
+                _run_feed(parts.database_url, settings, prepared, group)
             address = f"http://{settings.http_host}:{http_port}"
             group.start("serve", ["serve"])
             group.start("ingest", ["ingest"])
@@ -115,7 +126,7 @@ def demo(
                 raise typer.Exit(0 if summary["ok"] else 1)
             group.start("score", ["score", "--watch"])
             _announce(address, parts, settings, prepared, time.monotonic() - started)
-            _run_feed(parts.database_url, prepared, group)
+            _run_feed(parts.database_url, settings, prepared, group)
         except KeyboardInterrupt:
             typer.echo("\nShutting down; everything that was acknowledged is in the database.", err=True)
 
@@ -139,7 +150,14 @@ def _open_parts(stack: ExitStack, settings: Settings) -> _Parts:
 
 
 def _prepare(
-    parts: _Parts, settings: Settings, *, seed: int, length_km: float, winters: int, until: datetime
+    parts: _Parts,
+    settings: Settings,
+    *,
+    seed: int,
+    length_km: float,
+    winters: int,
+    until: datetime,
+    scenario: Scenario | None,
 ) -> Prepared:
     bars = _Bars()
     with bars.progress:
@@ -150,6 +168,7 @@ def _prepare(
             length_km=length_km,
             winters=winters,
             until=until,
+            scenario=scenario,
             on_progress=bars,
         )
 
@@ -167,17 +186,22 @@ def _process_group(parts: _Parts, settings: Settings, http_port: int) -> Process
     )
 
 
-def _run_feed(url: str, prepared: Prepared, group: ProcessGroup) -> NoReturn:
+def _run_feed(url: str, settings: Settings, prepared: Prepared, group: ProcessGroup) -> NoReturn:
     """Publish live traffic, write the records of each step, and watch the processes until we are interrupted."""
-    scenario = prepared.scenario
+    simulated = prepared.simulated
+    # The scenario as it was when the city was founded: the library's may have changed since then.
+    scenario_file = settings.data_dir / "demo-scenario.json"
+    scenario_file.write_text(json.dumps(to_toml_values(simulated.scenario), ensure_ascii=False), "utf-8")
     group.start(
         "simulate",
         [
             "simulate",
-            "--seed", str(scenario.seed),
-            "--km", str(scenario.length_km),
+            "--seed", str(simulated.seed),
+            "--km", str(simulated.length_km),
             "--epoch", prepared.world.epoch.isoformat(),
-            "--from", scenario.until.isoformat(),
+            "--from", simulated.until.isoformat(),
+            "--scenario", str(scenario_file),
+            "--today", simulated.today.isoformat(),
         ],
     )  # fmt: skip
     next_step = time.monotonic() + LIVE_STEP_S
@@ -186,7 +210,7 @@ def _run_feed(url: str, prepared: Prepared, group: ProcessGroup) -> NoReturn:
         group.check()
         if time.monotonic() >= next_step:
             next_step += LIVE_STEP_S
-            scenario = keep_up(url, scenario, prepared.world, now=datetime.now(UTC) - timedelta(seconds=5))
+            simulated = keep_up(url, simulated, prepared.world, now=datetime.now(UTC) - timedelta(seconds=5))
 
 
 def _announce(address: str, parts: _Parts, settings: Settings, prepared: Prepared, seconds: float) -> None:
@@ -197,7 +221,8 @@ def _announce(address: str, parts: _Parts, settings: Settings, prepared: Prepare
         f"  API          {address}/v1/docs\n"
         f"  Editor key   {editor_key(parts.database_url, settings.data_dir)}\n"
         f"  City         simulated, {prepared.world.length_km:g} km, {len(prepared.world.segments)} segments, "
-        f"seed {prepared.scenario.seed}\n"
+        f"seed {prepared.simulated.seed}\n"
+        f"  Scenario     {prepared.simulated.scenario.name}: {prepared.simulated.scenario.title}\n"
         f"  Database     {place}\n"
         f"  MQTT         {parts.broker}\n"
         f"  Logs         {settings.data_dir / 'logs'}\n"

@@ -14,13 +14,21 @@ from typing import Any
 from roadtwin.errors import DemoError
 from roadtwin.jobs.refresh import refresh as refresh_twin
 from roadtwin.jobs.score import score_all
-from roadtwin.jobs.simulated import Progress, Scenario, catch_up, found_city, new_scenario, read_scenario
+from roadtwin.jobs.simulated import (
+    Progress,
+    SimulatedCity,
+    catch_up,
+    found_city,
+    new_city,
+    read_simulated_city,
+)
 from roadtwin.jobs.train import train
 from roadtwin.settings import Settings
 from roadtwin.storage.city import read_city
 from roadtwin.storage.database import connect
 from roadtwin.storage.keys import create_key, is_valid_key
 from roadtwin.storage.model_runs import read_active_model_run
+from simulators.scenario import Scenario, read_scenario
 from simulators.world import World
 
 
@@ -28,38 +36,59 @@ from simulators.world import World
 class Prepared:
     """A city that is ready to be served."""
 
-    scenario: Scenario
+    simulated: SimulatedCity
     world: World
     first_time: bool
 
 
 def prepare(
-    url: str, settings: Settings, *, seed: int, length_km: float, winters: int, until: datetime, on_progress: Progress
+    url: str,
+    settings: Settings,
+    *,
+    seed: int,
+    length_km: float,
+    winters: int,
+    until: datetime,
+    scenario: Scenario | None,
+    on_progress: Progress,
 ) -> Prepared:
     """Set the city up, or catch up with the one that is there (its own seed and length win), and score it.
 
-    The past is written up to `until`; what is newer has to come over MQTT.
+    The past is written up to `until`; what is newer has to come over MQTT. No scenario: that of the city that is
+    there, or the ordinary one.
 
-    Raises DemoError if the database holds a real city.
+    Raises DemoError if the database holds a real city, or one of another scenario than the wanted one.
     """
     with connect(url) as conn:
         city = read_city(conn)
-        scenario = read_scenario(conn)
-    if city is not None and scenario is None:
+        simulated = read_simulated_city(conn)
+    if city is not None and simulated is None:
         raise DemoError(
             f"This database holds a real city ({city.name}); the demo needs a database of its own. "
             "Set ROADTWIN_DATABASE_URL or ROADTWIN_DATA_DIR to another place."
         )
-    first_time = scenario is None
-    if scenario is None:
-        scenario = new_scenario(settings, seed=seed, length_km=length_km, winters=winters, now=until)
+    first_time = simulated is None
+    if simulated is None:
+        simulated = new_city(
+            settings,
+            seed=seed,
+            length_km=length_km,
+            winters=winters,
+            now=until,
+            scenario=scenario or read_scenario("ordinary"),
+        )
+    elif scenario is not None and scenario != simulated.scenario:
+        raise DemoError(
+            f"The simulated city of this database has the scenario {simulated.scenario.name!r}, not {scenario.name!r} "
+            "as it is now. Set ROADTWIN_DATABASE_URL or ROADTWIN_DATA_DIR to another place for another city."
+        )
     on_progress("city", 0.0)
-    world = found_city(url, settings, scenario)
+    world = found_city(url, settings, simulated)
     on_progress("city", 1.0)
-    if scenario.until < until:
-        scenario = catch_up(url, settings, scenario, world, now=until, on_progress=on_progress)
+    if simulated.until < until:
+        simulated = catch_up(url, settings, simulated, world, now=until, on_progress=on_progress)
     refresh(url, settings, on_progress=on_progress)
-    return Prepared(scenario, world, first_time)
+    return Prepared(simulated, world, first_time)
 
 
 def refresh(url: str, settings: Settings, *, on_progress: Progress) -> None:

@@ -37,12 +37,12 @@ def check_chain(
     Needs a running ingester and service. Returns the summary; `ok` says whether every pair of counts agrees.
     """
     now = datetime.now(UTC)
-    feed = list(messages(prepared.world, start=prepared.scenario.until, end=now, additional_buses=ADDITIONAL_BUSES))
+    feed = list(messages(prepared.world, start=prepared.simulated.until, end=now, additional_buses=ADDITIONAL_BUSES))
     with connect(url) as conn:
         before = read_accounts(conn)
     result = publish_and_wait(feed, len(feed), parse_mqtt_url(mqtt_url, ca_file=settings.mqtt_ca_file), url)
     check_children()
-    keep_up(url, prepared.scenario, prepared.world, now=now)
+    keep_up(url, prepared.simulated, prepared.world, now=now)
     refresh(url, settings, on_progress=lambda _phase, _part: None)
     with connect(url) as conn:
         report = verify(conn, result.manifest)

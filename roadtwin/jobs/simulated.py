@@ -2,13 +2,14 @@
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 import psycopg
 
 from ingest.offline import ingest_directly
 from ingest.pseudonyms import open_pseudonyms
+from roadtwin.errors import DemoError
 from roadtwin.jobs.history import load_history
 from roadtwin.jobs.importing import import_network, import_records
 from roadtwin.settings import Settings
@@ -19,7 +20,8 @@ from roadtwin.types import Origin
 from simulators.feed import TimedMessage
 from simulators.history import live_records, simulate_history
 from simulators.messages import messages
-from simulators.world import CITY_NAME, World, build_world
+from simulators.scenario import Scenario, from_values, to_toml_values
+from simulators.world import CITY_NAME, SIMULATOR_VERSION, World, build_world
 
 RAW_PERIOD = timedelta(days=7)
 """The newest part of the past comes as raw messages through decoder and writer; what is older is loaded in bulk."""
@@ -32,85 +34,109 @@ Progress = Callable[[str, float], None]
 
 
 @dataclass(frozen=True, slots=True)
-class Scenario:
-    """How a simulated city is made, and up to when its past is in the database."""
+class SimulatedCity:
+    """How a simulated city is made, and up to when its past is in the database.
+
+    `today` is the day to which relative times of the scenario refer: that on which the city was founded.
+    """
 
     seed: int
     length_km: float
     start: datetime
     until: datetime
+    scenario: Scenario
+    today: date
 
     def to_json(self) -> dict[str, Any]:
         """Plain values for the city's row."""
         return {
+            "simulator_version": SIMULATOR_VERSION,
             "seed": self.seed,
             "length_km": self.length_km,
             "start": self.start.isoformat(),
             "until": self.until.isoformat(),
+            "scenario": to_toml_values(self.scenario),
+            "today": self.today.isoformat(),
         }
 
     @classmethod
-    def from_json(cls, values: dict[str, Any]) -> "Scenario":
-        """The inverse of `to_json`."""
+    def from_json(cls, values: dict[str, Any]) -> "SimulatedCity":
+        """The inverse of `to_json`.
+
+        Raises DemoError for a city that another version of the simulator made: it would go on as another city.
+        """
+        version = values.get("simulator_version", 1)
+        if version != SIMULATOR_VERSION:
+            raise DemoError(
+                f"The simulated city of this database was made by version {version} of the simulator, this is version "
+                f"{SIMULATOR_VERSION}: its past would not fit its future. Begin anew in another database or "
+                "ROADTWIN_DATA_DIR."
+            )
         return cls(
             seed=int(values["seed"]),
             length_km=float(values["length_km"]),
             start=datetime.fromisoformat(values["start"]),
             until=datetime.fromisoformat(values["until"]),
+            scenario=from_values(values["scenario"]),
+            today=date.fromisoformat(values["today"]),
         )
 
 
-def new_scenario(settings: Settings, *, seed: int, length_km: float, winters: int, now: datetime) -> Scenario:
-    """A scenario whose history holds so many complete winters: it begins on the 1st of October before the first one."""
+def new_city(
+    settings: Settings, *, seed: int, length_km: float, winters: int, now: datetime, scenario: Scenario
+) -> SimulatedCity:
+    """A city whose history holds so many complete winters: it begins on the 1st of October before the first one."""
     local = now.astimezone(settings.timezone)
     last_winter_began = local.year - 1 if local.month >= 3 else local.year - 2  # December to February
     start = datetime(last_winter_began - winters + 1, 10, 1, tzinfo=settings.timezone).astimezone(UTC)
-    return Scenario(seed=seed, length_km=length_km, start=start, until=start)
+    return SimulatedCity(seed, length_km, start, start, scenario, local.date())
 
 
-def read_scenario(conn: psycopg.Connection[Any]) -> Scenario | None:
-    """The scenario of this database's city; None for an empty database or a real city."""
+def read_simulated_city(conn: psycopg.Connection[Any]) -> SimulatedCity | None:
+    """The simulated city of this database; None for an empty database or a real city. Raises DemoError."""
     city = read_city(conn)
-    return Scenario.from_json(city.scenario) if city is not None and city.scenario is not None else None
+    return SimulatedCity.from_json(city.scenario) if city is not None and city.scenario is not None else None
 
 
-def found_city(url: str, settings: Settings, scenario: Scenario) -> World:
+def found_city(url: str, settings: Settings, simulated: SimulatedCity) -> World:
     """Build the world; write its city row, its network and its devices (confirmed: the simulator is their operator).
 
     Does nothing that is already done; a transaction.
     """
     world = build_world(
-        seed=scenario.seed,
-        length_km=scenario.length_km,
+        seed=simulated.seed,
+        length_km=simulated.length_km,
         timezone=settings.city_timezone,
-        start=scenario.start,
+        start=simulated.start,
+        scenario=simulated.scenario,
+        today=simulated.today,
     )
     with connect(url) as conn:
         write_city(conn, name=CITY_NAME, timezone=settings.city_timezone, simulated=True)
-        if read_scenario(conn) is None:
-            write_scenario(conn, scenario.to_json())
-        import_network(conn, world.sections, recorded_at=scenario.start)
+        if read_simulated_city(conn) is None:
+            write_scenario(conn, simulated.to_json())
+        import_network(conn, world.sections, recorded_at=simulated.start)
         register_devices(conn, read_device_rows(world.device_rows(), source="simulator"))
         conn.commit()
     return world
 
 
 def catch_up(
-    url: str, settings: Settings, scenario: Scenario, world: World, *, now: datetime, on_progress: Progress
-) -> Scenario:
-    """Bring the past between `scenario.until` and `now` into the database; returns the scenario as it stands then.
+    url: str, settings: Settings, simulated: SimulatedCity, world: World, *, now: datetime, on_progress: Progress
+) -> SimulatedCity:
+    """Bring the past between `simulated.until` and `now` into the database; returns the city as it stands then.
 
     What is older than seven days is loaded as events and segment-days, the rest goes as raw messages through the real
     decoder and writer. Natural keys make it safe to be interrupted and to begin again.
     """
     local_midnight = (now - RAW_PERIOD).astimezone(settings.timezone).replace(hour=0, minute=0, second=0, microsecond=0)
-    raw_from = max(scenario.until, local_midnight.astimezone(UTC))
-    sent_from = max(raw_from - LIVE_LAG, scenario.start)
+    raw_from = max(simulated.until, local_midnight.astimezone(UTC))
+    sent_from = max(raw_from - LIVE_LAG, simulated.start)
     with connect(url) as conn:
-        if scenario.until < raw_from:
+        if simulated.until < raw_from:
             chunks = simulate_history(
                 world,
-                start=scenario.until,
+                start=simulated.until,
                 end=raw_from,
                 on_progress=lambda part: on_progress("history", part),
                 pseudonyms=open_pseudonyms(settings),
@@ -118,11 +144,11 @@ def catch_up(
             load_history(conn, chunks)
         _import_live_records(conn, world, start=raw_from, end=now, origin=Origin.LOADED)
     ingest_directly(url, _reporting(messages(world, start=sent_from, end=now), sent_from, now, on_progress), settings)
-    scenario = replace(scenario, until=now)
+    simulated = replace(simulated, until=now)
     with connect(url) as conn:
-        write_scenario(conn, scenario.to_json())
+        write_scenario(conn, simulated.to_json())
         conn.commit()
-    return scenario
+    return simulated
 
 
 def _reporting(
@@ -135,17 +161,17 @@ def _reporting(
     on_progress("messages", 1.0)
 
 
-def keep_up(url: str, scenario: Scenario, world: World, *, now: datetime) -> Scenario:
-    """Write the records (repairs, inspections, reports, weather) that came in since `scenario.until`; a transaction.
+def keep_up(url: str, simulated: SimulatedCity, world: World, *, now: datetime) -> SimulatedCity:
+    """Write the records (repairs, inspections, reports, weather) that came in since `simulated.until`; a transaction.
 
     Messages come over MQTT meanwhile.
     """
     with connect(url) as conn:
-        _import_live_records(conn, world, start=scenario.until, end=now, origin=Origin.IMPORTED)
-        scenario = replace(scenario, until=now)
-        write_scenario(conn, scenario.to_json())
+        _import_live_records(conn, world, start=simulated.until, end=now, origin=Origin.IMPORTED)
+        simulated = replace(simulated, until=now)
+        write_scenario(conn, simulated.to_json())
         conn.commit()
-    return scenario
+    return simulated
 
 
 def _import_live_records(

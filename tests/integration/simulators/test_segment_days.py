@@ -7,7 +7,7 @@ import pytest
 
 from ingest.offline import ingest_directly
 from roadtwin.jobs.match import match_new
-from roadtwin.jobs.simulated import Scenario, found_city
+from roadtwin.jobs.simulated import SimulatedCity, found_city
 from roadtwin.settings import Settings
 from roadtwin.storage.database import connect
 from simulators.history import simulate_history
@@ -22,7 +22,9 @@ END = START + timedelta(days=3)
 def rolled_up(database_url, tmp_path):
     """The world, and (public id, day) → (passes, good passes, roughness) from raw messages."""
     settings = Settings(data_dir=tmp_path, pseudonym_key="a key of many random bytes", database_url=database_url)
-    world = found_city(database_url, settings, Scenario(seed=11, length_km=15, start=EPOCH, until=EPOCH))
+    world = found_city(
+        database_url, settings, SimulatedCity(11, 15, EPOCH, EPOCH, read_scenario("ordinary"), EPOCH.date())
+    )
     feed = messages(world, start=START, end=END + timedelta(hours=2))
     ingest_directly(database_url, feed, settings, on_progress=None)
     with connect(database_url) as conn:

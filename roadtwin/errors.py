@@ -91,6 +91,10 @@ class ReplayError(RoadtwinError):
     """Replayed messages were not committed in time."""
 
 
+class RecordingError(RoadtwinError):
+    """A recording cannot be written or read."""
+
+
 class DemoError(RoadtwinError):
     """The demonstration could not be brought up."""
 

@@ -13,8 +13,24 @@ import struct
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import Any
 
-from ingest.codecs.codec import Codec, Example, FieldDoc, Fields, Frame, number_of
+import numpy as np
+
+from ingest.codecs.codec import (
+    Codec,
+    Column,
+    Example,
+    FieldDoc,
+    Fields,
+    Frame,
+    column_of,
+    nearest,
+    number_of,
+    row_count,
+    rows_of,
+)
+from ingest.codecs.layout import unknown_fields
 from roadtwin.errors import CodecError
 
 Number = int | float
@@ -37,9 +53,9 @@ class Word:
             return (word - self.zero) * self.multiplier + self.offset
         return (word - self.zero) * self.multiplier / self.divisor + self.offset
 
-    def word(self, value: Number) -> int:
-        """The word nearest to a value; it may be out of 0 to 65535."""
-        return round((value - self.offset) * self.divisor / self.multiplier) + self.zero
+    def word(self, value: Any) -> Any:
+        """The word nearest to a value, or those nearest to a column of values; they may be out of 0 to 65535."""
+        return nearest((value - self.offset) * self.divisor / self.multiplier) + self.zero
 
     def formula(self, place: int) -> str:
         """How it is computed, for the reference pages."""
@@ -68,8 +84,9 @@ class Group:
     words: tuple[Word, ...]
     derived: tuple[Derived, ...] = ()
     length: int = 0
-    encode: Callable[[Mapping[str, Number]], Sequence[int]] | None = None
-    """For groups whose derived fields are more than a view on `words`; raises KeyError for a missing field."""
+    encode: Callable[[Mapping[str, Any]], Sequence[Any]] | None = None
+    """For groups whose derived fields are more than a view on `words`: the words of numbers, or of columns of numbers;
+    raises KeyError for a missing field."""
 
     @property
     def size(self) -> int:
@@ -117,9 +134,7 @@ class DecentlabCodec(Codec):
 
     def encode(self, fields: Mapping[str, object]) -> tuple[int, bytes]:
         """A group is sent when any of its fields is given, and then needs all that it cannot derive."""
-        known = {"device_id", "protocol_version"}.union(*(g.names for g in self.groups))
-        if unknown := set(fields) - known:
-            raise CodecError(f"{self.name}: got fields {sorted(unknown)}, expected some of {sorted(known)}.")
+        unknown_fields(self.name, fields, {"device_id", "protocol_version"}.union(*(g.names for g in self.groups)))
         flags, words = 0, list[int]()
         for bit, group in enumerate(self.groups):
             if not group.names & fields.keys():
@@ -139,6 +154,35 @@ class DecentlabCodec(Codec):
             except KeyError as exc:
                 raise CodecError(f"{self.name}: expected the field {exc} beside the others of its sensor.") from None
         return [w.word(number_of(self.name, fields, w.name)) for w in group.words]
+
+    def encode_many(self, columns: Mapping[str, Column]) -> tuple[int, list[bytes]]:
+        """As `encode`, all words of a kind at once."""
+        unknown_fields(self.name, columns, {"device_id", "protocol_version"}.union(*(g.names for g in self.groups)))
+        rows = row_count(self.name, columns)
+        sent = [(bit, group) for bit, group in enumerate(self.groups) if group.names & columns.keys()]
+        words = [word for _, group in sent for word in self._word_columns(group, columns)]
+        table = np.empty((rows, 1 + len(words)))
+        table[:, 0] = column_of(self.name, columns, "device_id") if "device_id" in columns else 0
+        for place, column in enumerate(words, start=1):
+            table[:, place] = column
+        if not ((table >= 0) & (table <= 0xFFFF)).all():
+            raise CodecError(f"{self.name}: got a value that does not fit its 16-bit word.")
+        payload = np.empty((rows, 5 + 2 * len(words)), np.uint8)
+        payload[:, 0] = 2
+        payload[:, 1:3] = table[:, :1].astype(">u2").view(np.uint8)
+        flags = sum(1 << bit for bit, _ in sent)
+        payload[:, 3], payload[:, 4] = divmod(flags, 256)
+        payload[:, 5:] = table[:, 1:].astype(">u2").view(np.uint8)
+        return self.default_port, rows_of(payload)
+
+    def _word_columns(self, group: Group, columns: Mapping[str, Column]) -> Sequence[Any]:
+        if group.encode is None:
+            return [w.word(column_of(self.name, columns, w.name)) for w in group.words]
+        given = {n: column_of(self.name, columns, n) for n in group.names if n in columns}
+        try:
+            return group.encode(given)
+        except KeyError as exc:
+            raise CodecError(f"{self.name}: expected the field {exc} beside the others of its sensor.") from None
 
     def field_docs(self) -> tuple[FieldDoc, ...]:
         """Fields by group."""
@@ -183,9 +227,9 @@ _ATM41G2_WORDS = (
 )
 
 
-def _atm41g2_words(fields: Mapping[str, Number]) -> Sequence[int]:
-    total = round(fields["cumulative_precipitation"] * 1000)
-    return [*(w.word(fields[w.name]) for w in _ATM41G2_WORDS), total & 0xFFFF, total >> 16]
+def _atm41g2_words(fields: Mapping[str, Any]) -> Sequence[Any]:
+    total = nearest(fields["cumulative_precipitation"] * 1000)
+    return [*(w.word(fields[w.name]) for w in _ATM41G2_WORDS), total % 65536, total // 65536]
 
 
 def _frequency_hz(words: Sequence[int]) -> float | None:
@@ -195,8 +239,8 @@ def _frequency_hz(words: Sequence[int]) -> float | None:
 _FREQUENCY = Derived("frequency", "Hz", "w0 ÷ w1 × 32768", _frequency_hz)
 
 
-def _frequency_words(frequency_hz: Number) -> Sequence[int]:
-    counted = round(frequency_hz * 32767 / 32768)
+def _frequency_words(frequency_hz: Any) -> Sequence[Any]:
+    counted = nearest(frequency_hz * 32767 / 32768)
     return [counted, 32767, counted]
 
 
@@ -207,10 +251,10 @@ def _scale(f0_squared: int, factor: float, tare_g: int) -> Group:
         frequency = _frequency_hz(words)
         return None if frequency is None else (frequency**2 - f0_squared) * factor + tare_g
 
-    def words_of(fields: Mapping[str, Number]) -> Sequence[int]:
+    def words_of(fields: Mapping[str, Any]) -> Sequence[Any]:
         if "frequency" in fields:
             return _frequency_words(fields["frequency"])
-        return _frequency_words(max((fields["weight"] - tare_g) / factor + f0_squared, 0) ** 0.5)
+        return _frequency_words(np.sqrt(np.maximum((fields["weight"] - tare_g) / factor + f0_squared, 0)))
 
     formula = f"(frequency² − {f0_squared}) × {factor:g} + {tare_g}"
     return Group((), (_FREQUENCY, Derived("weight", "g", formula, weight_g)), length=3, encode=words_of)
@@ -308,8 +352,8 @@ CODECS = (
                 ),
                 (Derived("albedo", "", "reflected ÷ incoming; none when nothing comes in", _albedo),),
                 encode=lambda fields: [
-                    32768 + round(fields["incoming_radiation"] * 10),
-                    32768 + round(fields["reflected_radiation"] * 10),
+                    32768 + nearest(fields["incoming_radiation"] * 10),
+                    32768 + nearest(fields["reflected_radiation"] * 10),
                 ],
             ),
             BATTERY,

@@ -2,7 +2,9 @@
 
 from collections.abc import Mapping
 
-from ingest.codecs.codec import Codec, Example, FieldDoc, Frame, number_of
+import numpy as np
+
+from ingest.codecs.codec import Codec, Column, Example, FieldDoc, Frame, number_of, row_count, rows_of
 from ingest.codecs.layout import Layout, Skip, Value, unknown_fields
 from roadtwin.errors import CodecError
 
@@ -41,6 +43,13 @@ class Lse01(Codec):
         """All fields are needed; without a probe on the cable the device sends TempC_DS18B20 0."""
         unknown_fields(self.name, fields, self.layout.names)
         return self.default_port, self.layout.write(self.name, {"TempC_DS18B20": 0, **fields})
+
+    def encode_many(self, columns: Mapping[str, Column]) -> tuple[int, list[bytes]]:
+        """As `encode`, all frames at once."""
+        unknown_fields(self.name, columns, self.layout.names)
+        rows = row_count(self.name, columns)
+        given = {"TempC_DS18B20": np.zeros(rows), **columns}
+        return self.default_port, rows_of(self.layout.write_many(self.name, given, rows))
 
     def field_docs(self) -> tuple[FieldDoc, ...]:
         """By bytes."""

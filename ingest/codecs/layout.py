@@ -4,7 +4,10 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
-from ingest.codecs.codec import FieldDoc, Fields, number_of
+import numpy as np
+from numpy.typing import NDArray
+
+from ingest.codecs.codec import Column, FieldDoc, Fields, column_of, number_of
 from roadtwin.errors import CodecError
 
 Order = Literal["big", "little"]
@@ -63,6 +66,28 @@ class Value:
         if raw in self.faults:
             raise CodecError(f"{codec}: got {self.name} {fields[self.name]!r}, which its bytes use for a fault.")
         return raw
+
+    @property
+    def is_number(self) -> bool:
+        """Whether a column of numbers can be written at once."""
+        return self.texts is None and self.render is None
+
+    def write_many(self, codec: str, columns: Mapping[str, Column]) -> Column:
+        """The integers for a column of the field. Raises CodecError for a value that it cannot carry."""
+        raw: Column = np.rint(column_of(codec, columns, self.name) * self.divisor)
+        least, most = (-(1 << 8 * self.size - 1), (1 << 8 * self.size - 1) - 1) if self.signed else (0, self._unsigned)
+        if len(raw) and not least <= raw.min() <= raw.max() <= most:
+            raise CodecError(
+                f"{codec}: got {self.name} {raw.min():.0f} to {raw.max():.0f} (raw), expected {least} to {most}."
+            )
+        if self.faults and np.isin(raw, list(self.faults)).any():
+            raise CodecError(f"{codec}: got {self.name} with a value which its bytes use for a fault.")
+        return raw
+
+    @property
+    def _unsigned(self) -> int:
+        most = (1 << 8 * self.size) - 1
+        return most if self.mask == -1 else most & self.mask
 
     def formula(self) -> str:
         """How it is computed, for the reference pages."""
@@ -223,6 +248,21 @@ class Layout:
                 raise CodecError(
                     f"{codec}: got {'/'.join(part.names)} {raw} (raw), expected what {part.size} bytes carry."
                 ) from None
+        return written
+
+    @property
+    def is_numeric(self) -> bool:
+        """Whether `write_many` can write it."""
+        return all(isinstance(p, Skip) or (isinstance(p, Value) and p.is_number) for p in self.parts)
+
+    def write_many(self, codec: str, columns: Mapping[str, Column], rows: int) -> NDArray[np.uint8]:
+        """The bytes for columns of the fields, (rows, size). Raises CodecError as `write` does."""
+        written = np.zeros((rows, self.size), np.uint8)
+        for start, end, part in self._places:
+            if isinstance(part, Value):
+                words = part.write_many(codec, columns).astype(np.int64)[:, None].astype(">i8").view(np.uint8)
+                own = words[:, 8 - part.size :]
+                written[:, start:end] = own if self.order == "big" else own[:, ::-1]
         return written
 
     def docs(self, where: str) -> list[FieldDoc]:

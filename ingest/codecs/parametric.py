@@ -7,7 +7,9 @@ a class takes, only the configuration says, which the device sends once after it
 
 from collections.abc import Mapping
 
-from ingest.codecs.codec import Codec, Example, FieldDoc, Fields, Frame, number_of
+import numpy as np
+
+from ingest.codecs.codec import Codec, Column, Example, FieldDoc, Fields, Frame, number_of, row_count, rows_of
 from ingest.codecs.layout import Layout, Value, unknown_fields
 from roadtwin.errors import CodecError
 
@@ -105,14 +107,24 @@ class Tcr(Codec):
 
     def encode(self, fields: Mapping[str, object]) -> tuple[int, bytes]:
         """Measurements: version 1 with `solar_battery`, 2 with `solar_battery_volt`; totals are not sent."""
+        version, layouts = self._layouts(fields)
+        payload = b"\xbe\x02" + bytes((version,))
+        return self.default_port, payload + b"".join(layout.write(self.name, fields) for layout in layouts)
+
+    def encode_many(self, columns: Mapping[str, Column]) -> tuple[int, list[bytes]]:
+        """As `encode`, all frames at once."""
+        version, layouts = self._layouts(columns)
+        rows = row_count(self.name, columns)
+        head = np.broadcast_to(np.array([0xBE, 0x02, version], np.uint8), (rows, 3))
+        parts = [layout.write_many(self.name, columns, rows) for layout in layouts]
+        return self.default_port, rows_of(np.concatenate([head, *parts], axis=1))
+
+    def _layouts(self, fields: Mapping[str, object]) -> tuple[int, list[Layout]]:
+        """Version, and what follows it."""
         version = 1 if "solar_battery" in fields else 2
         totals = {f"{side}_{what}" for side in ("left", "right") for what in ("count", "avg")}
         unknown_fields(self.name, fields, {*_HEAD[version].names, *totals}.union(*(c.names for c in _COUNTS)))
-        payload = b"\xbe\x02" + bytes((version,)) + _HEAD[version].write(self.name, fields)
-        for counts in _COUNTS:
-            if set(counts.names) & set(fields):
-                payload += counts.write(self.name, fields)
-        return self.default_port, payload
+        return version, [_HEAD[version], *(counts for counts in _COUNTS if set(counts.names) & set(fields))]
 
     def field_docs(self) -> tuple[FieldDoc, ...]:
         """Measurements, then the configuration."""

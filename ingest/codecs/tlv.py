@@ -5,7 +5,10 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import cast
 
-from ingest.codecs.codec import Codec, Example, FieldDoc, Fields, Frame
+import numpy as np
+from numpy.typing import NDArray
+
+from ingest.codecs.codec import Codec, Column, Example, FieldDoc, Fields, Frame, row_count, rows_of
 from ingest.codecs.layout import Layout
 from roadtwin.errors import CodecError
 
@@ -89,7 +92,26 @@ class TlvCodec(Codec):
 
     def encode(self, fields: Mapping[str, object]) -> tuple[int, bytes]:
         """Items are sent in the order of the table, those of most fields first chosen; no history."""
-        left = _names(fields)
+        payload = b""
+        for item in self._chosen(_names(fields)):
+            own_fields = cast("Mapping[str, object]", fields[item.group]) if item.group else fields
+            for one in _repeated(item, own_fields):
+                payload += item.header + item.layout.write(self.name, one)
+        return self.default_port, payload
+
+    def encode_many(self, columns: Mapping[str, Column]) -> tuple[int, list[bytes]]:
+        """As `encode`; items of numbers are written for all frames at once."""
+        chosen, rows = self._chosen({("", name) for name in columns}), row_count(self.name, columns)
+        if not all(item.layout.is_numeric for item in chosen):
+            return super().encode_many(columns)
+        parts: list[NDArray[np.uint8]] = []
+        for item in chosen:
+            parts.append(np.broadcast_to(np.frombuffer(item.header, np.uint8), (rows, len(item.header))))
+            parts.append(item.layout.write_many(self.name, columns, rows))
+        return self.default_port, rows_of(np.concatenate(parts, axis=1))
+
+    def _chosen(self, left: set[tuple[str, str]]) -> list[Item]:
+        """Items that carry the fields of these groups and names, in the order of the table."""
         chosen: list[Item] = []
         for item in sorted(self.items, key=lambda i: -len(i.layout.names)):
             own = {(item.group, name) for name in item.layout.names}
@@ -99,13 +121,7 @@ class TlvCodec(Codec):
         if left:
             names = sorted(".".join(filter(None, pair)) for pair in left)
             raise CodecError(f"{self.name}: got fields {names}, which no item of its table carries.")
-        payload = b""
-        for item in self.items:
-            if item in chosen:
-                own_fields = cast("Mapping[str, object]", fields[item.group]) if item.group else fields
-                for one in _repeated(item, own_fields):
-                    payload += item.header + item.layout.write(self.name, one)
-        return self.default_port, payload
+        return [item for item in self.items if item in chosen]
 
     def field_docs(self) -> tuple[FieldDoc, ...]:
         """Fields by item."""

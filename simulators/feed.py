@@ -38,8 +38,11 @@ class FeedBlock:
     @classmethod
     def of(cls, publish_us: NDArray[np.int64], topics: list[str], payloads: list[bytes]) -> "FeedBlock":
         """A block of messages in any order; equal times are ordered by topic and payload, so that the order is one."""
-        order = sorted(range(len(topics)), key=lambda i: (publish_us[i], topics[i], payloads[i]))
-        return cls(publish_us[order], [topics[i] for i in order], [payloads[i] for i in order])
+        order = np.argsort(publish_us, kind="stable")
+        publish_us, ranks = publish_us[order], order.tolist()
+        for first, last in _runs(publish_us):
+            ranks[first:last] = sorted(ranks[first:last], key=lambda i: (topics[i], payloads[i]))
+        return cls(publish_us, [topics[i] for i in ranks], [payloads[i] for i in ranks])
 
     @classmethod
     def merged(cls, blocks: Iterable["FeedBlock"]) -> "FeedBlock":
@@ -55,3 +58,11 @@ class FeedBlock:
         """The messages published in [begin_us, end_us)."""
         first, last = np.searchsorted(self.publish_us, [begin_us, end_us]).tolist()
         return FeedBlock(self.publish_us[first:last], self.topics[first:last], self.payloads[first:last])
+
+
+def _runs(sorted_us: NDArray[np.int64]) -> list[tuple[int, int]]:
+    """Where equal times stand, as (first, last + 1): few, for times are in microseconds."""
+    equal = np.zeros(len(sorted_us) + 1, np.int8)
+    equal[1:-1] = sorted_us[1:] == sorted_us[:-1]
+    steps = np.diff(equal)
+    return list(zip(np.flatnonzero(steps == 1).tolist(), (np.flatnonzero(steps == -1) + 1).tolist(), strict=True))

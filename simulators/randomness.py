@@ -48,6 +48,15 @@ def mixed(words: NDArray[np.uint64]) -> NDArray[np.uint64]:
     return words
 
 
+def unit(words: NDArray[np.uint64]) -> NDArray[np.float64]:
+    """Uniform numbers from random words: 52 bits and a half step, never 0 and never 1, so that inverse distribution
+    functions stay finite."""
+    numbers_01 = (words >> _S12).astype(np.float64)
+    numbers_01 += 0.5
+    numbers_01 /= 2.0**52
+    return numbers_01
+
+
 def _mixed_one(word: int) -> int:
     """The same for one number, in plain integers: for a handful quicker than arrays."""
     word = ((word ^ word >> 30) * _MULTIPLIERS[0]) & _MASK
@@ -86,10 +95,15 @@ class Streams:
         numbers = np.arange(draws).reshape(-1, *(1,) * max(entities.ndim, times.ndim))
         return self._numbers(name, entities, times, numbers)
 
+    def words(self, name: str, entity: ArrayLike, time: ArrayLike, draws: int) -> NDArray[np.uint64]:
+        """64 random bits instead of each number of `uniforms`; of one key, both come from the same bits."""
+        entities, times = np.atleast_1d(np.asarray(entity, np.int64)), np.asarray(time, np.int64)
+        numbers = np.arange(draws).reshape(-1, *(1,) * max(entities.ndim, times.ndim))
+        return self._words(_key(self.seed, name), entities, times, numbers)
+
     def _numbers(
         self, name: str, entity: NDArray[np.int64], time: NDArray[np.int64], draw: int | NDArray[np.int64]
     ) -> NDArray[np.float64]:
-        """Key, entity, time and draw are mixed in one after the other."""
         key = _key(self.seed, name)
         first, second = key & _MASK, key >> 64
         if time.ndim == 0 and isinstance(draw, int) and entity.size <= _FEW:
@@ -97,17 +111,18 @@ class Streams:
             few = [self._one(first, second, e & _MASK, late, last) for e in entity.ravel().tolist()]
             return np.array(few, np.float64).reshape(entity.shape)
         scalar = entity.ndim == 0
-        words = mixed(np.atleast_1d(entity).view(np.uint64) + np.uint64(first))
-        words = mixed((words ^ np.uint64(second)) + np.atleast_1d(time).view(np.uint64) * np.uint64(_TIME))
-        numbers = np.atleast_1d(np.asarray(draw, np.int64)).view(np.uint64) * np.uint64(_DRAW)
-        words = mixed(words + numbers)
-        # 52 bits and a half step: never 0, never 1, so that inverse distribution functions stay finite.
-        numbers_01 = (words >> _S12).astype(np.float64)
-        numbers_01 += 0.5
-        numbers_01 /= 2.0**52
+        numbers_01 = unit(self._words(key, entity, time, draw))
         shape = numbers_01.shape[:-1] if scalar and time.ndim == 0 else numbers_01.shape
         result: NDArray[np.float64] = numbers_01.reshape(shape)
         return result
+
+    def _words(
+        self, key: int, entity: NDArray[np.int64], time: NDArray[np.int64], draw: int | NDArray[np.int64]
+    ) -> NDArray[np.uint64]:
+        """Key, entity, time and draw are mixed in one after the other."""
+        words = mixed(np.atleast_1d(entity).view(np.uint64) + np.uint64(key & _MASK))
+        words = mixed((words ^ np.uint64(key >> 64)) + np.atleast_1d(time).view(np.uint64) * np.uint64(_TIME))
+        return mixed(words + np.atleast_1d(np.asarray(draw, np.int64)).view(np.uint64) * np.uint64(_DRAW))
 
     def _one(self, first: int, second: int, entity: int, late: int, last: int) -> float:
         word = _mixed_one((entity + first) & _MASK)

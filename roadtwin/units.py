@@ -65,6 +65,7 @@ QUANTITIES: dict[str, Quantity] = {
         Quantity("vibration_rms_mps2", "m/s²", 0, 200, "m/s2", "Erschütterung", "Vibration", None, 72),
         Quantity("tilt_deg", "°", -180, 180, "deg", "Neigung", "Tilt"),
         Quantity("acceleration_mps2", "m/s²", -400, 400, "m/s2", "Beschleunigung", "Acceleration"),
+        Quantity("shake_count", "1", 0, 100000, "count", "Stöße", "Shakes"),
         Quantity("load_kg", "kg", -1000, 100000, "kg", "Last", "Load"),
         Quantity("vehicle_count", "1", 0, 100000, "count", "Fahrzeuge", "Vehicles"),
         Quantity("heavy_vehicle_count", "1", 0, 100000, "count", "Schwerverkehr", "Heavy vehicles"),

@@ -16,7 +16,6 @@ WITHOUT_PROFILE = {
     "digital-matter/oyster": "a position is no observation",
     "milesight/at101": "a position is no observation",
     "cayenne-lpp": "only the operator knows what a channel measures",
-    "elsys/elt-2": "only the operator knows what is on its cable",
 }
 NONE, RANGE, SENTINEL = Flag.NONE, Flag.RANGE, Flag.SENTINEL
 
@@ -246,6 +245,32 @@ def test_bytes_become_observations(name, payload, expected):
     assert measured(name, payload) == (approx(expected), {})
 
 
+def test_devices_that_sit_elsewhere_have_profiles_that_say_so():
+    places = {}
+    for name in ("milesight-em500-pt100-12cm", "dragino-lse01-40cm", "decentlab-dl-smtp-20cm"):
+        profile = LIBRARY.find(name)
+        places[name] = sorted({field.depth_cm for field in profile.fields if field.depth_cm is not None})
+        plain = LIBRARY.find(profile.codec)
+        assert plain is not profile
+        assert [field.path for field in plain.fields] == [field.path for field in profile.fields]
+
+    assert places == {
+        "milesight-em500-pt100-12cm": [12],
+        "dragino-lse01-40cm": [40],
+        "decentlab-dl-smtp-20cm": [30, 40, 50, 60, 70, 80, 90, 100],
+    }
+
+
+def test_a_scale_whose_calibration_its_profile_knows_gives_a_weight():
+    found, problems = measured("decentlab-dl-dws-232263168-302459-1370", "020006 0003 45dd 7fff 45dd 0c60")
+
+    assert problems == {}
+    frequency_hz = 0x45DD / 32767 * 32768
+    assert found == approx(
+        {"load_kg": (((frequency_hz**2 - 232263168) * 0.000302459 + 1370) / 1000, NONE), "battery_v": (3.168, NONE)}
+    )
+
+
 def test_a_text_for_a_distance_gives_a_reason_and_keeps_the_battery():
     found, problems = measured("dragino/ldds75", "0d480000")
 
@@ -256,7 +281,7 @@ def test_a_text_for_a_distance_gives_a_reason_and_keeps_the_battery():
 def test_every_codec_has_a_profile_or_a_reason_to_have_none():
     used = {LIBRARY.find(name).codec for name in LIBRARY.names()} - {None}
 
-    assert used | set(WITHOUT_PROFILE) == set(codecs.names())
+    assert used | set(WITHOUT_PROFILE) == {*codecs.names(), "decentlab/dl-dws-232263168-302459-1370"}
     assert not used & set(WITHOUT_PROFILE)
 
 

@@ -24,6 +24,7 @@ BLOCK_MESSAGES = 8192
 """A block is closed with so many messages …"""
 BLOCK_BYTES = 4 << 20
 """… or with the message that brings it to so many bytes of payload [B]."""
+_COPY_BYTES = 1 << 20
 MOST_PAYLOAD_BYTES = 268_435_455
 """The longest packet that MQTT can express [B]."""
 
@@ -62,9 +63,9 @@ class RecordingInfo:
 class RecordingWriter:
     """Writes a recording; use as a context manager.
 
-    The same description and messages give the same bytes, however they are divided among the calls, unless `flush` is
-    called: that closes a block. Memory: one block. An exception that leaves the context leaves a file without its end,
-    as a crash does. Not for several threads at once.
+    The same description and messages give the same bytes, however they are divided among the calls, unless `flush` or
+    `end_block` is called: they close a block. Memory: one block. An exception that leaves the context leaves a file
+    without its end, as a crash does. Not for several threads at once.
 
     Parameters
     ----------
@@ -205,6 +206,34 @@ class RecordingWriter:
             if self._times:
                 self._close_block()
             self._sync()
+
+    def end_block(self) -> None:
+        """Close the block that is begun: the next message begins another one. Raises RecordingError."""
+        if self._times:
+            with self._explained():
+                self._close_block()
+
+    def append_blocks(self, path: Path) -> None:
+        """Add the blocks of another recording as they are, without unpacking them.
+
+        Raises RecordingError when it is not whole.
+        """
+        self.end_block()
+        with open_recording(path) as reader:
+            begin = reader.offset
+            for _ in reader.headers():
+                pass
+            if not reader.complete:
+                raise RecordingError(f"{path}: expected a recording that was closed; this one is cut short.")
+            blocks, messages, end = reader.blocks, reader.messages, reader.offset
+        with self._explained(), path.open("rb") as file:
+            file.seek(begin)
+            while begin < end:
+                piece = file.read(min(_COPY_BYTES, end - begin))
+                self._append(piece)
+                begin += len(piece)
+        self.blocks += blocks
+        self.messages += messages
 
     def _append(self, data: bytes) -> None:
         self._file.write(data)

@@ -210,6 +210,30 @@ def test_what_is_flushed_is_there_before_the_file_is_closed(path: Path) -> None:
     assert list(read_recording(path)) == messages
 
 
+def test_parts_with_ended_blocks_are_joined_into_what_one_writer_makes(path: Path, tmp_path: Path) -> None:
+    messages = some(30)
+    with RecordingWriter(path, DESCRIPTION) as writer:
+        for first in (0, 12):
+            for message in messages[first : first + 12 if first == 0 else None]:
+                writer.write(message)
+            writer.end_block()
+    parts, joined = [tmp_path / "a.feed", tmp_path / "b.feed"], tmp_path / "joined.feed"
+    for part, members in zip(parts, (messages[:12], messages[12:]), strict=True):
+        with RecordingWriter(part, {"part": part.name}) as writer:
+            for message in members:
+                writer.write(message)
+
+    with RecordingWriter(joined, DESCRIPTION) as writer:
+        for part in parts:
+            writer.append_blocks(part)
+
+    assert joined.read_bytes() == path.read_bytes()
+    assert read_info(joined).messages == 30
+    parts[0].write_bytes(parts[0].read_bytes()[:-5])
+    with pytest.raises(RecordingError, match="cut short"), RecordingWriter(path, {}, replace=True) as writer:
+        writer.append_blocks(parts[0])
+
+
 def test_bad_messages_and_descriptions_are_one_error_each(path: Path, tmp_path: Path) -> None:
     with RecordingWriter(path, DESCRIPTION) as writer:
         with pytest.raises(RecordingError, match="Got 1 times, 2 topics"):

@@ -203,7 +203,7 @@ def decode_block(header: BlockHeader, packed: bytes) -> RecordedBlock:
         topics = [names[index] for index in indices.tolist()]
     except (zstandard.ZstdError, struct.error, IndexError, UnicodeDecodeError) as exc:
         raise ValueError(f"it is whole and does not keep to the format: {exc}") from None
-    qos = flags & _QOS
+    qos: NDArray[np.uint8] = (flags & _QOS).astype(np.uint8)
     if columns.at != len(raw) or (qos > 2).any():
         raise ValueError("it is whole and does not keep to the format")
     return RecordedBlock(at_us, topics, payloads, qos, (flags & _RETAINED) > 0)

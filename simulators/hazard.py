@@ -14,7 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from simulators.condition import Condition
+from simulators.effects import effects_of
 from simulators.pavement import DRAINAGE, EXPOSURES, pavement_year, year_offset_days
+from simulators.regime import PATCH_LIFE_DAYS
 from simulators.weather import WeatherSource, weather_year, weather_year_of
 
 MEAN_PER_100_M_WEEK = 0.0375
@@ -52,8 +54,8 @@ def weather_response(source: WeatherSource, year: int) -> WeatherResponse:
     lead = 30
     cycles = np.concatenate([before.freeze_thaw_cycles[-lead:], now.freeze_thaw_cycles]).astype(float)
     saturation = np.concatenate([before.saturation[-lead:], now.saturation])
-    wet = np.clip((saturation - 0.35) / 0.35, 0.0, 1.0)
-    effect = np.exp(0.15 * source.streams.normal("truth/effect-weather", np.arange(3)))
+    effects = effects_of(source.streams)
+    wet = np.clip((saturation - effects.wet_saturation) / 0.35, 0.0, 1.0)
     # ×1.1 for each cycle of the last 14 days on a wet section, ×1.0 on a dry one.
     per_day = cycles[:, None, :] * wet[:, :, None]
     running = np.cumsum(np.concatenate([np.zeros((1, *per_day.shape[1:])), per_day]), axis=0)
@@ -64,11 +66,12 @@ def weather_response(source: WeatherSource, year: int) -> WeatherResponse:
         [weather_year(source, y).air_temp_c.reshape(-1, 24).mean(axis=1) for y in (year - 1, year)]
     )
     fortnight = np.convolve(mean_temp, np.full(14, 1 / 14))[: len(mean_temp)][-len(now.thaw_weakness) :]
-    log = effect[0] * np.log(1.1) * np.minimum(recent, 8.0)
-    log += 0.06 * (10.0 - fortnight)[:, None, None]  # cold binder is brittle, long nights keep the surface wet
-    log += effect[1] * 0.30 * np.clip(index / 18.0 - 1.0, -1.0, 2.5)[:, None, None]
-    log += effect[2] * 0.25 * (wet[lead:, :, None] - 0.5)
-    return WeatherResponse(log, now.thaw_weakness)
+    log = effects.cycles * np.log(1.1) * np.minimum(recent, effects.cycle_cap)
+    # Cold binder is brittle, and long nights keep the surface wet.
+    log += effects.cold * 0.06 * (10.0 - fortnight)[:, None, None]
+    log += effects.rain * 0.30 * np.clip(index / 18.0 - 1.0, -1.0, 2.5)[:, None, None]
+    log += effects.wet_base * 0.25 * (wet[lead:, :, None] - 0.5)
+    return WeatherResponse(log, effects.thaw * now.thaw_weakness)
 
 
 def _antecedent_precipitation(liquid_mm: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -90,11 +93,11 @@ class Calibration:
 
 
 def weather_factor(
-    response: WeatherResponse, strength: float, rows: slice, condition: Condition
+    response: WeatherResponse, strength: float, rows: slice, condition: Condition, heavy_rank: NDArray[np.float64]
 ) -> NDArray[np.float64]:
     """Weather response of every segment on some days of a year, shape (days, segments)."""
     factor = np.exp(strength * response.log_factor[rows])[:, condition.drainage, condition.exposure]
-    thaw = 1.0 + strength * response.thaw[rows, None] * (0.5 + 1.5 * condition.heavy_rank[None, :])
+    thaw = 1.0 + strength * response.thaw[rows, None] * (0.5 + 1.5 * heavy_rank)
     result: NDArray[np.float64] = factor * thaw
     return result
 
@@ -104,10 +107,11 @@ def calibrate(condition: Condition) -> Calibration:
     climate, epoch = condition.world.climate, condition.world.epoch
     first = weather_year_of(epoch)
     years = range(first, first + CALIBRATION_YEARS)
+    heavy_rank = _usual_load(condition)
     weight = condition.multiplier(epoch.year + 2, 6, treated=False) * condition.length_m
     groups = np.ravel_multi_index((condition.drainage, condition.exposure), (len(DRAINAGE), len(EXPOSURES)))
     share = np.bincount(groups, weight, len(DRAINAGE) * len(EXPOSURES)) / weight.sum()
-    load = np.bincount(groups, weight * (0.5 + 1.5 * condition.heavy_rank), len(share)) / np.maximum(
+    load = np.bincount(groups, weight * (0.5 + 1.5 * heavy_rank), len(share)) / np.maximum(
         np.bincount(groups, weight, len(share)), 1e-12
     )
     responses = [weather_response(climate, year) for year in years]
@@ -126,10 +130,10 @@ def calibrate(condition: Condition) -> Calibration:
         low, high = (strength, high) if mean[months <= 2].mean() / mean.mean() < goal else (low, strength)
     sampled = np.array([condition.multiplier(*month, treated=False) for month in _sample_months(epoch)])
     weather = _mean_weather(responses, strength, condition)
-    solved = _solve_base_rate(sampled, weather, strength, condition.length_m, 1 + TREATMENT_RELIEF)
+    solved = _solve_base_rate(sampled, weather, strength, condition, 1 + TREATMENT_RELIEF)
     for _ in range(3):
         raised = (1 + TREATMENT_RELIEF) / (1 - _lost_at_peak(solved, sampled, responses, condition))
-        solved = _solve_base_rate(sampled, weather, strength, condition.length_m, raised)
+        solved = _solve_base_rate(sampled, weather, strength, condition, raised)
     return solved
 
 
@@ -137,14 +141,35 @@ def _lost_at_peak(
     solved: Calibration, multiplier: NDArray[np.float64], responses: list[WeatherResponse], condition: Condition
 ) -> float:
     """Share of all holes that P takes away, from every fifth day."""
-    patch_factor = 1 + PATCH_EFFECT * _expected_min(solved.patches, PATCH_LIMIT)
+    heavy_rank = _usual_load(condition)
+    patch_factor = _mean_patch_factor(solved.patches, condition)
     static = saturated(solved.base_rate * multiplier * patch_factor, solved.ceiling).mean(axis=0)
     before = after = 0.0
     for response in responses:
-        rate = weather_factor(response, solved.strength, slice(None, None, 5), condition) * static
+        rate = weather_factor(response, solved.strength, slice(None, None, 5), condition, heavy_rank) * static
         before += float((rate @ condition.length_m).sum())
         after += float((saturated(rate, PEAK * MEAN_PER_100_M_WEEK) @ condition.length_m).sum())
     return 1 - after / before
+
+
+def _usual_load(condition: Condition) -> NDArray[np.float64]:
+    return condition.heavy_rank(condition.world.epoch.year, condition.world.epoch.month)
+
+
+def _mean_patch_factor(patches: NDArray[np.float64], condition: Condition) -> NDArray[np.float64]:
+    """What some number of new patches a year makes of the hazard, on average over the period and its two regimes."""
+    epoch, regime = condition.world.epoch, condition.regime
+    before = (regime.changes_on - epoch).days / (365.25 * CALIBRATION_YEARS)
+    usual = PATCH_EFFECT * _expected_min(patches, PATCH_LIMIT)
+    lasting = patches * (regime.patch_life_days / PATCH_LIFE_DAYS)
+    changed = PATCH_EFFECT * regime.patch_effect_factor * _expected_min(lasting, PATCH_LIMIT)
+    result: NDArray[np.float64] = 1 + before * usual + (1 - before) * changed
+    return result
+
+
+def patch_factor(condition: Condition, day: date, patches: NDArray[np.float64]) -> NDArray[np.float64]:
+    """What cold patches younger than their life make of the hazard of their segment."""
+    return 1.0 + PATCH_EFFECT * condition.patch_effect(day) * np.minimum(patches, PATCH_LIMIT)
 
 
 def _sample_months(epoch: date) -> list[tuple[int, int]]:
@@ -158,12 +183,12 @@ def _months(year: int, days: int) -> NDArray[np.int64]:
 
 
 def _mean_weather(responses: list[WeatherResponse], strength: float, condition: Condition) -> NDArray[np.float64]:
-    total, days = np.zeros(len(condition.length_m)), 0
+    total, days, heavy_rank = np.zeros(len(condition.length_m)), 0, _usual_load(condition)
     for response in responses:
         factor = np.exp(strength * response.log_factor)
         plain = factor.sum(axis=0)[condition.drainage, condition.exposure]
         thawing = (factor * response.thaw[:, None, None]).sum(axis=0)[condition.drainage, condition.exposure]
-        total += plain + strength * thawing * (0.5 + 1.5 * condition.heavy_rank)
+        total += plain + strength * thawing * (0.5 + 1.5 * heavy_rank)
         days += len(response.thaw)
     return total / days
 
@@ -184,14 +209,14 @@ def _solve_base_rate(
     multiplier: NDArray[np.float64],
     weather: NDArray[np.float64],
     strength: float,
-    length_m: NDArray[np.float64],
+    condition: Condition,
     raised: float,
 ) -> Calibration:
     """λ0 so that the mean hazard per 100 m, patches included, is Essen's, times `raised`.
 
     `multiplier` has a row for each of some months of the period.
     """
-    target = MEAN_PER_100_M_WEEK * raised
+    target, length_m = MEAN_PER_100_M_WEEK * raised, condition.length_m
     ceiling = SATURATION * MEAN_PER_100_M_WEEK / float(np.average(weather, weights=length_m))
     low, high = 0.0, 200.0 * target / float(np.average(multiplier.mean(axis=0) * weather, weights=length_m))
     patches = np.zeros_like(weather)
@@ -200,7 +225,7 @@ def _solve_base_rate(
         rate = weather * saturated(base * multiplier, ceiling).mean(axis=0)  # per 100 m and week
         for _ in range(6):  # patches make holes and holes make patches: to the fixed point, segment by segment
             patches = COLD_SHARE * rate * 52.18 * length_m / 100
-            factor = 1 + PATCH_EFFECT * _expected_min(patches, PATCH_LIMIT)
+            factor = _mean_patch_factor(patches, condition)
             rate = weather * saturated(base * multiplier * factor, ceiling).mean(axis=0)
         low, high = (base, high) if float(np.average(rate, weights=length_m)) < target else (low, base)
     return Calibration((low + high) / 2, ceiling, strength, patches)
@@ -218,20 +243,22 @@ def _expected_min(mean: NDArray[np.float64], limit: int) -> NDArray[np.float64]:
 
 
 class Hazard:
-    """λ, day by day."""
+    """λ, day by day. Calibrated in the world's climate, whatever its weather is."""
 
     def __init__(self, condition: Condition) -> None:
-        self.condition = condition
-        self.calibration = calibrate(condition)
+        self.condition, world = condition, condition.world
+        usual = condition if world.weather == world.climate else Condition(world, world.climate)
+        self.calibration = calibrate(usual)
 
     @lru_cache(maxsize=8)  # noqa: B019 - a hazard lives as long as its world
     def _month(self, year: int, month: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Weather response (days of the month, segments); λ0 · multiplier (segments,)."""
-        source, begin = self.condition.world.weather, date(year, month, 1)
+        begin = date(year, month, 1)
         after = date(year + month // 12, month % 12 + 1, 1)
         weather = weather_year_of(begin)
         rows = slice(year_offset_days(weather, begin), year_offset_days(weather, after))
-        factor = weather_factor(weather_response(source, weather), self.calibration.strength, rows, self.condition)
+        response, strength = weather_response(self.condition.weather, weather), self.calibration.strength
+        factor = weather_factor(response, strength, rows, self.condition, self.condition.heavy_rank(year, month))
         return factor, self.calibration.base_rate * self.condition.multiplier(year, month)
 
     def expected_holes(self, day: date, patch_factor: NDArray[np.float64] | float = 1.0) -> NDArray[np.float64]:

@@ -16,6 +16,7 @@ from scipy.special import ndtri
 from roadtwin.records.segment_days import ROUGHNESS_REFERENCE_SPEED_MPS
 from roadtwin.types import Detection, Position, VehicleReading
 from simulators.camera import FrameQuality
+from simulators.cracking import shaking_mps2
 from simulators.observers import Sighting
 from simulators.traffic import Passes, bin_count
 from simulators.truth import DayEvents, Truth
@@ -125,8 +126,7 @@ class Cameras:
         fit = np.where(drives.quality.good, 1.0, 0.6)[row] * length
         means = np.stack([0.10 + 0.035 * crack, 0.08 + 0.025 * crack, 0.02 + 0.045 * crack], axis=1) * fit[:, None]
         cracks = poisson(means, u[:3].T)
-        trench = condition.trench_pct(day.year, day.month)[segment]
-        rough = (0.32 + 0.011 * crack + 0.012 * trench) * np.exp(0.18 * ndtri(u[3]))
+        rough = shaking_mps2(self.truth.roughness_index(day)[segment]) * np.exp(0.18 * ndtri(u[3]))
         return SegmentDrives(row, segment, cracks, rough.astype(np.float32).round(3))
 
     # -- per ten metres --------------------------------------------------------------------------------------------

@@ -283,7 +283,7 @@ class Registers:
         crack = float(condition.crack_pct(year, day.month)[index] * noise[0])
         patch = float(condition.trench_pct(year, day.month)[index] * 0.6 * noise[1])
         age = float(condition.course_age_years(year, day.month)[index])
-        rut = float((1.0 + 0.32 * age * condition.heavy_rank[index] ** 2) * noise[2])
+        rut = float((1.0 + 0.32 * age * condition.heavy_rank(year, day.month)[index] ** 2) * noise[2])
         grade_crack, grade_patch, grade_rut = (grade(crack, 1, 15, 25), grade(patch, 1, 15, 25), grade(rut, 4, 10, 20))
         substance = max(max(grade_crack, grade_patch), 0.7 * max(grade_crack, grade_patch) + 0.3 * grade_rut)
         return Survey(

@@ -18,18 +18,18 @@ from roadtwin.errors import SimulationError
 from simulators.camera import FrameQuality
 from simulators.citizens import Citizens
 from simulators.condition import Condition, Renewal, Treatment
-from simulators.hazard import PATCH_EFFECT, PATCH_LIMIT, SPIN_UP_DAYS, Hazard
+from simulators.hazard import SPIN_UP_DAYS, Hazard, patch_factor
 from simulators.holes import STILL_OPEN_US, Holes
 from simulators.inspectors import Finding, Inspectors, Visit
 from simulators.observers import Observers, Sighting
 from simulators.pavement import WET_SATURATION, pavement_year, year_offset_days
+from simulators.regime import PATCH_LIFE_DAYS
 from simulators.repairs import Crews, Work
 from simulators.traffic import Passes
 from simulators.weather import weather_year_of
 from simulators.world import World
 
 _KEPT_DAYS = 45
-_PATCH_DAYS = 365
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +49,8 @@ class DayEvents:
     renewals: list[Renewal]
     decided: list[Treatment]
     treated: list[Treatment]
+    patches: NDArray[np.int16]
+    """Cold patches on each segment, in the morning, that still make its surroundings worse."""
 
 
 class Truth:
@@ -104,11 +106,16 @@ class Truth:
             self._run(self._next)
         return self.hazard.expected_holes(day)
 
+    def roughness_index(self, day: date) -> NDArray[np.float64]:
+        """Roughness of each segment on a day, like the IRI [m/km]."""
+        return self.condition.roughness_index(day.year, day.month, self.day(day).patches.astype(np.float64))
+
     # -- one day ---------------------------------------------------------------------------------------------------
     def _run(self, day: date) -> None:
         begin_us, end_us = self.world.day_bounds_us(day)
         self._clock += self._growth_of(day)
         self._expire(day)
+        patches = self._patch_count.astype(np.int16)
         renewals = [r for r in self.condition.renewals_of(day.year) if r.done_on == day]
         works = [
             work for renewal in renewals for work in self._renew(self.condition.segments_of(renewal.section), begin_us)
@@ -134,7 +141,7 @@ class Truth:
         self._open = self._open[closed_us[self._open] >= STILL_OPEN_US]
         self._kept[day] = DayEvents(
             day, self._clock, born, passes, quality, sightings, visits, findings, reports, works, renewals,
-            decided, treated,
+            decided, treated, patches,
         )  # fmt: skip
         if len(self._kept) > _KEPT_DAYS:
             self._kept.popitem(last=False)
@@ -147,13 +154,9 @@ class Truth:
         freeze = float(pavement.freeze_thaw_cycles[row, 1] > 0)
         return 0.5 + 1.5 * freeze + 0.5 * float(pavement.saturation[row, 1] > WET_SATURATION)
 
-    def patch_factor(self) -> NDArray[np.float64]:
-        """What cold patches younger than a year make of the hazard of their segment."""
-        return 1.0 + PATCH_EFFECT * np.minimum(self._patch_count, PATCH_LIMIT)
-
     def _births(self, day: date, begin_us: int, end_us: int) -> NDArray[np.int64]:
         streams, geometry, ordinal = self.world.streams, self.world.geometry, day.toordinal()
-        factor = self.patch_factor()
+        factor = patch_factor(self.condition, day, self._patch_count)
         mean = self.hazard.expected_holes(day, factor)
         u = streams.of_day("truth/births", ordinal, mean.shape)
         hit = np.flatnonzero(u > np.exp(-mean))
@@ -171,7 +174,7 @@ class Truth:
             _, at, aside = patches[int(draw[2][i] * 1e6) % len(patches)]
             station[i] = np.clip(at + 2.0 * (draw[0][i] - 0.5), *self._ends(int(segment[i])))
             offset[i] = aside
-        load = 0.5 + self.condition.heavy_rank[segment]
+        load = 0.5 + self.condition.heavy_rank(day.year, day.month)[segment]
         return self.holes.append(
             segment=segment.astype(np.int32),
             section=geometry.segment_section[segment],
@@ -195,7 +198,7 @@ class Truth:
         count = generator.poisson(self.hazard.calibration.patches)
         for segment in np.repeat(np.arange(len(count)), count).tolist():
             u = generator.random(3)
-            until = self._next.toordinal() + 1 + int(u[0] * _PATCH_DAYS)
+            until = self._next.toordinal() + 1 + int(u[0] * PATCH_LIFE_DAYS)
             station = float(geometry.segment_from_m[segment] + u[1] * geometry.segment_length_m[segment])
             aside = (u[2] - 0.5) * max(float(self.condition.width_m[segment]) - 1.8, 0.6)
             self._add_patch(segment, until, station, float(aside))
@@ -215,7 +218,8 @@ class Truth:
     def _note_patch(self, work: Work, day: date) -> None:
         if work.method != "cold_mix":
             return
-        segment, until = int(self.holes.segment[work.hole]), day.toordinal() + _PATCH_DAYS
+        segment = int(self.holes.segment[work.hole])
+        until = day.toordinal() + self.condition.regime.life_days(day)
         self._add_patch(segment, until, float(self.holes.station_m[work.hole]), float(self.holes.offset_m[work.hole]))
 
     def _expire(self, day: date) -> None:

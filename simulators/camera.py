@@ -9,8 +9,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from simulators.sky import sun_elevation_deg
 from simulators.traffic import Passes
-from simulators.weather import HourlyWeather, sun_elevation_deg
+from simulators.weather import HourlyWeather
 from simulators.world import World
 
 RECALL_BY_SEVERITY = np.array([0.0, 0.62, 0.80, 0.92])  # index: severity 1 to 3

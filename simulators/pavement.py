@@ -58,13 +58,17 @@ class PavementYear:
     outflow_mm: NDArray[np.float64]  # (days, drainage)
 
 
-@lru_cache(maxsize=24)
 def pavement_year(source: WeatherSource, year: int) -> PavementYear:
     """States of the weather year that begins on 1 July of `year`; spun up over the spring before it."""
+    return _pavement_year(source.within(date(year - 1, 7, 1), date(year + 1, 6, 30)), year)
+
+
+@lru_cache(maxsize=32)
+def _pavement_year(source: WeatherSource, year: int) -> PavementYear:
     before, weather = weather_year(source, year - 1), weather_year(source, year)
     spin_hours = 24 * 92
     spin = before.window(len(before.ends_at) - spin_hours, len(before.ends_at))
-    temp = _column(_joined(spin, weather))[spin_hours:]
+    temp = _column(HourlyWeather.joined([spin, weather]))[spin_hours:]
     daily_temp = weather.air_temp_c.reshape(-1, 24).mean(axis=1)
     freezing, weakness = thaw_weakness(daily_temp)
     liquid = np.concatenate([spin.melt_mm, weather.melt_mm]).reshape(-1, 24).sum(axis=1)
@@ -82,10 +86,6 @@ def pavement_year(source: WeatherSource, year: int) -> PavementYear:
         inflow_mm=inflow[days:],
         outflow_mm=outflow[days:],
     )
-
-
-def _joined(a: HourlyWeather, b: HourlyWeather) -> HourlyWeather:
-    return HourlyWeather(*(np.concatenate([getattr(a, n), getattr(b, n)]) for n in HourlyWeather.__slots__))
 
 
 def _column(weather: HourlyWeather) -> NDArray[np.float64]:

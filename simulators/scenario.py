@@ -48,13 +48,13 @@ class Windowed(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 
 
 class WeatherChange(Windowed, frozen=True, kw_only=True):
-    """Weather other than the climate's. Days at the edges of a window are blended over a week."""
+    """Weather other than the climate's. It comes in over the first week of its window and goes over the last one."""
 
     air_temp_shift_c: Annotated[float, Meta(ge=-15, le=15)] = 0.0
     air_temp_spread_factor: Annotated[float, Meta(ge=0.2, le=3)] = 1.0
     """Of the day-to-day variation about the normal."""
     rain_factor: Annotated[float, Meta(ge=0, le=5)] = 1.0
-    """Of the mean amount."""
+    """Of the mean sum of rain, from however many wet days."""
     wet_days_factor: Annotated[float, Meta(ge=0, le=2)] = 1.0
     """Of the share of days with rain."""
     cloud_shift: Annotated[float, Meta(ge=-1, le=1)] = 0.0

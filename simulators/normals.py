@@ -1,0 +1,67 @@
+"""Normals of 1991-2020 that the generated climate is held against, and how near it has to come.
+
+Sources: monthly rain and temperature of Essen and global radiation of the Ruhr: Deutscher Wetterdienst (DWD), normals
+1991-2020; frost and ice days: Klimaatlas NRW, mean of the state, which is a little colder than the city.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+DAYS_IN_MONTH = np.array([31, 28.25, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31])
+RAIN_NORMAL_MM = np.array([81, 57, 75, 68, 73, 97, 89, 77, 73, 70, 83, 90], dtype=float)
+"""Mean rain of each month of the year, Essen. [mm]"""
+RAIN_DAYS_NORMAL = np.array([17, 14, 15, 13, 14, 14, 15, 14, 14, 15, 17, 18], dtype=float)
+"""Days of each month with 0.1 mm or more."""
+TEMP_NORMAL_C = np.array([2.9, 3.4, 6.4, 10.3, 14.1, 17.0, 19.0, 18.7, 15.0, 10.9, 6.7, 3.8])
+"""Mean temperature of each month, Essen. [°C]"""
+RADIATION_NORMAL_KWH_PER_M2 = np.array([20, 37, 77, 120, 148, 155, 153, 132, 92, 54, 25, 16], dtype=float)
+"""Global radiation on the level, sum of each month. [kWh/m²]"""
+FROST_DAYS_A_YEAR, ICE_DAYS_A_YEAR = 62.0, 12.0
+"""Days with a minimum and with a maximum below 0 °C."""
+
+
+@dataclass(frozen=True, slots=True)
+class MonthlyNormal:
+    """A normal of each month of the calendar year, January first."""
+
+    name: str
+    unit: str
+    values: NDArray[np.float64]  # (12,)
+    tolerance: NDArray[np.float64]  # (12,): how far the mean of many simulated years may lie from it
+    year_to_year: NDArray[np.float64]  # (12,): scatter (1 σ) of single years, roughly
+
+
+def monthly_normals() -> tuple[MonthlyNormal, ...]:
+    """Normals of air temperature (mean), rain (sum) and global radiation (sum)."""
+    return (
+        MonthlyNormal("air_temp_c", "°C", TEMP_NORMAL_C, np.full(12, 0.7), np.linspace(1.0, 1.0, 12) * 1.7),
+        MonthlyNormal("rain_mm", "mm", RAIN_NORMAL_MM, 0.15 * RAIN_NORMAL_MM, 0.45 * RAIN_NORMAL_MM),
+        MonthlyNormal(
+            "radiation_kwh_per_m2",
+            "kWh/m²",
+            RADIATION_NORMAL_KWH_PER_M2,
+            np.maximum(0.15 * RADIATION_NORMAL_KWH_PER_M2, 6.0),
+            0.15 * RADIATION_NORMAL_KWH_PER_M2,
+        ),
+    )
+
+
+def month_values(ends_at: NDArray[np.datetime64], hourly: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Sum of each whole month and number of its hours.
+
+    Parameters
+    ----------
+    ends_at : numpy.ndarray, shape (n,)
+        Ends of consecutive hours, UTC.
+    hourly : numpy.ndarray, shape (n,)
+
+    Returns
+    -------
+    numpy.ndarray, shape (months, 3)
+        Month of the year (1 to 12), sum and hours of each month touched, in order of time.
+    """
+    month = (ends_at - np.timedelta64(1, "us")).astype("datetime64[M]").astype(np.int64)
+    first, index = np.unique(month, return_inverse=True)
+    return np.stack([first % 12 + 1.0, np.bincount(index, hourly), np.bincount(index).astype(float)], axis=1)

@@ -16,6 +16,8 @@ SIZE_SPREAD = 0.2
 THRESHOLD_SPREAD = 0.15
 """Standard deviation of the logarithm of each threshold that is a ratio or a share."""
 
+_SIZES = ("age", "crack", "trench", "load", "frost", "cycles", "rain", "wet_base", "cold", "thaw", "traffic")
+
 
 @dataclass(frozen=True, slots=True)
 class Effects:
@@ -53,9 +55,10 @@ class Effects:
 def effects_of(streams: Streams) -> Effects:
     """The effects of a seed."""
     z = np.clip(streams.normal("truth/effects", np.arange(18)), -2.0, 2.0)
-    size, ratio = np.exp(SIZE_SPREAD * z[:11]).tolist(), np.exp(THRESHOLD_SPREAD * z[11:]).tolist()
+    size: dict[str, float] = dict(zip(_SIZES, np.exp(SIZE_SPREAD * z[:11]).tolist(), strict=True))
+    ratio = np.exp(THRESHOLD_SPREAD * z[11:]).tolist()
     return Effects(
-        *size,
+        **size,
         crack_low_pct=5.0 * ratio[0],
         crack_high_pct=20.0 * ratio[1],
         trench_pct=10.0 * ratio[2],

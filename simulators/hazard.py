@@ -12,6 +12,7 @@ from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import pdtr
 
 from simulators.condition import Condition
 from simulators.effects import effects_of
@@ -240,6 +241,17 @@ def _expected_min(mean: NDArray[np.float64], limit: int) -> NDArray[np.float64]:
         below += term
         result += 1 - below
     return result
+
+
+def poisson_count(mean: NDArray[np.float64], u: NDArray[np.float64], most: int) -> NDArray[np.int64]:
+    """Poisson numbers by inversion of uniform ones, cut off at `most`.
+
+    Examples
+    --------
+    >>> poisson_count(np.array([0.1, 0.1, 2.0]), np.array([0.5, 0.95, 0.9]), 3).tolist()
+    [0, 1, 3]
+    """
+    return sum((u > pdtr(k, mean) for k in range(most)), start=np.zeros(len(mean), np.int64))
 
 
 class Hazard:

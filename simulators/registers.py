@@ -42,6 +42,7 @@ _REPORT_TEXTS = (
 )
 _OTHER_TEXTS = ("Fahrbahn rissig.", "Gullydeckel klappert.", "Straße in schlechtem Zustand.", "")
 _CHANNELS = ("app", "app", "web", "phone", "staff")
+_CHANNELS_BEFORE_THE_APP = ("web", "phone", "phone", "staff")
 
 
 class Registers:
@@ -171,6 +172,7 @@ class Registers:
         lon, lat = geometry.shifted(lon, lat, noise[:1], noise[1:])
         is_hole = sighting.hole >= 0
         texts = _REPORT_TEXTS if is_hole else _OTHER_TEXTS
+        channels = _CHANNELS if self.truth.citizens.has_app(events.day) else _CHANNELS_BEFORE_THE_APP
         category = "pothole" if is_hole or u[1] < 0.4 else "crack" if u[1] < 0.7 else "other"
         return Report(
             record_id=streams.uuid("report", ordinal, sighting.key),
@@ -179,7 +181,7 @@ class Registers:
             position=RecordPosition(
                 lon=round(float(lon[0]), 6), lat=round(float(lat[0]), 6), accuracy_m=round(error_m, 0)
             ),
-            channel=_CHANNELS[int(u[3] * len(_CHANNELS))],  # type: ignore[arg-type]
+            channel=channels[int(u[3] * len(channels))],  # type: ignore[arg-type]
             category=category,  # type: ignore[arg-type]
             text=texts[int(u[4] * len(texts))] or None,
         )

@@ -12,13 +12,13 @@ from datetime import date, datetime, timedelta
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import ndtri, pdtr
+from scipy.special import ndtri
 
 from roadtwin.errors import SimulationError
 from simulators.camera import FrameQuality
 from simulators.citizens import Citizens
 from simulators.condition import Condition, Renewal, Treatment
-from simulators.hazard import SPIN_UP_DAYS, Hazard, patch_factor
+from simulators.hazard import SPIN_UP_DAYS, Hazard, patch_factor, poisson_count
 from simulators.holes import STILL_OPEN_US, Holes
 from simulators.inspectors import Finding, Inspectors, Visit
 from simulators.observers import Observers, Sighting
@@ -160,7 +160,7 @@ class Truth:
         mean = self.hazard.expected_holes(day, factor)
         u = streams.of_day("truth/births", ordinal, mean.shape)
         hit = np.flatnonzero(u > np.exp(-mean))
-        count = sum((u[hit] > pdtr(k, mean[hit]) for k in range(6)), start=np.zeros(len(hit), np.int64))
+        count = poisson_count(mean[hit], u[hit], 6)
         segment = np.repeat(hit, count)
         key = segment * 8 + np.concatenate([np.arange(n) for n in count]) if len(segment) else segment
         draw = streams.uniforms("truth/hole", key, ordinal, 7)

@@ -36,7 +36,7 @@ class MonthlyNormal:
 def monthly_normals() -> tuple[MonthlyNormal, ...]:
     """Normals of air temperature (mean), rain (sum) and global radiation (sum)."""
     return (
-        MonthlyNormal("air_temp_c", "°C", TEMP_NORMAL_C, np.full(12, 0.7), np.linspace(1.0, 1.0, 12) * 1.7),
+        MonthlyNormal("air_temp_c", "°C", TEMP_NORMAL_C, np.full(12, 0.7), np.full(12, 1.8)),
         MonthlyNormal("rain_mm", "mm", RAIN_NORMAL_MM, 0.15 * RAIN_NORMAL_MM, 0.45 * RAIN_NORMAL_MM),
         MonthlyNormal(
             "radiation_kwh_per_m2",
@@ -46,22 +46,3 @@ def monthly_normals() -> tuple[MonthlyNormal, ...]:
             0.15 * RADIATION_NORMAL_KWH_PER_M2,
         ),
     )
-
-
-def month_values(ends_at: NDArray[np.datetime64], hourly: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Sum of each whole month and number of its hours.
-
-    Parameters
-    ----------
-    ends_at : numpy.ndarray, shape (n,)
-        Ends of consecutive hours, UTC.
-    hourly : numpy.ndarray, shape (n,)
-
-    Returns
-    -------
-    numpy.ndarray, shape (months, 3)
-        Month of the year (1 to 12), sum and hours of each month touched, in order of time.
-    """
-    month = (ends_at - np.timedelta64(1, "us")).astype("datetime64[M]").astype(np.int64)
-    first, index = np.unique(month, return_inverse=True)
-    return np.stack([first % 12 + 1.0, np.bincount(index, hourly), np.bincount(index).astype(float)], axis=1)

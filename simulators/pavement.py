@@ -1,9 +1,12 @@
 """What weather does to a road: temperatures by a heat balance and conduction, base moisture by a bucket, and frost.
 
 Heat: one column of pavement with seven nodes. At its surface short-wave radiation is absorbed, long-wave radiation and
-wind take heat away; below, heat is conducted, down to ground of nearly constant temperature. Latent heat of freezing
-and of evaporation is left out, which makes the surface dry and quick. Backward Euler in steps of one hour with one
-mean surface coefficient, so that the step matrix is constant; the wind of the hour scales the radiative forcing.
+wind take heat away; below, heat is conducted, down to ground of nearly constant temperature. Backward Euler in steps of
+one hour with one mean surface coefficient, so that the step matrix is constant and a year costs milliseconds; the wind
+of the hour scales the radiative forcing. Heat in less heat out is heat stored, to rounding.
+
+Latent heat is left out. Evaporation: the surface is dry and quick. Freezing: a base with 5 % of water by volume gives
+off 17 MJ/m³, as much as 8 °C of cooling; frost therefore comes and goes some days early at 40 cm and deeper.
 
 References
 ----------
@@ -29,9 +32,12 @@ EXPOSURES = ("open", "half", "shaded")
 _SUNLIT = np.array([1.0, 0.75, 0.45])  # share of global radiation that reaches the surface, by exposure
 _SKY = np.array([1.0, 0.8, 0.55])  # share of the sky that the surface sees
 DEPTHS_M = np.array([0.0, 0.05, 0.12, 0.20, 0.40, 0.80, 1.60])
-_ABSORPTIVITY, _CONDUCTIVITY_W_PER_MK, _HEAT_J_PER_M3K = 0.90, 1.4, 2.0e6
-_SURFACE_W_PER_M2K, _CLEAR_SKY_LOSS_W_PER_M2 = 24.0, 92.0
-_GROUND_TEMP_C = 10.4
+CONDUCTIVITY_W_PER_MK, HEAT_J_PER_M3K = 1.4, 2.0e6
+SURFACE_W_PER_M2K = 24.0
+GROUND_TEMP_C, GROUND_BELOW_M = 10.4, 2.0
+"""Ground of constant temperature, and how far below the lowest node it lies."""
+_ABSORPTIVITY, _CLEAR_SKY_LOSS_W_PER_M2 = 0.90, 92.0
+_LEAST_RISE_C, _MOST_RISE_C = -9.0, 38.0  # of the equivalent temperature over the air: calm air limits neither
 
 FREEZE_C, THAW_C = -1.0, 1.0  # hysteresis of a freeze-thaw cycle [2]
 CRITICAL_THAW_C_D = 16.0  # [3]
@@ -48,14 +54,23 @@ WET_SATURATION = 0.55
 class PavementYear:
     """Hourly and daily states of one weather year; exposure and drainage are the last axis."""
 
-    surface_temp_c: NDArray[np.float32]  # (hours, exposures)
-    ground_temp_c: NDArray[np.float32]  # (hours, depths), exposure "half"
+    depth_temp_c: NDArray[np.float32]  # (hours, depths, exposures)
     freeze_thaw_cycles: NDArray[np.int8]  # (days, exposures): cycles completed on that day
     freezing_index_c_d: NDArray[np.float64]  # (days,): of the present frost period
     thaw_weakness: NDArray[np.float64]  # (days,): 0 none … 1 base and subgrade at their weakest
     saturation: NDArray[np.float64]  # (days, drainage): degree of saturation at the end of the day
     inflow_mm: NDArray[np.float64]  # (days, drainage)
     outflow_mm: NDArray[np.float64]  # (days, drainage)
+
+    @property
+    def surface_temp_c(self) -> NDArray[np.float32]:
+        """Shape (hours, exposures)."""
+        return self.depth_temp_c[:, 0, :]
+
+    @property
+    def ground_temp_c(self) -> NDArray[np.float32]:
+        """Under half shade, where most sensors are: shape (hours, depths)."""
+        return self.depth_temp_c[:, :, 1]
 
 
 def pavement_year(source: WeatherSource, year: int) -> PavementYear:
@@ -68,18 +83,16 @@ def _pavement_year(source: WeatherSource, year: int) -> PavementYear:
     before, weather = weather_year(source, year - 1), weather_year(source, year)
     spin_hours = 24 * 92
     spin = before.window(len(before.ends_at) - spin_hours, len(before.ends_at))
-    temp = _column(HourlyWeather.joined([spin, weather]))[spin_hours:]
+    temp = _column(HourlyWeather.joined([spin, weather]))[spin_hours:].astype(np.float32)
     daily_temp = weather.air_temp_c.reshape(-1, 24).mean(axis=1)
     freezing, weakness = thaw_weakness(daily_temp)
     liquid = np.concatenate([spin.melt_mm, weather.melt_mm]).reshape(-1, 24).sum(axis=1)
     radiation = np.concatenate([spin.radiation_w_per_m2, weather.radiation_w_per_m2]).reshape(-1, 24).mean(axis=1)
     saturation, inflow, outflow = base_moisture(liquid, radiation)
     days = spin_hours // 24
-    surface = temp[:, 0, :].astype(np.float32)
     return PavementYear(
-        surface_temp_c=surface,
-        ground_temp_c=temp[:, :, 1].astype(np.float32),
-        freeze_thaw_cycles=daily_cycles(surface),
+        depth_temp_c=temp,
+        freeze_thaw_cycles=daily_cycles(temp[:, 0, :]),
         freezing_index_c_d=freezing,
         thaw_weakness=weakness,
         saturation=saturation[days:],
@@ -113,15 +126,12 @@ def column_temperatures(
     numpy.ndarray, shape (n, 7, 3)
         Temperature at `DEPTHS_M` for each of `EXPOSURES`. [°C]
     """
-    exchange = 11.0 + 4.2 * wind_speed_mps  # radiation and convection together [W/(m²·K)]
-    absorbed = _ABSORPTIVITY * radiation_w_per_m2[:, None] * _SUNLIT
-    lost = _CLEAR_SKY_LOSS_W_PER_M2 * (1 - 0.85 * cloud_cover[:, None] ** 2) * _SKY
-    equivalent = air_temp_c[:, None] + np.clip((absorbed - lost) / exchange[:, None], -9.0, 38.0)
-    forcing = np.zeros(len(DEPTHS_M))
-    forcing[0] = 3600.0 * _SURFACE_W_PER_M2K / _node_heat()[0]
-    ground = np.zeros(len(DEPTHS_M))
-    ground[-1] = 3600.0 * _CONDUCTIVITY_W_PER_MK / 2.0 / _node_heat()[-1] * _GROUND_TEMP_C
-    start = np.linspace(float(air_temp_c[:24].mean()), _GROUND_TEMP_C, len(DEPTHS_M))
+    equivalent = equivalent_temp_c(air_temp_c, radiation_w_per_m2, cloud_cover, wind_speed_mps)
+    heat = node_heat_j_per_m2k()
+    forcing, ground = np.zeros(len(DEPTHS_M)), np.zeros(len(DEPTHS_M))
+    forcing[0] = 3600.0 * SURFACE_W_PER_M2K / heat[0]
+    ground[-1] = 3600.0 * CONDUCTIVITY_W_PER_MK / GROUND_BELOW_M / heat[-1] * GROUND_TEMP_C
+    start = np.linspace(float(air_temp_c[:24].mean()), GROUND_TEMP_C, len(DEPTHS_M))
     # In the eigenvectors of the step each mode is a filter of first order of its own.
     values, vectors = np.linalg.eig(np.linalg.inv(_system(3600.0)))
     values, vectors = values.real, vectors.real  # the system is similar to a symmetric one
@@ -135,24 +145,40 @@ def column_temperatures(
     return result
 
 
-def _node_heat() -> NDArray[np.float64]:
+def equivalent_temp_c(
+    air_temp_c: NDArray[np.float64],
+    radiation_w_per_m2: NDArray[np.float64],
+    cloud_cover: NDArray[np.float64],
+    wind_speed_mps: NDArray[np.float64],
+) -> NDArray[np.float64]:
+    """Temperature at which a surface would neither take nor give heat, shape (n, 3): the air's, with what the sun gives
+    and the sky takes, the more, the calmer it is (parameters as for `column_temperatures`). [°C]"""
+    exchange = 11.0 + 4.2 * wind_speed_mps  # radiation and convection together [W/(m²·K)]
+    absorbed = _ABSORPTIVITY * radiation_w_per_m2[:, None] * _SUNLIT
+    lost = _CLEAR_SKY_LOSS_W_PER_M2 * (1 - 0.85 * cloud_cover[:, None] ** 2) * _SKY
+    rise = np.clip((absorbed - lost) / exchange[:, None], _LEAST_RISE_C, _MOST_RISE_C)
+    result: NDArray[np.float64] = air_temp_c[:, None] + rise
+    return result
+
+
+def node_heat_j_per_m2k() -> NDArray[np.float64]:
     """Heat capacity of each node's slab per area [J/(m²·K)]."""
     edges = np.concatenate([[0.0], (DEPTHS_M[1:] + DEPTHS_M[:-1]) / 2, [2.4]])
-    result: NDArray[np.float64] = np.diff(edges) * _HEAT_J_PER_M3K
+    result: NDArray[np.float64] = np.diff(edges) * HEAT_J_PER_M3K
     return result
 
 
 def _system(seconds: float) -> NDArray[np.float64]:
     """Matrix of the backward Euler step: surface exchange, conduction between nodes, ground below."""
     count = len(DEPTHS_M)
-    matrix, heat = np.eye(count), _node_heat()
+    matrix, heat = np.eye(count), node_heat_j_per_m2k()
     for i, gap in enumerate(np.diff(DEPTHS_M)):
-        flow = seconds * _CONDUCTIVITY_W_PER_MK / gap
+        flow = seconds * CONDUCTIVITY_W_PER_MK / gap
         for a, b in ((i, i + 1), (i + 1, i)):
             matrix[a, a] += flow / heat[a]
             matrix[a, b] -= flow / heat[a]
-    matrix[0, 0] += seconds * _SURFACE_W_PER_M2K / heat[0]
-    matrix[-1, -1] += seconds * _CONDUCTIVITY_W_PER_MK / 2.0 / heat[-1]
+    matrix[0, 0] += seconds * SURFACE_W_PER_M2K / heat[0]
+    matrix[-1, -1] += seconds * CONDUCTIVITY_W_PER_MK / GROUND_BELOW_M / heat[-1]
     return matrix
 
 

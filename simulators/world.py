@@ -13,9 +13,11 @@ from numpy.typing import NDArray
 from roadtwin.errors import SimulationError
 from roadtwin.network.sections import RoadSection, Segment
 from roadtwin.network.split import split_network
-from simulators.devices import Device, Gateway, device_rows, place_devices, place_gateways
+from simulators.device_kinds import KINDS
+from simulators.devices import Device, Gateway, device_rows
 from simulators.geometry import RoadGeometry
 from simulators.network import build_plan, plan_of_network
+from simulators.placement import place_devices, place_gateways
 from simulators.randomness import Streams
 from simulators.scenario import Scenario, read_scenario
 from simulators.weather import WeatherSource
@@ -24,6 +26,7 @@ EPOCH = date(2021, 7, 1)
 """Day on which every world begins unless told otherwise; nothing can be simulated before it."""
 SIMULATOR_VERSION = 2
 """Raised whenever the same arguments make another city, or give it another past or future."""
+MAX_DEVICES = 100_000
 CITY_NAME = "Lohrsiepen"
 """Invented, in the manner of the Ruhr: no municipality of this name is known to us, and none is meant."""
 
@@ -102,6 +105,7 @@ def build_world(
     today: date | None = None,
     network: Sequence[RoadSection] | None = None,
     segment_length_m: int = 100,
+    device_count: int | None = None,
 ) -> World:
     """Make a city.
 
@@ -125,6 +129,8 @@ def build_world(
         is drawn.
     segment_length_m : int
         Nominal length of a segment, 10 to 1000; below 100 nested in pieces of 100 m. [m]
+    device_count : int, optional
+        Sensors in all, from one of each kind to 100,000; about 37 a 100 km if left out.
 
     Raises
     ------
@@ -146,6 +152,8 @@ def build_world(
     plan = build_plan(streams, length_km, epoch) if network is None else plan_of_network(network, streams, epoch)
     if not 10 <= segment_length_m <= 1000:
         raise SimulationError(f"Length of a segment: got {segment_length_m} m, expected 10 to 1,000 m.")
+    if device_count is not None and not len(KINDS) <= device_count <= MAX_DEVICES:
+        raise SimulationError(f"Devices: got {device_count}, expected {len(KINDS)} to {MAX_DEVICES:,}.")
     segments = tuple(split_network(plan.sections, segment_length_m))
     lon, lat = plan.centre
     middles = _middles(segments)
@@ -158,7 +166,14 @@ def build_world(
         segments=segments,
         bus_routes=plan.bus_routes,
         gateways=place_gateways(middles, streams),
-        devices=place_devices(segments, middles, plan.length_km, streams),
+        devices=place_devices(
+            segments,
+            middles,
+            plan.length_km,
+            streams,
+            tts_share=scenario.lora.tts_share,
+            device_count=device_count,
+        ),
         segment_length_m=segment_length_m,
         is_imported=network is not None,
         scenario=scenario,

@@ -7,6 +7,7 @@ from shapely import LineString, STRtree
 
 from roadtwin.errors import SimulationError
 from roadtwin.network.split import section_lengths_m
+from simulators.device_kinds import KINDS
 from simulators.world import build_world
 
 
@@ -122,9 +123,7 @@ def test_devices_stand_on_their_segment_and_are_all_in_the_register(small_world)
 
     assert len(rows) == len(small_world.devices)
     assert {row["network_source"] for row in rows} == {"chirpstack-v4", "tts-v3", "senml"}
-    assert {row["profile_name"] for row in rows} == {
-        "surface-temperature", "soil-moisture-profile", "weather-station", "water-level",
-    }  # fmt: skip
+    assert {row["profile_name"] for row in rows} == {kind.profile_name for kind in KINDS}
     assert len({(row["network_source"], row["application"], row["device"]) for row in rows}) == len(rows)
     for device in small_world.devices:
         segment = small_world.segments[device.segment_index]

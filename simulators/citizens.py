@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from simulators.condition import Condition
-from simulators.hazard import poisson_count
 from simulators.holes import Holes
+from simulators.kernel import poisson_count
 from simulators.observers import Sighting
 from simulators.scenario import ReportSurge, spans_of
 
@@ -60,7 +60,8 @@ class Citizens:
         self._surges = self._surges_of(names)
 
     def _surges_of(self, names: list[str]) -> list[_Surge]:
-        world, surges = self.world, []
+        world = self.world
+        surges: list[_Surge] = []
         last = date(world.today.year + 10, 12, 31)
         for fault in world.scenario.fault:
             if isinstance(fault, ReportSurge):

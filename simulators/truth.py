@@ -18,9 +18,10 @@ from roadtwin.errors import SimulationError
 from simulators.camera import FrameQuality
 from simulators.citizens import Citizens
 from simulators.condition import Condition, Renewal, Treatment
-from simulators.hazard import SPIN_UP_DAYS, Hazard, patch_factor, poisson_count
+from simulators.hazard import SPIN_UP_DAYS, Hazard
 from simulators.holes import STILL_OPEN_US, Holes
 from simulators.inspectors import Finding, Inspectors, Visit
+from simulators.kernel import patch_factor, poisson_count
 from simulators.observers import Observers, Sighting
 from simulators.pavement import WET_SATURATION, pavement_year, year_offset_days
 from simulators.regime import PATCH_LIFE_DAYS

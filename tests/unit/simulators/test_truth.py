@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from roadtwin.errors import SimulationError
-from simulators.hazard import CALIBRATION_YEARS
+from simulators.calibration import CALIBRATION_YEARS
 from simulators.holes import STILL_OPEN_US
 from simulators.repairs import TREATMENT_SHARE_PER_YEAR
 from simulators.truth import Truth, truth_of

@@ -1,0 +1,5 @@
+"""A page of plots that shows a road engineer whether a simulated city is plausible: `roadtwin simulate --report`."""
+
+from simulators.report.report import Report, make_report, write_report
+
+__all__ = ["Report", "make_report", "write_report"]

@@ -1,0 +1,160 @@
+"""Plots in two languages: they are drawn once, in English, and every text inside them gets its German beside it.
+
+The page shows one of the two. Numbers are turned by rule, all else is in the table.
+"""
+
+import html
+import re
+import tomllib
+from dataclasses import dataclass
+from functools import lru_cache
+from importlib import resources
+
+Words = tuple[str, str]
+"""English and German."""
+_COMMA = str.maketrans(".,", ",.")
+_TEXT = re.compile(r"<text([^>]*)>([^<]*)</text>")
+_NUMBER = re.compile(r"[−\-+]?\d[\d.,]*(?: ?[%×])?")
+
+
+@dataclass(frozen=True, slots=True)
+class Plot:
+    """One plot of the page."""
+
+    key: str
+    title: Words
+    caption: Words
+    """What to look for, and where the reference comes from."""
+    image: str
+    """SVG, or an img element with its data."""
+
+
+def plot(key: str, image: str, **numbers: float) -> Plot:
+    """A plot with its title and caption from `captions.toml`, in which `numbers` are filled in."""
+    texts = _captions()[key]
+    captions = [
+        texts[f"caption_{language}"].format_map({k: _Number(v, comma=language == "de") for k, v in numbers.items()})
+        for language in ("en", "de")
+    ]
+    return Plot(key, (texts["title_en"], texts["title_de"]), (captions[0], captions[1]), image)
+
+
+@lru_cache(maxsize=1)
+def _captions() -> dict[str, dict[str, str]]:
+    return tomllib.loads((resources.files("simulators.report") / "captions.toml").read_text("utf-8"))
+
+
+class _Number:
+    """A number that is written with a decimal comma where a language has one."""
+
+    def __init__(self, value: float, *, comma: bool) -> None:
+        self._value, self._comma = value, comma
+
+    def __format__(self, how: str) -> str:
+        text = format(self._value, how)
+        return text.translate(_COMMA) if self._comma else text
+
+
+GERMAN: dict[str, str] = {
+    # months
+    "Mar": "Mär", "May": "Mai", "Oct": "Okt", "Dec": "Dez",
+    # weather and pavement
+    "Air temperature, monthly mean [°C]": "Lufttemperatur, Monatsmittel [°C]",
+    "Rain, monthly sum [mm]": "Niederschlag, Monatssumme [mm]",
+    "this period": "dieser Zeitraum",
+    "normal": "Mittelwert",
+    "Days a month": "Tage im Monat",
+    "frost days (minimum below 0 °C)": "Frosttage (Minimum unter 0 °C)",
+    "ice days (maximum below 0 °C)": "Eistage (Maximum unter 0 °C)",
+    "Air temperature of each day: minimum to maximum, mean [°C]":
+        "Lufttemperatur jedes Tages: Minimum bis Maximum, Mittel [°C]",
+    "Rain [mm] and snow depth [cm] of each day": "Niederschlag [mm] und Schneehöhe [cm] jedes Tages",
+    "rain [mm]": "Niederschlag [mm]",
+    "snow depth [cm]": "Schneehöhe [cm]",
+    "Surface of an unshaded pavement: minimum to maximum; air, daily mean [°C]":
+        "Oberfläche einer unbeschatteten Fahrbahn: Minimum bis Maximum; Luft, Tagesmittel [°C]",
+    "Moisture of the base: degree of saturation [%]": "Feuchte der Tragschicht: Sättigungsgrad [%]",
+    "well drained": "gut entwässert",
+    "fair": "mittel",
+    "poor": "schlecht",
+    "Thaw weakness [%]": "Tauschwächung [%]",
+    # damage
+    "new holes": "neue Löcher",
+    "repaired": "repariert",
+    "Holes a week": "Löcher je Woche",
+    "Open holes at noon": "Offene Löcher am Mittag",
+    "by road class": "nach Straßenklasse",
+    "by age of the wearing course [a]": "nach Alter der Deckschicht [a]",
+    "by cracked area [%]": "nach gerissener Fläche [%]",
+    "holes per km and year": "Löcher je km und Jahr",
+    "main": "Haupt-", "collector": "Sammel-", "residential": "Anlieger-", "other": "sonstige",
+    "Share of the holes [%] on the worst share of the segments [%]":
+        "Anteil der Löcher [%] auf dem schlechtesten Anteil der Abschnitte [%]",
+    "Segments [%] by their holes in the period (12: and more)":
+        "Abschnitte [%] nach Löchern im Zeitraum (12: und mehr)",
+    "main roads, simulated": "Hauptstraßen, simuliert",
+    "main roads, Essen 2020": "Hauptstraßen, Essen 2020",
+    "side roads, simulated": "Nebenstraßen, simuliert",
+    "side roads, Essen 2016": "Nebenstraßen, Essen 2016",
+    "Share of the segments by grade [%]: to 1.5, to 3.5, to 4.5, to 5.0":
+        "Anteil der Abschnitte nach Note [%]: bis 1,5, bis 3,5, bis 4,5, bis 5,0",
+    "Citizens' reports a week": "Meldungen je Woche",
+    "Reports per km by district": "Meldungen je km nach Bezirk",
+    "no report in this period": "keine Meldung in diesem Zeitraum",
+    # cameras
+    "good": "gut", "wet": "nass", "dark": "dunkel",
+    "low": "gering", "medium": "mittel", "severe": "schwer",
+    "Recall in the own lane, by severity": "Trefferquote auf der eigenen Spur, nach Schwere",
+    "Precision by frame": "Genauigkeit nach Bild",
+    "Confidence of each reported pothole": "Konfidenz jedes gemeldeten Schlaglochs",
+    "Their distribution: number by confidence": "Ihre Verteilung: Anzahl nach Konfidenz",
+    "no pothole was reported in these days": "kein Schlagloch wurde in diesen Tagen gemeldet",
+    "Readings by distance to the street axis [m]": "Ablesungen nach Abstand zur Straßenachse [m]",
+    "Readings by stated accuracy [m]": "Ablesungen nach angegebener Genauigkeit [m]",
+    "no vehicle drove in these days": "kein Fahrzeug fuhr in diesen Tagen",
+    # sensors, radio, times
+    "Spreading factor [% of uplinks]": "Spreizfaktor [% der Uplinks]",
+    "Gateways that heard [%]": "Gateways, die hörten [%]",
+    "Loss of each device [%]": "Verlust jedes Geräts [%]",
+    "SNR [dB] over RSSI [dBm]": "SNR [dB] über RSSI [dBm]",
+    "Messages of sensors an hour": "Nachrichten von Sensoren je Stunde",
+    "Messages of vehicles an hour": "Nachrichten von Fahrzeugen je Stunde",
+    "From measurement to arrival: number of messages": "Von Messung bis Eintreffen: Anzahl Nachrichten",
+    "Gateway's clock against the server's: number": "Uhr des Gateways gegen den Server: Anzahl",
+}  # fmt: skip
+
+SAME_IN_BOTH = (
+    r"Jan|Feb|Apr|Jun|Jul|Aug|Sep|Nov|\d\d\.\d\d\.|SF\d+|v\d.*|-?1 (?:h|s|min|d)|[<>] \d+|\d+-\d+|"
+    r"(?:chirpstack|tts|senml|vehicle)[-a-z0-9]*"
+)
+"""Texts that are the same in both languages, but for names of districts and quantities."""
+
+
+def bilingual(drawing: str) -> str:
+    """An SVG in which every text stands in both languages, one of which the page hides."""
+
+    def both(match: re.Match[str]) -> str:
+        english = html.unescape(match[2])
+        words = in_german(english)
+        if words == english:
+            return match[0]
+        return (
+            f'<text{match[1]}><tspan lang="en">{match[2]}</tspan><tspan lang="de">{html.escape(words)}</tspan></text>'
+        )
+
+    return _TEXT.sub(both, drawing)
+
+
+def in_german(text: str) -> str:
+    """The German words of a drawing's text: from the table, or a number with a decimal comma; else the text itself.
+
+    Examples
+    --------
+    >>> in_german("0.5"), in_german("1,600"), in_german("wet"), in_german("SF7")
+    ('0,5', '1.600', 'nass', 'SF7')
+    """
+    if text in GERMAN:
+        return GERMAN[text]
+    if _NUMBER.fullmatch(text.strip()):
+        return text.translate(_COMMA)
+    return text

@@ -4,7 +4,8 @@ Essen: 120 holes a working day on 1,600 km, up to 300 in winter; "considerable" 
 has had its severity for longer than `DEADLINE_DAYS` is closed whatever the backlog is: somebody of the city has passed.
 
 Where patching does not help (`TREATMENT_REPAIRS` in `TREATMENT_WINDOW_DAYS`), the segment gets a new wearing course
-within weeks, as long as the year's budget for it lasts.
+within weeks, as long as the year's budget for it lasts; segments shorter than 100 m together with the others of their
+piece of 100 m.
 """
 
 from collections import Counter, defaultdict
@@ -16,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from simulators.condition import Condition, Treatment
+from simulators.frailty import PIECE_M
 from simulators.holes import STILL_OPEN_US, Holes
 
 _HOUR_US = 3_600_000_000
@@ -47,6 +49,7 @@ class Crews:
     def __init__(self, condition: Condition) -> None:
         self._streams = condition.world.streams
         self._segment_count = len(condition.length_m)
+        self._piece = pieces_of(condition)
         self._length_km = float(condition.length_m.sum()) / 1000
         self.count = max(1, round(self._length_km / 60))
         self.reset()
@@ -105,22 +108,23 @@ class Crews:
     def decide_treatments(self, day: date, segments: Iterable[int]) -> list[Treatment]:
         """Note repairs on segments; returns new wearing courses that are decided because of them."""
         today, decided = day.toordinal(), []
-        for segment in segments:
-            recent = [at for at in self._repaired_on[segment] if at > today - TREATMENT_WINDOW_DAYS]
-            self._repaired_on[segment] = [*recent, today]
-            if len(recent) + 1 < TREATMENT_REPAIRS or self._treated_until.get(segment, date.min) >= day:
+        for piece in self._piece[np.fromiter(segments, np.int64)].tolist():
+            recent = [at for at in self._repaired_on[piece] if at > today - TREATMENT_WINDOW_DAYS]
+            self._repaired_on[piece] = [*recent, today]
+            if len(recent) + 1 < TREATMENT_REPAIRS or self._treated_until.get(piece, date.min) >= day:
                 continue
-            if self._treatments[day.year] >= max(1, round(TREATMENT_SHARE_PER_YEAR * self._segment_count)):
+            members = np.flatnonzero(self._piece == piece).tolist()
+            if self._treatments[day.year] + len(members) > max(1, TREATMENT_SHARE_PER_YEAR * self._segment_count):
                 continue
             low, high = TREATMENT_LEAD_DAYS
-            u = self._streams.numbers("repairs/treatment", segment, today, 2)
+            u = self._streams.numbers("repairs/treatment", piece, today, 2)
             done = day + timedelta(days=low + int((high - low) * u[0]))
             thaw = date(done.year + (done.month == 12), 2, 15)
             if done.month == 12 or done < thaw:  # no paving in deep winter
                 done = thaw + timedelta(days=int(21 * u[1]))
-            decided.append(Treatment(segment, day, done))
-            self._treated_until[segment] = done + timedelta(days=TREATMENT_WINDOW_DAYS)
-            self._treatments[day.year] += 1
+            decided += [Treatment(segment, day, done) for segment in members]
+            self._treated_until[piece] = done + timedelta(days=TREATMENT_WINDOW_DAYS)
+            self._treatments[day.year] += len(members)
         return decided
 
     def _repair(self, day: date, holes: Holes, which: NDArray[np.int64], times: NDArray[np.int64]) -> list[Work]:
@@ -133,3 +137,14 @@ class Crews:
             Work(int(hole), "repaired", _METHODS[m], int(at), int(hole) % self.count)
             for hole, m, at in zip(which, method, times, strict=True)
         ]
+
+
+def pieces_of(condition: Condition) -> NDArray[np.int64]:
+    """The first segment of the piece of about 100 m in which each segment lies: itself, unless it is shorter."""
+    geometry, section = condition.world.geometry, condition.section
+    length = geometry.section_length_m[section]
+    piece_m = np.maximum(length / np.maximum(np.round(length / PIECE_M), 1), geometry.segment_length_m)
+    number = ((geometry.segment_from_m + geometry.segment_length_m / 2) // piece_m).astype(np.int64)
+    _, first, inverse = np.unique(section.astype(np.int64) * 65_536 + number, return_index=True, return_inverse=True)
+    result: NDArray[np.int64] = first[inverse]
+    return result

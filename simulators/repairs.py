@@ -139,6 +139,11 @@ class Crews:
         ]
 
 
+def cold_mix_share(day: date) -> float:
+    """Part of the repairs of a day's season that is cold mix."""
+    return float((_WINTER_SHARES if day.month in _WINTER_MONTHS else _SUMMER_SHARES)[0])
+
+
 def pieces_of(condition: Condition) -> NDArray[np.int64]:
     """The first segment of the piece of about 100 m in which each segment lies: itself, unless it is shorter."""
     geometry, section = condition.world.geometry, condition.section

@@ -51,7 +51,7 @@ class DayEvents:
     decided: list[Treatment]
     treated: list[Treatment]
     patches: NDArray[np.int16]
-    """Cold patches on each segment, in the morning, that still make its surroundings worse."""
+    """Cold patches on each segment that make its surroundings worse, before those that are laid on this day."""
 
 
 class Truth:
@@ -107,6 +107,22 @@ class Truth:
             self._run(self._next)
         return self.hazard.expected_holes(day)
 
+    @property
+    def next_day(self) -> date:
+        """The first day that has not been run yet."""
+        return self._next
+
+    def open_holes(self) -> NDArray[np.int64]:
+        """Numbers of the holes that are open on the morning of the next day."""
+        return self._open.copy()
+
+    def patches_left(self, day: date) -> NDArray[np.float64]:
+        """Of the cold patches that are there on the morning of the next day, those that still act on a later one."""
+        result, ordinal = np.zeros(len(self.world.segments)), day.toordinal()
+        for segment, patches in self._patches.items():
+            result[segment] = sum(until > ordinal for until, _, _ in patches)
+        return result
+
     def roughness_index(self, day: date) -> NDArray[np.float64]:
         """Roughness of each segment on a day, like the IRI [m/km]."""
         return self.condition.roughness_index(day.year, day.month, self.day(day).patches.astype(np.float64))
@@ -116,7 +132,6 @@ class Truth:
         begin_us, end_us = self.world.day_bounds_us(day)
         self._clock += self._growth_of(day)
         self._expire(day)
-        patches = self._patch_count.astype(np.int16)
         renewals = [r for r in self.condition.renewals_of(day.year) if r.done_on == day]
         works = [
             work for renewal in renewals for work in self._renew(self.condition.segments_of(renewal.section), begin_us)
@@ -124,6 +139,7 @@ class Truth:
         treated = [t for t in self.condition.treatments if t.done_on == day]
         for treatment in treated:
             works += self._renew(slice(treatment.segment, treatment.segment + 1), begin_us)
+        patches = self._patch_count.astype(np.int16)
         born = self._births(day, begin_us, end_us)
         self._open = np.concatenate([self._open, born])
         state = (self.holes, self._open)

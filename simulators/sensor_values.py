@@ -67,6 +67,11 @@ class Samples:
         """A series at the samples' times, or as long before as a probe lags behind."""
         return self.around.at(self.at_us - int(lag_s * 1e6), hourly)
 
+    def ground_temp_c(self, depths_cm: tuple[int, ...], *, lag_s: float = 0.0) -> Floats:
+        """Temperatures in the pavement where the devices are, (n, depths)."""
+        hourly = self.around.ground_temp_c(depths_cm)
+        return self.around.at(self.at_us - int(lag_s * 1e6), hourly, self.sites.exposure[self.device])
+
     @property
     def air_temp_c(self) -> Floats:
         """Of the air itself."""
@@ -98,7 +103,7 @@ def _surface(s: Samples) -> Values:
         "air_humidity": plain_humidity,
         "dew_point": dew_point_c(plain, plain_humidity),
         "angle": np.rint(38 + 4 * s.bias[4]),
-        "sensor_temperature": plain + 0.8 * sunlit + 0.4,
+        "sensor_temperature": np.round(plain + 0.8 * sunlit + 0.4, 2),
         "air_temperature_radiation_shield": shield,
         "air_humidity_radiation_shield": np.clip(humidity + 0.8 * s.bias[5] + 0.5 * s.noise[4], 0, 100),
     }
@@ -119,17 +124,15 @@ def dew_point_c(temp_c: Floats, humidity_pct: Floats) -> Floats:
 
 def _pavement(s: Samples) -> Values:
     """A platinum probe (class B: ±0.3 K) in the asphalt; its sheath is ten minutes behind."""
-    temp = s.now(s.around.ground_temp_c((PT100_DEPTH_CM,))[:, 0], lag_s=600)
+    temp = s.ground_temp_c((PT100_DEPTH_CM,), lag_s=600)[:, 0]
     return {"temperature": temp + 0.2 * s.bias[0] + 0.03 * s.noise[0]}
 
 
 def _moisture(s: Samples, depths_cm: tuple[int, ...], temp_c: Floats, first_bias: int) -> Floats:
     """Volumetric moisture at depths, (n, depths) [%]: deeper soil follows later, and ice is not seen [1]."""
     lags = tuple(max(1, round(depth / 10) - 1) for depth in depths_cm)
-    saturation = s.around.saturation(lags).reshape(s.around.hours, -1, len(lags))
-    wet = s.around.at(s.at_us, saturation.reshape(s.around.hours, -1)).reshape(len(s.at_us), -1, len(lags))
-    own = wet[np.arange(len(s.at_us)), s.sites.drainage[s.device]]
-    volume = 7.0 + 24.0 * own + 0.8 * s.bias[first_bias : first_bias + len(lags)].T
+    wet = s.around.at(s.at_us, s.around.saturation(lags), s.sites.drainage[s.device])
+    volume = 7.0 + 24.0 * wet + 0.8 * s.bias[first_bias : first_bias + len(lags)].T
     liquid = np.clip(1 + 0.5 * temp_c, 0.35, 1.0)
     result: Floats = np.clip(volume, 1, 60) * liquid
     return result
@@ -137,7 +140,7 @@ def _moisture(s: Samples, depths_cm: tuple[int, ...], temp_c: Floats, first_bias
 
 def _soil_profile(s: Samples) -> Values:
     depths = SMTP_DEPTHS_CM
-    temp = s.now(s.around.ground_temp_c(depths)) + 0.2 * s.bias[: len(depths)].T
+    temp = s.ground_temp_c(depths) + 0.2 * s.bias[: len(depths)].T
     moisture = _moisture(s, depths, temp, first_bias=len(depths))
     values: Values = {}
     for i in range(len(depths)):
@@ -147,7 +150,7 @@ def _soil_profile(s: Samples) -> Values:
 
 
 def _soil(s: Samples) -> Values:
-    temp = s.now(s.around.ground_temp_c((LSE01_DEPTH_CM,))) + 0.3 * s.bias[:1].T
+    temp = s.ground_temp_c((LSE01_DEPTH_CM,)) + 0.3 * s.bias[:1].T
     moisture = _moisture(s, (LSE01_DEPTH_CM,), temp, first_bias=1)[:, 0]
     # Conductivity of the bulk soil rises with its water, and with salt that seeps in.
     ec = (3.2 + 0.6 * s.bias[2]) * np.maximum(moisture, 1) ** 1.3 * (1 + 0.6 * s.now(s.around.salt, lag_s=5 * 86_400))
@@ -162,13 +165,14 @@ def _level_mm(s: Samples, noise_mm: float) -> Floats:
     """Water in a gully or a low point: what lies in its sump, and what has run to it lately."""
     poor = 0.6 + 0.4 * s.sites.drainage[s.device]
     level = 45.0 + 12.0 * s.bias[0] + s.now(s.around.runoff_mm) * 16.0 * poor * np.exp(0.3 * s.bias[1])
-    return np.clip(level + noise_mm * s.noise[0], 0, 3000)
+    result: Floats = np.clip(level + noise_mm * s.noise[0], 0, 3000)
+    return result
 
 
 def _water_level(s: Samples) -> Values:
     """A pressure probe in an underpass or a gully: depth, temperature and conductivity; salt comes with the thaw."""
     runoff = s.now(s.around.runoff_mm)
-    ground = s.now(s.around.ground_temp_c((80,))[:, 0])
+    ground = s.ground_temp_c((80,))[:, 0]
     mixed = np.clip(runoff / 8.0, 0, 0.6)
     temp = np.clip(ground * (1 - mixed) + s.air_temp_c * mixed + 0.2 * s.bias[2], 0.3, 30) + 0.06 * s.noise[1]
     salt = s.now(s.around.salt)
@@ -207,21 +211,21 @@ def _weather(s: Samples) -> Values:
     raining = drops[0] > drops[1]
     return {
         "solar_radiation": np.clip(s.now(s.around.radiation_w_per_m2) * (1 + 0.02 * s.bias[6]), 0, 1500),
-        "precipitation": np.maximum(drops[0] - drops[1], 0) * RAIN_TIP_MM,
+        "precipitation": np.round(np.maximum(drops[0] - drops[1], 0) * RAIN_TIP_MM, 3),
         "lightning_strike_count": np.zeros(len(s.at_us)),
         "lightning_average_distance": np.zeros(len(s.at_us)),
         "wind_speed": wind,
         "wind_direction": direction,
         "maximum_wind_speed": np.clip(gust, 0, 90),
         "air_temperature": air,
-        "vapor_pressure": vapour_kpa,
+        "vapor_pressure": np.round(vapour_kpa, 2),
         "barometric_pressure": pressure_hpa / 10,
         "relative_humidity": humidity,
-        "internal_temperature": air + 3.0 * s.sun + 0.5,
-        "tilt_angle_x_orientation": 0.5 * s.bias[7] + 0.05 * s.noise[6],
-        "tilt_angle_y_orientation": 0.5 * s.bias[8] + 0.05 * s.noise[7],
+        "internal_temperature": np.round(air + 3.0 * s.sun + 0.5, 1),
+        "tilt_angle_x_orientation": np.round(0.5 * s.bias[7] + 0.05 * s.noise[6], 1),
+        "tilt_angle_y_orientation": np.round(0.5 * s.bias[8] + 0.05 * s.noise[7], 1),
         "precipitation_electrical_conductivity": np.where(raining, 18.0, 0.0),
-        "cumulative_precipitation": drops[0] * RAIN_TIP_MM,
+        "cumulative_precipitation": np.round(drops[0] * RAIN_TIP_MM, 3),
     }
 
 
@@ -267,7 +271,7 @@ def _traffic(s: Samples) -> Values:
     shares, means = class_shares(free * (1.04 - 0.28 * full**2) + 1.2 * s.noise[1], 7.5, SPEED_CLASSES_KMH)
     inbound = inbound_share(hour)
     values: Values = {
-        "solar_panel_power": np.clip(2600 * s.sun * np.exp(0.1 * s.bias[0]), 0, 5000),
+        "solar_panel_power": np.rint(2600 * s.sun * np.exp(0.1 * s.bias[0])),
         "temperature": s.now(s.around.air_temp_c, lag_s=900) + 5.0 * s.sun + 0.3 * s.bias[1],
     }
     for number in range(len(SPEED_CLASSES_KMH) + 1):

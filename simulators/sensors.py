@@ -152,12 +152,12 @@ class Sensors:
         used = ((at_us - self._epoch_us) / DAY_US / life_days + self._battery_phase[device]) % 1.0
         cold_k, sun = self._cold_and_sun(at_us)
         if battery.solar:
-            used = 0.75 - 0.6 * sun
+            used = 0.45 - 0.4 * sun
         run_down = self._faults.run_down(device, at_us)
         charge = (1 - used) * (1 - run_down)
         volts = battery.empty_v + (battery.full_v - battery.empty_v) * (1 - used) - battery.cold_v_per_k * cold_k
         volts = dying_voltage(volts + 0.01 * self._bias[-1, device], run_down)
-        return volts, np.clip(15 + 85 * charge - 0.2 * cold_k - 15 * run_down, 0, 100)
+        return volts, np.clip(20 + 80 * charge - 0.2 * cold_k - 20 * run_down, 0, 100)
 
     def _cold_and_sun(self, at_us: Ints) -> tuple[Floats, Floats]:
         cold_k, sun = np.empty(len(at_us)), np.empty(len(at_us))

@@ -52,19 +52,16 @@ class Surroundings:
         ----------
         at_us : numpy.ndarray, shape (n,)
             Instants. [µs since 1970, UTC]
-        hourly : numpy.ndarray, shape (hours,) or (hours, k)
+        hourly : numpy.ndarray, shape (hours, ...)
             Means of hours.
         column : numpy.ndarray, shape (n,), optional
-            Which of the k each instant wants; all of them if left out.
+            Which of the second axis each instant wants; all of it if left out.
         """
         place = (at_us - self.begin_us) / HOUR_US - 0.5
         row = np.clip(np.floor(place).astype(np.intp), 0, self.hours - 2)
         share = np.clip(place - row, 0.0, 1.0)  # the first and the last half hour of a year hold its first and last
-        if column is not None:
-            low, high = hourly[row, column], hourly[row + 1, column]
-        else:
-            low, high = hourly[row], hourly[row + 1]
-            share = share if hourly.ndim == 1 else share[:, None]
+        low, high = (hourly[r] if column is None else hourly[r, column] for r in (row, row + 1))
+        share = share.reshape(-1, *(1,) * (low.ndim - 1))
         result: Floats = low + share * (high - low)
         return result
 
@@ -128,15 +125,15 @@ class Surroundings:
         return self._pavement.surface_temp_c
 
     def ground_temp_c(self, depths_cm: tuple[int, ...]) -> Floats:
-        """Hourly temperatures at depths, (hours, len(depths_cm))."""
+        """Hourly temperatures at depths under each exposure, (hours, 3, depths)."""
         if depths_cm not in self._by_depths:
             weights = np.stack([np.interp(np.array(depths_cm) / 100, DEPTHS_M, row) for row in np.eye(len(DEPTHS_M))])
-            self._by_depths[depths_cm] = self._pavement.ground_temp_c @ weights
+            self._by_depths[depths_cm] = self._pavement.depth_temp_c.transpose(0, 2, 1) @ weights
         return self._by_depths[depths_cm]
 
     def saturation(self, lag_days: tuple[int, ...]) -> Floats:
-        """Degree of saturation in the middle of each hour by drainage and lag, (hours, 3 · lags), drainage slowest: the
-        mean of the days before, the deeper the more of them."""
+        """Degree of saturation in the middle of each hour by drainage and lag, (hours, 3, lags): the mean of the days
+        before, the deeper the more of them."""
         if lag_days not in self._by_lags:
             self._by_lags[lag_days] = self._lagging(lag_days)
         return self._by_lags[lag_days]
@@ -149,10 +146,10 @@ class Surroundings:
         sums = np.concatenate([np.zeros((1, daily.shape[1])), np.cumsum(daily, axis=0)])
         # At the end of each day, and at the begin of the first one.
         ends = np.arange(longest, len(daily) + 1)
-        means = np.stack([(sums[ends] - sums[ends - lag]) / lag for lag in lag_days], axis=2).reshape(len(ends), -1)
+        means = np.stack([(sums[ends] - sums[ends - lag]) / lag for lag in lag_days], axis=2)
         place = (np.arange(self.hours) + 0.5) / 24
         row = place.astype(np.intp)
-        share = (place - row)[:, None]
+        share = (place - row)[:, None, None]
         result: Floats = means[row] * (1 - share) + means[row + 1] * share
         return result
 

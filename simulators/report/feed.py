@@ -16,7 +16,8 @@ from roadtwin.errors import MessageRejectedError
 from roadtwin.types import Flag, Message, VehicleReading
 from simulators.messages import messages
 from simulators.report.climate import Climate
-from simulators.scenario import spans_of
+from simulators.scenario import DeviceFault, spans_of
+from simulators.sensor_faults import concerned_devices
 from simulators.world import World
 
 MOST_DAYS, USUAL_DAYS = 14, 7
@@ -28,8 +29,10 @@ _REPORT_KEY = b"report of a simulated city......"  # pseudonyms of a page that n
 
 @dataclass(slots=True)
 class Series:
-    """Measurements of one device and quantity, in the order of arrival."""
+    """Measurements of one channel of a device, in the order of arrival."""
 
+    quantity: str
+    depth_cm: int | None
     at: list[datetime] = field(default_factory=list)
     value: list[float] = field(default_factory=list)
     flagged: list[bool] = field(default_factory=list)
@@ -46,7 +49,7 @@ class Feed:
     flags: Counter[str] = field(default_factory=Counter)  # of observations and readings
     delay_s: list[float] = field(default_factory=list)  # from measurement to arrival
     skew_s: list[float] = field(default_factory=list)  # gateway's clock against the server's
-    series: dict[str, dict[str, dict[str, Series]]] = field(default_factory=dict)  # profile, device, quantity
+    series: dict[str, dict[str, dict[str, Series]]] = field(default_factory=dict)  # by profile, device, channel
     frames: dict[str, list[int]] = field(default_factory=lambda: defaultdict(list))  # frame counters by device
     gateways: Counter[int] = field(default_factory=Counter)  # how many heard an uplink
     spreading_factors: Counter[int] = field(default_factory=Counter)
@@ -102,7 +105,7 @@ def gather_feed(world: World, start: datetime, end: datetime, on_progress: Calla
     decoder = Decoder(load_profiles(), Pseudonyms(_REPORT_KEY, world.zone), max_payload_bytes=_MAX_PAYLOAD_BYTES)
     hours = int((end - start) / timedelta(hours=1)) + 1
     feed = Feed(start, end, {})
-    shown: dict[str, list[str]] = defaultdict(list)
+    shown = shown_devices(world)
     for number, timed in enumerate(messages(world, start=start, end=end)):
         if number % 2000 == 0:
             on_progress((timed.publish_at - start) / (end - start))
@@ -116,7 +119,7 @@ def gather_feed(world: World, start: datetime, end: datetime, on_progress: Calla
         if message.vehicle_reading is not None:
             _add_reading(feed, message.vehicle_reading, timed.publish_at, number)
         elif message.device is not None:
-            _add_uplink(feed, message, shown, timed.publish_at)
+            _add_uplink(feed, message, message.device.device in shown, timed.publish_at)
     return feed
 
 
@@ -133,7 +136,22 @@ def _add_reading(feed: Feed, reading: VehicleReading, arrived: datetime, number:
             feed.confidence[reading.camera_version].append((reading.observed_at, detection.confidence))
 
 
-def _add_uplink(feed: Feed, message: Message, shown: dict[str, list[str]], arrived: datetime) -> None:
+def shown_devices(world: World) -> set[str]:
+    """Up to `SHOWN_PER_KIND` devices of each kind, those first that a fault of the scenario concerns."""
+    faulty = np.zeros(len(world.devices), np.int64)
+    for number, fault in enumerate(world.scenario.fault, start=1):
+        if isinstance(fault, DeviceFault):
+            faulty += concerned_devices(world, fault, number)
+    shown: dict[str, list[str]] = defaultdict(list)
+    order = sorted(world.devices, key=lambda device: (faulty[device.number] == 0, device.number))
+    for device in order:
+        kind = shown[device.kind.profile_name]
+        if len(kind) < SHOWN_PER_KIND:
+            kind.append(device.device)
+    return {name for names in shown.values() for name in names}
+
+
+def _add_uplink(feed: Feed, message: Message, is_shown: bool, arrived: datetime) -> None:
     assert message.device is not None
     device, profile = message.device_name or message.device.device, message.profile_name or message.format
     if message.f_cnt is not None and message.event_kind == "up":
@@ -149,14 +167,13 @@ def _add_uplink(feed: Feed, message: Message, shown: dict[str, list[str]], arriv
         feed.flags.update(flag.name or "" for flag in observation.flags)
     if message.observations:
         feed.delay_s.append((arrived - message.observations[0].observed_at).total_seconds())
-    if device not in shown[profile]:
-        if len(shown[profile]) >= SHOWN_PER_KIND or not message.observations:
-            return
-        shown[profile].append(device)
-    quantities = feed.series.setdefault(profile, {}).setdefault(device, {})
+    if not is_shown:
+        return
+    channels = feed.series.setdefault(profile, {}).setdefault(device, {})
     for observation in message.observations:
-        depth = "" if observation.depth_cm is None else f"@{observation.depth_cm}"
-        series = quantities.setdefault(observation.quantity + depth, Series())
+        series = channels.get(observation.channel)
+        if series is None:
+            series = channels[observation.channel] = Series(observation.quantity, observation.depth_cm)
         series.at.append(observation.observed_at)
         series.value.append(observation.value)
         series.flagged.append(observation.flags != Flag.NONE)

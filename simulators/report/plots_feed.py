@@ -22,14 +22,16 @@ from simulators.report.drawing import (
     svg,
 )  # fmt: skip
 from simulators.report.feed import Feed, Series
-from simulators.report.words import Plot, plot
+from simulators.report.words import Plot, measured, plot
 
 _LINE_COLOURS = (BLUE, ORANGE, GREEN, RED, PURPLE, SKY)
 _FORMAT_COLOURS = (BLUE, GREEN, ORANGE, PURPLE, SKY, BLACK)
 _RECALL_REFERENCE = (0.62, 0.80, 0.92)
-# What is drawn first where a device measures several things.
-_PREFERRED = ("surface_temp_c", "soil_moisture_pct", "water_level_mm", "air_temp_c", "rain_mm")
-_NOT_DRAWN = ("battery_v", "battery_pct")
+# What is drawn where a device measures several things, best first.
+_PREFERRED = (
+    "surface_temp_c", "soil_moisture_pct", "water_level_mm", "distance_mm", "load_kg", "heavy_vehicle_count",
+    "vehicle_count", "shake_count", "ground_temp_c", "air_temp_c",
+)  # fmt: skip
 _MOST_KINDS = 10
 
 
@@ -94,27 +96,25 @@ def _series(feed: Feed) -> Plot:
     kinds = sorted(feed.series)[:_MOST_KINDS]
     with figure((9.2, 0.5 + 1.15 * len(kinds)), rows=max(1, len(kinds)), sharex=True) as (drawing, all_axes):
         for axes, kind in zip(all_axes, kinds, strict=False):
-            quantity = _shown_quantity(feed.series[kind])
-            for (_, quantities), colour in zip(sorted(feed.series[kind].items()), _LINE_COLOURS, strict=False):
-                if quantity in quantities:
-                    _line(axes, quantities[quantity], colour)
-            name, _, depth = quantity.partition("@")
-            unit = QUANTITIES[name].unit if name in QUANTITIES else ""
-            axes.set_title(f"{kind}: {name}{f' at {depth} cm' if depth else ''} [{unit}]")
+            devices = feed.series[kind]
+            channel = _shown_channel(devices)
+            lines = [channels[channel] for _, channels in sorted(devices.items()) if channel in channels]
+            for series, colour in zip(lines, _LINE_COLOURS, strict=False):
+                _line(axes, series, colour)
+            axes.set_title(measured(QUANTITIES[lines[0].quantity])[0])
+            depth = "" if lines[0].depth_cm is None else f", {lines[0].depth_cm} cm"
+            note(axes, kind + depth, 1.0, 1.04, ha="right", va="bottom")
         all_axes[-1].set_xlim(*day_numbers([feed.start, feed.end]))
         day_axis(all_axes[-1], feed.days)
         image = svg(drawing)
     return plot("series", image)
 
 
-def _shown_quantity(devices: dict[str, dict[str, Series]]) -> str:
-    names = sorted({name for quantities in devices.values() for name in quantities})
-    for preferred in _PREFERRED:
-        for name in names:
-            if name.partition("@")[0] == preferred:
-                return name
-    drawn = [name for name in names if name not in _NOT_DRAWN]
-    return (drawn or names)[0]
+def _shown_channel(devices: dict[str, dict[str, Series]]) -> str:
+    """The channel that says most of what a device is for."""
+    quantities = {name: series.quantity for channels in devices.values() for name, series in channels.items()}
+    order = {quantity: place for place, quantity in enumerate(_PREFERRED)}
+    return min(quantities, key=lambda name: (order.get(quantities[name], len(order)), name))
 
 
 def _line(axes: Axes, series: Series, colour: str) -> None:

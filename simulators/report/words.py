@@ -10,11 +10,13 @@ from dataclasses import dataclass
 from functools import lru_cache
 from importlib import resources
 
+from roadtwin.units import QUANTITIES, Quantity
+
 Words = tuple[str, str]
 """English and German."""
 _COMMA = str.maketrans(".,", ",.")
 _TEXT = re.compile(r"<text([^>]*)>([^<]*)</text>")
-_NUMBER = re.compile(r"[−\-+]?\d[\d.,]*(?: ?[%×])?")
+_NUMBER = re.compile(r"[−\-+]?\d[\d,]*(?:\.\d+)?")
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +55,12 @@ class _Number:
     def __format__(self, how: str) -> str:
         text = format(self._value, how)
         return text.translate(_COMMA) if self._comma else text
+
+
+def measured(quantity: Quantity) -> Words:
+    """A quantity with its unit."""
+    unit = "" if quantity.unit == "1" else f" [{quantity.unit}]"
+    return quantity.label_en + unit, quantity.label_de + unit
 
 
 GERMAN: dict[str, str] = {
@@ -123,9 +131,11 @@ GERMAN: dict[str, str] = {
     "Gateway's clock against the server's: number": "Uhr des Gateways gegen den Server: Anzahl",
 }  # fmt: skip
 
+GERMAN |= {measured(q)[0]: measured(q)[1] for q in QUANTITIES.values()}
+
 SAME_IN_BOTH = (
     r"Jan|Feb|Apr|Jun|Jul|Aug|Sep|Nov|\d\d\.\d\d\.|SF\d+|v\d.*|-?1 (?:h|s|min|d)|[<>] \d+|\d+-\d+|"
-    r"(?:chirpstack|tts|senml|vehicle)[-a-z0-9]*"
+    r"[a-z0-9]+-[-a-z0-9]+(?:, \d+ cm)?"
 )
 """Texts that are the same in both languages, but for names of districts and quantities."""
 

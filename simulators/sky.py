@@ -63,6 +63,27 @@ def day_of_year(days: NDArray[np.int64]) -> NDArray[np.int64]:
     return result
 
 
+def day_length_h(days: NDArray[np.int64], latitude_deg: float = LATITUDE_DEG) -> NDArray[np.float64]:
+    """Time from sunrise to sunset, without refraction; `days` since 1970. [h]"""
+    noon_sine = sun_sine(day_of_year(days), np.array(12.0), latitude_deg, 0.0)
+    midnight_sine = sun_sine(day_of_year(days), np.array(0.0), latitude_deg, 0.0)
+    # The sine runs as a + b·cos(hour angle) between the two.
+    middle, half = (noon_sine + midnight_sine) / 2, (noon_sine - midnight_sine) / 2
+    result: NDArray[np.float64] = 24 / np.pi * np.arccos(np.clip(-middle / half, -1, 1))
+    return result
+
+
+def extraterrestrial_kwh_per_m2(days: NDArray[np.int64], latitude_deg: float = LATITUDE_DEG) -> NDArray[np.float64]:
+    """Radiation of a whole day on the level above the atmosphere; `days` since 1970. [kWh/m²]"""
+    day = day_of_year(days)
+    half_day = np.pi * day_length_h(days, latitude_deg) / 24
+    noon, midnight = (sun_sine(day, np.array(hour), latitude_deg, 0.0) for hour in (12.0, 0.0))
+    mean_sine = ((noon + midnight) / 2 * half_day + (noon - midnight) / 2 * np.sin(half_day)) / np.pi
+    nearness = 1 + 0.033 * np.cos(2 * np.pi * (day + 1) / 365.25)
+    result: NDArray[np.float64] = 24 * 1.361 * nearness * mean_sine
+    return result
+
+
 def clear_sky_w_per_m2(
     days: NDArray[np.int64], latitude_deg: float = LATITUDE_DEG, longitude_deg: float = LONGITUDE_DEG
 ) -> NDArray[np.float64]:

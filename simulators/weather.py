@@ -1,20 +1,25 @@
-"""Hourly weather of a world: generated (simulators.climate), changed by a scenario, and continued anew after a day.
+"""Hourly weather of a world: generated (simulators.climate) and changed by a scenario, or measured (from a file).
+
+Either can be continued anew after a day.
 
 Kept in weather years (1 July to 30 June, so that a winter is whole). The same hour is the same in every window.
 """
 
 from dataclasses import dataclass, replace
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
 
+from roadtwin.errors import SimulationError
 from simulators.climate import Noise, climate_hours, days_since_1970
+from simulators.measured_weather import with_measured
 from simulators.randomness import Streams
 from simulators.scenario import WeatherChange
 from simulators.sky import LATITUDE_DEG, LONGITUDE_DEG
 from simulators.weather_changes import change_weight, daily_changes
+from simulators.weather_files import WeatherFile
 
 STATION = "sim-wetter-1"
 
@@ -62,7 +67,8 @@ class WeatherSource:
     """Where the weather of a world comes from. Equal sources give equal weather, so that years can be kept by source.
 
     `changes` are those of a scenario, with the day and the zone that their windows refer to. `branches` are days (since
-    1970) after which the weather goes on with fresh noise, each with the number of the draw, in order.
+    1970) after which the weather goes on with fresh noise, each with the number of the draw, in order. With a `file`
+    the weather of its days is the measured one; before them it is generated, so that soil and snow have a past.
     """
 
     streams: Streams
@@ -72,12 +78,14 @@ class WeatherSource:
     latitude_deg: float = LATITUDE_DEG
     longitude_deg: float = LONGITUDE_DEG
     branches: tuple[tuple[int, int], ...] = ()
+    file: WeatherFile | None = None
 
     def continued(self, after: date, draw: int) -> "WeatherSource":
         """The same weather up to the end of a UTC day, and from then on weather that continues it with fresh noise.
 
         Spells go on as far as their memory reaches: the moving averages keep the noise of the days up to `after`. Each
-        pair of `after` and `draw` has a noise of its own; changes of a scenario hold as before.
+        pair of `after` and `draw` has a noise of its own; changes of a scenario hold as before. Measured weather goes
+        on as generated weather, whose temperature leads over within days.
         """
         day = days_since_1970(after)
         return replace(self, branches=(*(branch for branch in self.branches if branch[0] < day), (day, draw)))
@@ -95,11 +103,26 @@ class WeatherSource:
             return replace(self, branches=branches, changes=(), today=None)
         return replace(self, branches=branches)
 
+    def require(self, end: datetime) -> None:
+        """Raise SimulationError, which names the file's period, if measured weather ends before `end` (aware)."""
+        if self.file is None or self.branches:
+            return
+        stop = datetime.combine(self.file.last + timedelta(days=1), time(), UTC)
+        if end > stop:
+            needed = end.astimezone(UTC)
+            raise SimulationError(
+                f"Weather: {self.file.period} (UTC), got a need for it until {needed:%Y-%m-%d %H:%M}."
+            )
+
 
 def hourly_weather(source: WeatherSource, start: datetime, end: datetime) -> HourlyWeather:
-    """Weather of the hours that end in (start, end]; both aware. The same hour is the same in every window."""
+    """Weather of the hours that end in (start, end]; both aware. The same hour is the same in every window.
+
+    Raises SimulationError if the weather is measured and its file ends before.
+    """
     start, end = start.astimezone(UTC), end.astimezone(UTC)
     first_year, last_year = weather_year_of(start.date()), weather_year_of(end.date())
+    source.require(end)
     years = [weather_year(source, year) for year in range(first_year, last_year + 1)]
     joined = HourlyWeather.joined(years)
     window = [np.datetime64(t.replace(tzinfo=None), "us") for t in (start, end)]
@@ -120,6 +143,12 @@ def _weather_year(source: WeatherSource, year: int) -> HourlyWeather:
     noise = Noise(source.streams, source.branches)
     changes = daily_changes(source.changes, days, source.today, source.timezone)
     hours = climate_hours(noise, changes, days, source.latitude_deg, source.longitude_deg)
+    measured_snow_cm = np.full(24 * (len(days) - 1), np.nan)
+    if source.file is not None:
+        source.require(datetime.combine(begin, time(), UTC))
+        last = source.branches[0][0] if source.branches else int(days[-1])
+        place = source.latitude_deg, source.longitude_deg
+        hours, measured_snow_cm = with_measured(source.file, hours, noise, days, last, place)
     snow_cm, melt = snow(hours.air_temp_c, hours.rain_mm)
     ends = np.datetime64(begin.isoformat(), "us") + np.arange(1, 24 * (len(days) - 1) + 1) * np.timedelta64(1, "h")
     return HourlyWeather(
@@ -130,7 +159,7 @@ def _weather_year(source: WeatherSource, year: int) -> HourlyWeather:
         rain_mm=hours.rain_mm,
         radiation_w_per_m2=hours.radiation_w_per_m2,
         cloud_cover=hours.cloud_cover,
-        snow_depth_cm=snow_cm,
+        snow_depth_cm=np.where(np.isnan(measured_snow_cm), snow_cm, measured_snow_cm),
         melt_mm=melt,
         pressure_hpa=hours.pressure_hpa,
     )

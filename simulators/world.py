@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from functools import cached_property, lru_cache
+from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
@@ -21,6 +22,7 @@ from simulators.placement import place_devices, place_gateways
 from simulators.randomness import Streams
 from simulators.scenario import Scenario, read_scenario
 from simulators.weather import WeatherSource
+from simulators.weather_files import WeatherFile, read_weather_file
 
 EPOCH = date(2021, 7, 1)
 """Day on which every world begins unless told otherwise; nothing can be simulated before it."""
@@ -106,6 +108,7 @@ def build_world(
     network: Sequence[RoadSection] | None = None,
     segment_length_m: int = 100,
     device_count: int | None = None,
+    weather_file: Path | None = None,
 ) -> World:
     """Make a city.
 
@@ -131,6 +134,9 @@ def build_world(
         Nominal length of a segment, 10 to 1000; below 100 nested in pieces of 100 m. [m]
     device_count : int, optional
         Sensors in all, from one of each kind to 100,000; about 37 a 100 km if left out.
+    weather_file : Path, optional
+        Measured weather (`simulators.weather_files`) in place of generated; it has to cover the first day, and a day
+        more than what is simulated. The city and its hidden hazards are the same.
 
     Raises
     ------
@@ -156,6 +162,8 @@ def build_world(
         raise SimulationError(f"Devices: got {device_count}, expected {len(KINDS)} to {MAX_DEVICES:,}.")
     segments = tuple(split_network(plan.sections, segment_length_m))
     lon, lat = plan.centre
+    changes = scenario.weather
+    measured = None if weather_file is None else _measured(weather_file, scenario, epoch)
     middles = _middles(segments)
     return World(
         seed=seed,
@@ -179,9 +187,20 @@ def build_world(
         scenario=scenario,
         today=today,
         climate=WeatherSource(streams, (), None, timezone, lat, lon),
-        weather=WeatherSource(streams, scenario.weather, today if scenario.weather else None, timezone, lat, lon),
+        weather=WeatherSource(streams, changes, today if changes else None, timezone, lat, lon, file=measured),
         streams=streams,
     )
+
+
+def _measured(path: Path, scenario: Scenario, epoch: date) -> WeatherFile:
+    if scenario.weather:
+        raise SimulationError(
+            f"Weather: got a file and the scenario {scenario.name!r}, which changes the weather, expected one of them."
+        )
+    file = read_weather_file(path)
+    if not file.first <= epoch <= file.last:
+        raise SimulationError(f"Weather: {file.period}, got {epoch} as the world's first day, expected one of these.")
+    return file
 
 
 def _middles(segments: tuple[Segment, ...]) -> NDArray[np.float64]:

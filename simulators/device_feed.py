@@ -1,89 +1,323 @@
-"""The feed of the sensors: what network servers and generic gateways publish, day by day."""
+"""The feed of the sensors: what network servers and generic gateways publish, part of a day by part of a day.
+
+All devices of a kind are worked on at once. Everything is keyed by device and sample, so that neither the length of the
+parts nor the order in which they are asked for changes a byte.
+"""
 
 from collections.abc import Iterator
-from datetime import date, datetime, timedelta
+from dataclasses import dataclass, field
+from datetime import datetime
 from functools import lru_cache
 
 import numpy as np
+from numpy.typing import NDArray
 
-from simulators.devices import CHIRPSTACK, SENML, Device
-from simulators.feed import TimedMessage
-from simulators.lorawan import SESSION_DAYS, LoRaWan
-from simulators.readings import as_time
+from simulators.byte_rows import time_text, uuid_text
+from simulators.chirpstack import ChirpStackJson, ChirpStackNames
+from simulators.chirpstack_protobuf import ChirpStackProtobuf
+from simulators.devices import CHIRPSTACK, SENML, TTS, DeviceKind
+from simulators.feed import FeedBlock, TimedMessage
+from simulators.frames import DEDUPLICATION_US, Frames, GatewayClocks, event_times, frames_of
+from simulators.lorawan import Links
+from simulators.radio import Radio, Transmissions
+from simulators.radio_faults import DAY_US, RadioFaults, year_of
+from simulators.senml import SenMl
 from simulators.sensors import Sensors
+from simulators.sessions import Samples, Schedule
+from simulators.things_stack import ThingsStack
 from simulators.truth import Truth
 
-_DAY_US = 86_400_000_000
 _RESENT_SHARE = 0.003
 """Share of uplinks that a bridge on the way publishes twice."""
+_RESENT_US = (1_000_000, 20_000_000)
+_PARTS_A_DAY = (1, 2, 3, 4, 6, 8, 12, 24)
+_UPLINKS_A_PART = 25_000
+_PROMPT_US = 120_000_000
+"""What is published later than this after its part is kept apart, for long."""
+_PARTS_KEPT = 4
+
+
+@dataclass(slots=True)
+class _Outbox:
+    """Messages in the making."""
+
+    publish_us: list[NDArray[np.int64]] = field(default_factory=list)
+    topics: list[str] = field(default_factory=list)
+    payloads: list[bytes] = field(default_factory=list)
+
+    def add(self, publish_us: NDArray[np.int64], topics: list[str], payloads: list[bytes]) -> None:
+        self.publish_us.append(publish_us)
+        self.topics += topics
+        self.payloads += payloads
+
+    def block(self) -> FeedBlock:
+        return FeedBlock.of(np.concatenate([np.zeros(0, np.int64), *self.publish_us]), self.topics, self.payloads)
 
 
 class DeviceFeed:
     """Messages of all devices of a world."""
 
     def __init__(self, truth: Truth) -> None:
-        self._world = truth.world
-        self._sensors, self._radio = Sensors(truth.condition), LoRaWan(self._world)
-        self._day_of_sensors = lru_cache(maxsize=3)(self._sensor_day)
+        world = self._world = truth.world
+        self._sensors = Sensors(truth.condition)
+        self._epoch_us = world.day_bounds_us(world.epoch)[0]
+        self._source = np.array([device.network_source for device in world.devices])
+        kinds = {device.kind.profile_name: device.kind for device in world.devices}
+        numbers = np.arange(len(world.devices), dtype=np.int32)
+        of_kind = np.array([device.kind.profile_name for device in world.devices])
+        self._kinds = [(kind, numbers[of_kind == name]) for name, kind in kinds.items()]
+        links = Links.of(world)
+        self._schedule = Schedule(world, links, self._payload_bytes())
+        self._radio = Radio(world, links, self._schedule)
+        self._clocks = GatewayClocks(world)
+        self._names = ChirpStackNames(world, links, self._schedule)
+        is_protobuf = world.scenario.lora.chirpstack_marshaler == "protobuf"
+        self._chirpstack = (ChirpStackProtobuf if is_protobuf else ChirpStackJson)(self._names, self._clocks)
+        self._things_stack = ThingsStack(world, links, self._schedule, self._clocks)
+        self._senml = SenMl(world)
+        topic = {CHIRPSTACK: self._names.topic, TTS: self._things_stack.topic}
+        self._topics = [
+            self._senml.topic(d.number) if d.network_source == SENML else topic[d.network_source](d.number, "up")
+            for d in world.devices
+        ]
+        self._status_every = np.maximum(np.round(DAY_US / self._schedule.interval_us), 1).astype(np.int64)
+        a_day = float((DAY_US / self._schedule.interval_us).sum())
+        self._part_us = DAY_US // next((n for n in _PARTS_A_DAY if a_day / n <= _UPLINKS_A_PART), _PARTS_A_DAY[-1])
+        faults = self._faults(year_of(self._epoch_us))
+        self._late_us = sum(round(active.fault.up_to_h * 3.6e9) for active in faults.late_uplinks)
+        self._part = lru_cache(maxsize=_PARTS_KEPT)(self._made_part)
+        self._late: dict[int, FeedBlock] = {}
+
+    def _payload_bytes(self) -> NDArray[np.int64]:
+        """How long the payload of each device is [bytes]: that of its kind."""
+        sizes = np.zeros(len(self._world.devices), np.int64)
+        for kind, devices in self._kinds:
+            made = self._sensors.uplinks(kind, devices[:1], np.zeros(1, np.int64), np.array([self._epoch_us]))
+            sizes[devices] = len(made.payloads[0])
+        return sizes
+
+    @lru_cache(maxsize=4)  # noqa: B019 - a feed lives as long as its world
+    def _faults(self, year: int) -> RadioFaults:
+        return RadioFaults(self._world, year)
 
     def messages(self, start: datetime, end: datetime) -> Iterator[TimedMessage]:
         """Messages of sensors published in [start, end)."""
-        for ordinal in range((start - timedelta(seconds=60)).date().toordinal(), end.date().toordinal() + 1):
-            for message in self._day_of_sensors(ordinal):
-                if start <= message.publish_at < end:
-                    yield message
+        yield from self.block(round(start.timestamp() * 1e6), round(end.timestamp() * 1e6))
 
-    def _sensor_day(self, ordinal: int) -> list[TimedMessage]:
-        """All messages that devices sent on a UTC day."""
-        begin_us = (ordinal - date(1970, 1, 1).toordinal()) * _DAY_US
-        out: list[TimedMessage] = []
-        for device in self._world.devices:
-            out.extend(self._device_day(device, begin_us))
-        return out
+    def block(self, begin_us: int, end_us: int) -> FeedBlock:
+        """Messages of sensors published in [begin_us, end_us) [µs since 1970, UTC], whatever the window."""
+        newest = (end_us - 1) // self._part_us
+        prompt = range((begin_us - _PROMPT_US) // self._part_us, newest + 1)
+        parts = [self._part(number).window(begin_us, end_us) for number in prompt]
+        if self._late_us:
+            oldest = (begin_us - self._late_us - _PROMPT_US) // self._part_us
+            parts += [self._late_of(number).window(begin_us, end_us) for number in range(oldest, newest + 1)]
+            for number in [number for number in self._late if number < oldest]:
+                del self._late[number]
+        return FeedBlock.merged(parts)
 
-    def _device_day(self, device: Device, begin_us: int) -> Iterator[TimedMessage]:
-        streams, interval_us = self._world.streams, device.kind.interval_s * 1_000_000
-        u = streams.numbers("messages/phase", device.number, 0, 2)
-        phase_us = int(u[0] * interval_us)
-        # Sample k is taken at k intervals since 1970, plus the device's phase and a few seconds of its own.
-        index = np.arange((begin_us - phase_us) // interval_us, (begin_us + _DAY_US - phase_us) // interval_us + 1)
-        jitter = streams.uniform("messages/jitter", np.int64(device.number) * 2**34 + index)
-        at_us = index * interval_us + phase_us + (jitter * 4_000_000).astype(np.int64)
-        inside = (at_us >= begin_us) & (at_us < begin_us + _DAY_US)
-        index, at_us = index[inside], at_us[inside]
-        session_us = SESSION_DAYS * _DAY_US
-        since_us = int(u[1] * session_us)
-        samples = self._sensors.samples(device, index, at_us)
-        for k, at, sample in zip(index.tolist(), at_us.tolist(), samples, strict=True):
-            session = (at - since_us) // session_us
-            joined_us = session * session_us + since_us
-            frame = (at - joined_us) // interval_us
-            if frame == 0 and device.network_source != SENML:
-                yield self._join(device, session, joined_us)
-            if device.network_source == SENML:
-                yield _at(at + 900_000, *self._radio.senml(device, at, sample))
-                continue
-            heard = self._radio.receptions(device, k)
-            if not heard:
-                continue
-            make = self._radio.chirpstack_up if device.network_source == CHIRPSTACK else self._radio.tts_up
-            message = _at(at + 320_000, *make(device, k, frame, session, at, sample, heard))
-            yield message
-            resent = streams.numbers("messages/resent", device.number, k, 2)
-            if resent[0] < _RESENT_SHARE:
-                yield TimedMessage(
-                    message.publish_at + timedelta(seconds=1 + 20 * resent[1]), message.topic, message.payload
-                )
-        if device.network_source == CHIRPSTACK and len(at_us):
-            at = begin_us + int(u[0] * _DAY_US)
-            yield _at(
-                at + 300_000, *self._radio.chirpstack_status(device, begin_us // _DAY_US, at, sample.fields["battery"])
+    def _late_of(self, number: int) -> FeedBlock:
+        if number not in self._late:
+            self._made_part(number)
+        return self._late[number]
+
+    def _made_part(self, number: int) -> FeedBlock:
+        """All messages of one part that are published promptly; the others go to `_late`."""
+        begin_us, end_us = max(number * self._part_us, self._epoch_us), (number + 1) * self._part_us
+        outbox = _Outbox()
+        if begin_us < end_us:
+            faults = self._faults(year_of(end_us))
+            for kind, devices in self._kinds:
+                self._send(kind, devices, begin_us, end_us, faults, outbox)
+            self._join(begin_us, end_us, faults, outbox)
+        block = outbox.block()
+        if self._late_us:
+            self._late[number] = block.window(end_us + _PROMPT_US, 2**62)
+            return block.window(begin_us, end_us + _PROMPT_US)
+        return block
+
+    # -- uplinks ---------------------------------------------------------------------------------------------------
+    def _send(
+        self,
+        kind: DeviceKind,
+        devices: NDArray[np.int32],
+        begin_us: int,
+        end_us: int,
+        faults: RadioFaults,
+        outbox: _Outbox,
+    ) -> None:
+        samples = self._schedule.samples(devices, begin_us, end_us)
+        samples = samples.where(~faults.silences.cover(samples.device, samples.nominal_us))
+        samples = samples.where(self._sensors.is_alive(samples.device, samples.at_us))
+        is_senml = self._source[samples.device] == SENML
+        if is_senml.any():
+            self._send_senml(kind, samples.where(is_senml), faults, outbox)
+            samples = samples.where(~is_senml)
+        if not len(samples):
+            return
+        sent = self._radio.transmit(samples, faults)
+        session, joined_us = self._schedule.sessions(samples.device, samples.nominal_us)
+        counter = self._schedule.counters(samples, joined_us, faults)
+        device = samples.device[sent.sample]
+        by_chirpstack, counts_anew = self._source[device] == CHIRPSTACK, self._counts_anew(faults)[device]
+
+        def frames(chosen: NDArray[np.bool_]) -> tuple[Transmissions, Frames]:
+            some = sent.where(chosen)
+            return some, frames_of(some, samples, counter, session, self._schedule, self._clocks, faults)
+
+        # A server that checks counters publishes a frame once. Where the check is switched off, it does it again.
+        published = sent.is_first | (sent.is_heard & by_chirpstack & counts_anew)
+        for source in (CHIRPSTACK, TTS):
+            some, theirs = frames(published & (self._source[device] == source))
+            if len(theirs):
+                self._publish(kind, source, samples, some, theirs, faults, outbox)
+        _, theirs = frames(sent.is_heard & ~published & by_chirpstack)
+        if len(theirs):
+            self._log_repetitions(theirs, outbox)
+
+    def _counts_anew(self, faults: RadioFaults) -> NDArray[np.bool_]:
+        """Devices whose counters a server must not check, for they start anew without a join."""
+        anew = np.zeros(len(self._source), bool)
+        for active in faults.counter_resets:
+            anew |= active.who
+        return anew
+
+    def _publish(
+        self,
+        kind: DeviceKind,
+        source: str,
+        samples: Samples,
+        sent: Transmissions,
+        frames: Frames,
+        faults: RadioFaults,
+        outbox: _Outbox,
+    ) -> None:
+        at_us = samples.at_us[sent.sample]
+        uplinks = self._sensors.uplinks(kind, frames.device, frames.index, at_us)
+        if source == CHIRPSTACK:
+            payloads = self._chirpstack.uplinks(frames, uplinks.payloads)
+            publish_us = _event_us(frames)
+            asked = np.flatnonzero((frames.number - frames.device) % self._status_every[frames.device] == 0)
+            if len(asked):
+                self._tell_statuses(sent, asked, samples, uplinks.battery_pct, frames, faults, outbox)
+        else:
+            payloads, publish_us = self._things_stack.uplinks(frames, uplinks.payloads)
+        self._hand_on(frames.device, samples.key[sent.sample], at_us, publish_us, payloads, faults, outbox)
+
+    def _send_senml(self, kind: DeviceKind, samples: Samples, faults: RadioFaults, outbox: _Outbox) -> None:
+        word = self._world.streams.words("senml/frame", samples.key, 0, 2)
+        u = (word >> np.uint64(11)).astype(np.float64) / 2**53
+        arrives = np.ones(len(samples), bool)
+        reaches = np.ones(len(samples))
+        for loss in faults.packet_losses:
+            reaches = np.where(
+                loss.hits(samples.device, samples.at_us), reaches * (1 - loss.fault.probability), reaches
             )
+        arrives = u[0] < reaches
+        samples = samples.where(arrives)
+        uplinks = self._sensors.uplinks(kind, samples.device, samples.index, samples.at_us)
+        publish_us = samples.at_us + 400_000 + (u[1][arrives] * 1_800_000).astype(np.int64)
+        self._hand_on(
+            samples.device, samples.key, samples.at_us, publish_us, self._senml.packs(uplinks), faults, outbox
+        )
 
-    def _join(self, device: Device, session: int, at_us: int) -> TimedMessage:
-        make = self._radio.chirpstack_join if device.network_source == CHIRPSTACK else self._radio.tts_join
-        return _at(at_us, *make(device, session, at_us))
+    def _hand_on(
+        self,
+        device: NDArray[np.int32],
+        key: NDArray[np.int64],
+        at_us: NDArray[np.int64],
+        publish_us: NDArray[np.int64],
+        payloads: list[bytes],
+        faults: RadioFaults,
+        outbox: _Outbox,
+    ) -> None:
+        """Uplinks on their way to the broker: late ones, and those that are published twice."""
+        streams = self._world.streams
+        for late in faults.late_uplinks:
+            u = streams.uniforms(f"fault/{late.number}/late-uplinks/uplink", key, 0, 2)
+            is_late = late.hits(device, at_us) & (u[0] < late.fault.uplinks)
+            publish_us = publish_us + np.where(is_late, u[1] * late.fault.up_to_h * 3.6e9, 0).astype(np.int64)
+        topics = [self._topics[number] for number in device.tolist()]
+        outbox.add(publish_us, topics, payloads)
+        u = streams.uniforms("messages/resent", key, 0, 2)
+        again = u[0] < _RESENT_SHARE
+        for duplicate in faults.duplicate_uplinks:
+            chosen = (
+                streams.uniform(f"fault/{duplicate.number}/duplicate-uplinks/uplink", key) < duplicate.fault.uplinks
+            )
+            again |= duplicate.hits(device, at_us) & chosen
+        twice = np.flatnonzero(again)
+        least, spread = _RESENT_US
+        later_us = publish_us[twice] + least + (u[1][twice] * spread).astype(np.int64)
+        rows = twice.tolist()
+        outbox.add(later_us, [topics[row] for row in rows], [payloads[row] for row in rows])
+
+    # -- other events ----------------------------------------------------------------------------------------------
+    def _tell_statuses(
+        self,
+        sent: Transmissions,
+        asked: NDArray[np.intp],
+        samples: Samples,
+        battery_pct: NDArray[np.float64],
+        frames: Frames,
+        faults: RadioFaults,
+        outbox: _Outbox,
+    ) -> None:
+        """About once a day a device answers what its server asked: how well it hears, and its battery."""
+        chosen = np.zeros(len(frames), bool)
+        chosen[asked] = True
+        none = np.zeros(len(samples), np.int64)
+        some = frames_of(sent.where(chosen), samples, none, none, self._schedule, self._clocks, faults)
+        best = np.maximum.reduceat(some.receptions.snr_quarters, some.first[:-1]) // 4
+        levels = np.clip(np.round(battery_pct[asked] * 2.54), 1, 254).astype(np.int64)
+        payloads = self._chirpstack.statuses(some, np.clip(best, -32, 31).tolist(), levels.tolist())
+        topics = [self._names.topic(number, "status") for number in some.device.tolist()]
+        outbox.add(_event_us(some) + 1_000, topics, payloads)
+
+    def _log_repetitions(self, frames: Frames, outbox: _Outbox) -> None:
+        """A frame whose acknowledgement got lost comes again: the server publishes no uplink, but a warning."""
+        time_us, nanos = event_times(frames, self._clocks)
+        payloads, topics = [], []
+        for number, octets, us, ns in zip(
+            frames.device.tolist(), frames.ids, time_us.tolist(), nanos.tolist(), strict=True
+        ):
+            members = {
+                "time": time_text(us, ns) + "+00:00",
+                "deviceInfo": self._names.device_info(number),
+                "level": "WARNING",
+                "code": "UPLINK_F_CNT_RETRANSMISSION",
+                "description": "Uplink was flagged as re-transmission / frame-counter did not increment",
+                "context": {"deduplication_id": uuid_text(octets)},
+            }
+            payloads.append(self._chirpstack.event("log", members))
+            topics.append(self._names.topic(number, "log"))
+        outbox.add(_event_us(frames), topics, payloads)
+
+    def _join(self, begin_us: int, end_us: int, faults: RadioFaults, outbox: _Outbox) -> None:
+        devices = np.flatnonzero(self._source != SENML).astype(np.int32)
+        devices, sessions, at_us = self._schedule.joins(devices, begin_us, end_us, faults)
+        alive = self._sensors.is_alive(devices, at_us)
+        devices, sessions, at_us = devices[alive], sessions[alive], at_us[alive]
+        words = self._world.streams.words("radio/join", devices, sessions, 2).T
+        payloads, topics = [], []
+        for number, session, us, word in zip(devices.tolist(), sessions.tolist(), at_us.tolist(), words, strict=True):
+            if self._source[number] == CHIRPSTACK:
+                members = {
+                    "deduplicationId": uuid_text(word),
+                    "time": time_text(us, 1 + int(word[0] % np.uint64(998))) + "+00:00",
+                    "deviceInfo": self._names.device_info(number),
+                    "devAddr": self._names.dev_addr(number, session),
+                    "regionConfigId": "eu868",
+                }
+                payloads.append(self._chirpstack.event("join", members))
+                topics.append(self._names.topic(number, "join"))
+            else:
+                payloads.append(self._things_stack.join(number, session, us, word[None]))
+                topics.append(self._things_stack.topic(number, "join"))
+        outbox.add(at_us + 310_000, topics, payloads)
 
 
-def _at(us: int, topic: str, payload: bytes) -> TimedMessage:
-    return TimedMessage(as_time(us), topic, payload)
+def _event_us(frames: Frames) -> NDArray[np.int64]:
+    """When ChirpStack publishes: it waits for other gateways, and then every event is a task of its own."""
+    own_us = 5_000 + ((frames.word >> np.uint64(12)) % np.uint64(40_000)).astype(np.int64)
+    return frames.first_heard_us + DEDUPLICATION_US + own_us

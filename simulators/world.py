@@ -21,6 +21,7 @@ from simulators.network import build_plan, plan_of_network
 from simulators.placement import place_devices, place_gateways
 from simulators.randomness import Streams
 from simulators.scenario import Scenario, read_scenario
+from simulators.scenario_check import check_names
 from simulators.weather import WeatherSource
 from simulators.weather_files import WeatherFile, read_weather_file
 
@@ -162,6 +163,7 @@ def build_world(
         raise SimulationError(f"Devices: got {device_count}, expected {len(KINDS)} to {MAX_DEVICES:,}.")
     segments = tuple(split_network(plan.sections, segment_length_m))
     lon, lat = plan.centre
+    check_names(scenario, (kind.profile_name for kind in KINDS), (s.district for s in plan.sections if s.district))
     changes = scenario.weather
     measured = None if weather_file is None else _measured(weather_file, scenario, epoch)
     middles = _middles(segments)

@@ -20,6 +20,7 @@ from simulators.scenario import (
     spans_of,
     to_toml_values,
 )
+from simulators.world import build_world
 
 HEAD = 'name = "a"\ntitle = "A"\ntitle_de = "A"\nsummary = "A."\n'
 DRIFT = HEAD + '[[fault]]\nkind = "sensor-drift"\n'
@@ -126,3 +127,23 @@ def test_the_reference_lists_every_kind_of_fault_and_every_entry():
         assert all(f"| `{name}` |" in section for name in own), kind
     for struct in scenario_structs():
         assert all(f"`{name}`" in page for name in struct.__struct_encode_fields__)
+
+
+@pytest.mark.parametrize(
+    ("fault", "told"),
+    [
+        ('kind = "sensor-stuck"\ndevices = "dl-ctd11"', "fault 1.devices: got 'dl-ctd11', expected a part of "),
+        ('kind = "box-offline"\nvehicles = "tram"', "fault 1.vehicles: got 'tram', expected how a name begins, such as bus-01"),
+        ('kind = "report-surge"\ndistrict = "Atlantis"', "fault 1.district: got 'Atlantis', expected one of "),
+    ],
+)  # fmt: skip
+def test_a_fault_that_concerns_nothing_is_an_error_and_not_ignored(fault, told):
+    with pytest.raises(SimulationError) as caught:
+        build_world(seed=1, length_km=10, scenario=parse_scenario(f"{HEAD}[[fault]]\n{fault}"))
+
+    assert told in str(caught.value)
+
+
+def test_every_scenario_of_the_library_fits_a_small_city():
+    for name in scenario_names():
+        assert build_world(seed=1, length_km=10, scenario=read_scenario(name)).scenario.name == name

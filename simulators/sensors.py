@@ -3,7 +3,7 @@
 How the world becomes values is in `simulators.sensor_values`; the bytes are those of `ingest.codecs`.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -13,7 +13,7 @@ from scipy.special import ndtri
 
 from ingest import codecs
 from simulators.condition import Condition
-from simulators.devices import SENML, Device, DeviceKind
+from simulators.device_kinds import DeviceKind
 from simulators.sensor_faults import SensorFaults, dying_voltage
 from simulators.sensor_values import BIASES, MODELS, Samples, Sites, Values
 from simulators.surroundings import DAY_US, Floats, Ints, Surroundings
@@ -39,14 +39,6 @@ class Uplinks:
     battery_v: Floats
     battery_pct: Floats
     """Charge left, 0 to 100: what a device tells its network server on request."""
-
-
-@dataclass(frozen=True, slots=True)
-class Sample:
-    """What a device sends once: bytes, and what they say."""
-
-    data: bytes
-    fields: dict[str, float]
 
 
 class Sensors:
@@ -92,19 +84,6 @@ class Sensors:
         """Whether devices still have a battery that carries them, at instants."""
         alive: NDArray[np.bool_] = at_us < self._faults.dead_us[device]
         return alive
-
-    def samples(self, device: Device, index: Ints, at_us: Ints) -> Iterator[Sample]:
-        """Samples of one device, one after the other."""
-        made = self.uplinks(device.kind, np.full(len(index), device.number, np.int32), index, at_us)
-        codec = codecs.find(device.kind.codec)
-        assert codec is not None
-        for data, volts in zip(made.payloads, made.battery_v.tolist(), strict=True):
-            fields = {
-                n: float(v) for n, v in codec.decode(made.f_port, data)[0].fields.items() if isinstance(v, int | float)
-            }
-            if device.network_source == SENML:
-                fields = {"water_level": fields["water_depth"]}
-            yield Sample(data, {**fields, "battery": volts})
 
     # -- values ----------------------------------------------------------------------------------------------------
     def _measured(self, kind: DeviceKind, device: NDArray[np.int32], index: Ints, at_us: Ints) -> Values:

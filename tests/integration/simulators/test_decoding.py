@@ -90,6 +90,16 @@ def test_every_uplink_of_a_sensor_becomes_measurements_of_its_profile(decoded):
     assert seen == set(MEASURED)
 
 
+def test_a_level_behind_a_generic_gateway_measures_the_same_as_one_on_the_radio(decoded):
+    packs = [message for message in decoded if message.format == "senml-json"]
+
+    assert packs
+    for message in packs:
+        found = {(o.quantity, o.channel, o.depth_cm) for o in message.observations}
+        assert found == MEASURED["decentlab-dl-ctd10"]
+        assert not any(observation.flags for observation in message.observations)
+
+
 def test_moisture_and_temperature_of_the_ground_have_depths_that_the_twin_can_tell_apart(decoded):
     depths = {(o.quantity, o.depth_cm) for message in decoded for o in message.observations}
 

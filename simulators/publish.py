@@ -1,38 +1,23 @@
 """Publishing a feed through MQTT at QoS 1: paced by the messages' own times, counted when the broker confirms."""
 
 import threading
-import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
+import numpy as np
+
 from ingest.mqtt import BrokerAddress
+from ingest.pacing import PacedBlock, Pacing, publish_paced
 from ingest.publisher import Publisher
-from roadtwin.errors import SimulationError
-from simulators.feed import TimedMessage
+from simulators.feed import FeedBlock, TimedMessage
 
-MAX_RATE_PER_S = 100_000.0
+__all__ = ["Pacing", "Published", "publish_feed"]
 
-
-@dataclass(frozen=True, slots=True)
-class Pacing:
-    """When a message goes out.
-
-    `speed` is how many seconds of the feed pass in one second; None publishes as fast as the broker confirms. Real time
-    (1.0) publishes at the messages' own times and what is already past at once; any other speed begins with the first
-    message. `rate_per_s` limits all of them.
-    """
-
-    speed: float | None = 1.0
-    rate_per_s: float | None = None
-
-    def __post_init__(self) -> None:
-        if self.speed is not None and not 0 < self.speed <= 1e6:
-            raise SimulationError(f"Speed: got {self.speed:g}, expected more than 0 and at most 1,000,000.")
-        if self.rate_per_s is not None and not 0 < self.rate_per_s <= MAX_RATE_PER_S:
-            raise SimulationError(
-                f"Rate: got {self.rate_per_s:g} messages/s, expected more than 0 and at most {MAX_RATE_PER_S:,.0f}."
-            )
+_TOGETHER = 256
+"""Single messages are handed on so many at a time."""
+_UNIX = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND = timedelta(microseconds=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +32,7 @@ class Published:
 
 def publish_feed(
     address: BrokerAddress,
-    feed: Iterable[TimedMessage],
+    feed: Iterable[TimedMessage | FeedBlock],
     pacing: Pacing,
     *,
     stop: threading.Event,
@@ -56,9 +41,12 @@ def publish_feed(
 ) -> Published:
     """Publish a feed until it ends or `stop` is set, then wait for the outstanding confirmations.
 
+    It is made in a thread of its own meanwhile. In real time (speed 1) a message goes out at its own time, and what is
+    already past at once; any other speed begins with the first message.
+
     Parameters
     ----------
-    feed : iterable of TimedMessage
+    feed : iterable of TimedMessage or FeedBlock
         In the order of publication.
     on_progress : callable, optional
         Called with the time of publication and the number of messages published, at most ten times a second.
@@ -68,40 +56,39 @@ def publish_feed(
     BrokerUnavailableError, BrokerRefusedError
         The broker cannot be reached at the start, refuses a message, or leaves messages unconfirmed at the end.
     """
-    newest: datetime | None = None
+
+    def tell(at_us: int, published: int) -> None:
+        if on_progress is not None:
+            on_progress(_UNIX + at_us * _MICROSECOND, published)
+
     with Publisher(address, name="simulate", keep_digests=keep_digests) as publisher:
-        clock = _Clock(pacing)
-        told = 0.0
-        for message in feed:
-            clock.wait(message.publish_at, publisher.published, stop)
-            if stop.is_set():
-                break
-            publisher.publish(message.topic, message.payload, stop=stop)
-            newest = message.publish_at
-            if on_progress is not None and time.monotonic() - told > 0.1:
-                told = time.monotonic()
-                on_progress(newest, publisher.published)
+        newest_us = publish_paced(
+            publisher, _blocks(feed), pacing, stop=stop, by_clock=pacing.speed == 1.0, on_progress=tell
+        )
         publisher.wait_for_confirmations()
+        newest = None if newest_us is None else _UNIX + newest_us * _MICROSECOND
         return Published(publisher.published, publisher.confirmed, publisher.digests, newest)
 
 
-class _Clock:
-    """Waits until a message is due."""
+def _blocks(feed: Iterable[TimedMessage | FeedBlock]) -> Iterator[PacedBlock]:
+    single: list[TimedMessage] = []
+    for item in feed:
+        if isinstance(item, TimedMessage):
+            single.append(item)
+            if len(single) < _TOGETHER:
+                continue
+        if single:
+            yield _block_of(single)
+            single = []
+        if isinstance(item, FeedBlock):
+            yield PacedBlock(item.publish_us, item.topics, item.payloads)
+    if single:
+        yield _block_of(single)
 
-    def __init__(self, pacing: Pacing) -> None:
-        self._pacing = pacing
-        self._began = time.monotonic()
-        self._first: datetime | None = None
 
-    def wait(self, publish_at: datetime, published: int, stop: threading.Event) -> None:
-        wait_s = 0.0
-        if self._pacing.speed == 1.0:
-            wait_s = (publish_at - datetime.now(UTC)) / timedelta(seconds=1)
-        elif self._pacing.speed is not None:
-            self._first = self._first or publish_at
-            due_s = (publish_at - self._first) / timedelta(seconds=1) / self._pacing.speed
-            wait_s = self._began + due_s - time.monotonic()
-        if self._pacing.rate_per_s is not None:
-            wait_s = max(wait_s, self._began + published / self._pacing.rate_per_s - time.monotonic())
-        if wait_s > 0:
-            stop.wait(wait_s)
+def _block_of(messages: list[TimedMessage]) -> PacedBlock:
+    return PacedBlock(
+        np.array([(message.publish_at - _UNIX) // _MICROSECOND for message in messages], np.int64),
+        [message.topic for message in messages],
+        [message.payload for message in messages],
+    )

@@ -66,6 +66,7 @@ class History:
                     found[kind].append(record)
         found["survey"].extend(self._registers.surveys(since, end))
         found["weather"].extend(self._registers.weather(start, end))
+        found["weather_forecast"].extend(self._registers.forecasts(start, end))
         for records in found.values():
             records.sort(key=lambda record: (record.recorded_at, record.record_id))
         return found

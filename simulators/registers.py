@@ -1,4 +1,4 @@
-"""What the city writes down: repairs, inspections, reports, weather, surveys, trench permits and planned works.
+"""What the city writes down: repairs, inspections, reports, weather, forecasts, surveys, trench permits, planned works.
 
 Every record has the time at which the register knew it: crews enter repairs hours later, surveys take months.
 """
@@ -22,8 +22,10 @@ from roadtwin.records.schema import (
     Survey,
     TrenchPermit,
     Weather,
+    WeatherForecast,
 )
 from simulators.condition import Treatment
+from simulators.forecasts import KNOWN_AFTER, Forecasts
 from simulators.observers import Sighting
 from simulators.readings import as_time
 from simulators.truth import DayEvents, Truth
@@ -50,6 +52,7 @@ class Registers:
 
     def __init__(self, truth: Truth) -> None:
         self.truth, self.world = truth, truth.world
+        self._forecasts = Forecasts(truth.world)
         self._days: OrderedDict[date, tuple[tuple[str, Record], ...]] = OrderedDict()
 
     def of_day(self, events: DayEvents) -> tuple[tuple[str, Record], ...]:
@@ -210,6 +213,10 @@ class Registers:
                 snow_depth_cm=snow,
                 radiation_w_per_m2=radiation,
             )
+
+    def forecasts(self, start: datetime, end: datetime) -> Iterator[WeatherForecast]:
+        """Forecasts recorded in (start, end]: twenty-five minutes after their issue."""
+        return self._forecasts.issued(start - KNOWN_AFTER, end - KNOWN_AFTER)
 
     @lru_cache(maxsize=32)  # noqa: B019 - registers live as long as their world
     def of_year(self, year: int) -> tuple[tuple[str, Record], ...]:

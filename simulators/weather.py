@@ -105,10 +105,7 @@ class WeatherSource:
 
     def require(self, end: datetime) -> None:
         """Raise SimulationError, which names the file's period, if measured weather ends before `end` (aware)."""
-        if self.file is None or self.branches:
-            return
-        stop = datetime.combine(self.file.last + timedelta(days=1), time(), UTC)
-        if end > stop:
+        if self.file is not None and not self.branches and end > self.file.end:
             needed = end.astimezone(UTC)
             raise SimulationError(
                 f"Weather: {self.file.period} (UTC), got a need for it until {needed:%Y-%m-%d %H:%M}."
@@ -138,6 +135,11 @@ def weather_year(source: WeatherSource, year: int) -> HourlyWeather:
 
 @lru_cache(maxsize=32)
 def _weather_year(source: WeatherSource, year: int) -> HourlyWeather:
+    return fresh_weather_year(source, year)
+
+
+def fresh_weather_year(source: WeatherSource, year: int) -> HourlyWeather:
+    """The same as `weather_year`, made anew and not kept: for those who pass through many years once."""
     begin, end = date(year, 7, 1), date(year + 1, 7, 1)
     days = np.arange(days_since_1970(begin) - 1, days_since_1970(end))  # one day more, which leads into the first
     noise = Noise(source.streams, source.branches)

@@ -12,7 +12,7 @@ import io
 import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from pathlib import Path
 
 import numpy as np
@@ -89,6 +89,11 @@ class WeatherFile:
 
     def __hash__(self) -> int:
         return hash(self.sha256)
+
+    @property
+    def end(self) -> datetime:
+        """End of the last day, UTC."""
+        return datetime.combine(self.last + timedelta(days=1), time(), UTC)
 
     @property
     def period(self) -> str:

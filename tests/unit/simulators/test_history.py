@@ -70,6 +70,7 @@ def test_the_kinds_that_a_city_keeps_are_there(history, small_world):
     counts = {kind: len(records) for kind, records in history[0].items()}
 
     assert counts["weather"] == (END - START) / timedelta(hours=1)
+    assert counts["weather_forecast"] == 171 * 52  # midnights, UTC
     assert counts["inspection"] > 20 * len(small_world.segments) * 0.2
     assert counts["repair"] > 20
     assert min(counts["report"], counts["survey"], counts["trench_permit"], counts["planned_work"]) > 0

@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 from simulators.byte_rows import time_text, uuid_text
 from simulators.chirpstack import ChirpStackJson, ChirpStackNames
 from simulators.chirpstack_protobuf import ChirpStackProtobuf
-from simulators.devices import CHIRPSTACK, SENML, TTS, DeviceKind
+from simulators.device_kinds import DeviceKind
+from simulators.devices import CHIRPSTACK, SENML, TTS
 from simulators.feed import FeedBlock, TimedMessage
 from simulators.frames import DEDUPLICATION_US, Frames, GatewayClocks, event_times, frames_of
 from simulators.lorawan import Links
@@ -159,13 +160,17 @@ class DeviceFeed:
         session, joined_us = self._schedule.sessions(samples.device, samples.nominal_us)
         counter = self._schedule.counters(samples, joined_us, faults)
         device = samples.device[sent.sample]
-        by_chirpstack, counts_anew = self._source[device] == CHIRPSTACK, self._counts_anew(faults)[device]
+        by_chirpstack = self._source[device] == CHIRPSTACK
+        counts_anew = np.zeros(len(device), bool)
+        for active in faults.counter_resets:
+            counts_anew |= active.hits(device, sent.sent_us)
 
         def frames(chosen: NDArray[np.bool_]) -> tuple[Transmissions, Frames]:
             some = sent.where(chosen)
             return some, frames_of(some, samples, counter, session, self._schedule, self._clocks, faults)
 
-        # A server that checks counters publishes a frame once. Where the check is switched off, it does it again.
+        # A server that checks counters publishes a frame once. Where the check is switched off, because devices start
+        # anew without a join, it does it again.
         published = sent.is_first | (sent.is_heard & by_chirpstack & counts_anew)
         for source in (CHIRPSTACK, TTS):
             some, theirs = frames(published & (self._source[device] == source))
@@ -174,13 +179,6 @@ class DeviceFeed:
         _, theirs = frames(sent.is_heard & ~published & by_chirpstack)
         if len(theirs):
             self._log_repetitions(theirs, outbox)
-
-    def _counts_anew(self, faults: RadioFaults) -> NDArray[np.bool_]:
-        """Devices whose counters a server must not check, for they start anew without a join."""
-        anew = np.zeros(len(self._source), bool)
-        for active in faults.counter_resets:
-            anew |= active.who
-        return anew
 
     def _publish(
         self,

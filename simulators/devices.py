@@ -4,21 +4,7 @@ from dataclasses import dataclass
 from datetime import date
 
 from roadtwin.network.sections import RoadSection
-from simulators.device_kinds import KINDS, DeviceKind
-
-__all__ = [
-    "CHIRPSTACK",
-    "CHIRPSTACK_TENANT_NAME",
-    "KINDS",
-    "SENML",
-    "TTS",
-    "TTS_APPLICATION",
-    "TTS_TENANT",
-    "Device",
-    "DeviceKind",
-    "Gateway",
-    "device_rows",
-]
+from simulators.device_kinds import DeviceKind
 
 CHIRPSTACK, TTS, SENML = "chirpstack-v4", "tts-v3", "senml"
 CHIRPSTACK_TENANT_NAME = "Simulierte Stadt"

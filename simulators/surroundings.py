@@ -68,22 +68,27 @@ class Surroundings:
     # -- weather ---------------------------------------------------------------------------------------------------
     @property
     def air_temp_c(self) -> Floats:
+        """Hourly air temperature [°C]."""
         return self._weather.air_temp_c
 
     @property
     def humidity_pct(self) -> Floats:
+        """Hourly relative humidity [%]."""
         return self._weather.humidity_pct
 
     @property
     def wind_speed_mps(self) -> Floats:
+        """Hourly wind speed [m/s]."""
         return self._weather.wind_speed_mps
 
     @property
     def pressure_hpa(self) -> Floats:
+        """Hourly air pressure [hPa]."""
         return self._weather.pressure_hpa
 
     @property
     def radiation_w_per_m2(self) -> Floats:
+        """Hourly global radiation [W/m²]."""
         return self._weather.radiation_w_per_m2
 
     @cached_property
@@ -121,7 +126,7 @@ class Surroundings:
     # -- road ------------------------------------------------------------------------------------------------------
     @property
     def surface_temp_c(self) -> NDArray[np.float32]:
-        """Hourly, by exposure, (hours, 3)."""
+        """Hourly temperature of the surface by exposure, (hours, 3) [°C]."""
         return self._pavement.surface_temp_c
 
     def ground_temp_c(self, depths_cm: tuple[int, ...]) -> Floats:

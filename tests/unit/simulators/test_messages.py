@@ -4,6 +4,7 @@ import base64
 import json
 import re
 from collections import Counter, defaultdict
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 
@@ -16,6 +17,7 @@ from roadtwin.records.senml import SenmlPack
 from roadtwin.records.vehicle import WireVehicleReading
 from simulators.device_kinds import KINDS
 from simulators.messages import messages
+from simulators.scenario import BrokerOutage, Scenario
 
 START = datetime(2025, 1, 14, 23, tzinfo=UTC)
 END = START + timedelta(hours=30)
@@ -165,6 +167,43 @@ def test_a_device_tells_its_status_daily_and_counts_from_zero_after_a_join(small
     assert 0.94 * asked < len(status) <= asked
     assert after[0]["fCnt"] <= 3  # the first frames may be lost
     assert {event["devAddr"] for event in after} == {json.loads(joined.payload)["devAddr"]}
+
+
+def test_what_is_due_while_the_broker_is_away_comes_in_a_burst_afterwards(small_world, feed):
+    begin, end = START + timedelta(hours=10), START + timedelta(hours=13)
+    outage = BrokerOutage(begins=begin.isoformat(), ends=end.isoformat())
+    made = Scenario(name="made-up", title="t", title_de="t", summary="s", fault=(outage,))
+    world = replace(small_world, scenario=made)  # the same truth: a broker changes nothing of it
+    cuts = [START + timedelta(hours=9), begin + timedelta(hours=1), end, end + timedelta(seconds=4.2), END]
+
+    parts = [m for a, b in pairwise(cuts) for m in messages(world, start=a, end=b, additional_buses=2)]
+    whole = list(messages(world, start=cuts[0], end=END, additional_buses=2))
+
+    assert parts == whole
+    assert not any(begin <= message.publish_at < end for message in whole)
+    due = [message for message in feed if begin <= message.publish_at < end]
+    burst = end + (end - begin) / 1000
+    expected = [
+        replace(
+            message,
+            publish_at=end + timedelta(microseconds=(message.publish_at - begin) // timedelta(microseconds=1000)),
+        )
+        for message in due
+    ]
+    assert {(m.topic, m.payload, m.publish_at) for m in expected} <= {(m.topic, m.payload, m.publish_at) for m in whole}
+    others = [m for m in feed if cuts[0] <= m.publish_at and not begin <= m.publish_at < end]
+    assert sorted(m.payload for m in whole) == sorted([m.payload for m in others] + [m.payload for m in due])
+    assert [m for m in whole if m.publish_at >= burst] == [m for m in feed if m.publish_at >= burst]
+    assert [m.publish_at for m in whole] == sorted(m.publish_at for m in whole)
+
+
+def test_a_broker_that_never_comes_back_gets_nothing(small_world):
+    outage = BrokerOutage(begins=(START + timedelta(hours=1)).isoformat())
+    world = replace(
+        small_world, scenario=Scenario(name="made-up", title="t", title_de="t", summary="s", fault=(outage,))
+    )
+    times = [m.publish_at for m in messages(world, start=START, end=START + timedelta(hours=3))]
+    assert START <= times[0] <= times[-1] < START + timedelta(hours=1)
 
 
 def test_additional_buses_make_the_feed_livelier_day_and_night(small_world):

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ingest.journal_files import sync, sync_directory
-from ingest.recording_format import RecordedBlock, encode_block, encode_end, encode_header, flag_of
+from ingest.recording_format import RETAINED, RecordedBlock, encode_block, encode_end, encode_header, flag_of
 from ingest.recording_reader import open_recording
 from roadtwin.errors import RecordingError
 
@@ -122,12 +122,18 @@ class RecordingWriter:
     def __exit__(
         self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
     ) -> None:
+        if kind is None:
+            self.close()
+        else:
+            self._file.close()
+
+    def close(self) -> None:
+        """Write what waits and the end of the file. Raises RecordingError."""
         try:
-            if kind is None:
-                self.flush()
-                with self._explained():
-                    self._append(encode_end(self.blocks, self.messages))
-                    self._sync()
+            self.flush()
+            with self._explained():
+                self._append(encode_end(self.blocks, self.messages))
+                self._sync()
         finally:
             self._file.close()
 
@@ -251,6 +257,30 @@ class RecordingWriter:
             raise RecordingError(f"{self.path} is there already; nothing is overwritten.") from None
         except OSError as exc:
             raise RecordingError(f"{self.path}: cannot be written: {exc.strerror or exc}.") from None
+
+
+def compact(path: Path) -> bool:
+    """Write a recording of many small blocks anew in full ones, in its place; whether it was worth it.
+
+    A feed of a few messages a second is written in as many blocks a second, which compress badly. Raises
+    RecordingError; the file is then as it was.
+    """
+    info = read_info(path)
+    if info.blocks <= 8 + 2 * max(info.messages / BLOCK_MESSAGES, info.raw_bytes / BLOCK_BYTES):
+        return False
+    draft = path.with_name(path.name + ".draft")
+    try:
+        with RecordingWriter(draft, info.description, replace=True) as writer:
+            for block in read_blocks(path):
+                flags = (block.qos | block.retained * np.uint8(RETAINED)).tobytes()
+                writer.write_block(block.at_us, block.topics, block.payloads, flags=flags)
+        draft.replace(path)
+        sync_directory(path.parent)
+    except OSError as exc:
+        raise RecordingError(f"{path}: cannot be written: {exc.strerror or exc}.") from None
+    finally:
+        draft.unlink(missing_ok=True)
+    return True
 
 
 def _flag(qos: int, retained: bool) -> int:

@@ -40,7 +40,7 @@ END = struct.Struct("<8sQQI")
 _COLUMNS = struct.Struct("<BH")
 """Width of a time in bytes, topics less one."""
 
-_RETAINED = 4
+RETAINED = 4
 _QOS = 3
 
 
@@ -162,7 +162,7 @@ def _encode_topic(topic: str) -> bytes:
 
 def flag_of(qos: int, retained: bool) -> int:
     """QoS and retain flag in one byte."""
-    return qos | (_RETAINED if retained else 0)
+    return qos | (RETAINED if retained else 0)
 
 
 def decode_block_header(data: bytes) -> BlockHeader | None:
@@ -206,7 +206,7 @@ def decode_block(header: BlockHeader, packed: bytes) -> RecordedBlock:
     qos: NDArray[np.uint8] = (flags & _QOS).astype(np.uint8)
     if columns.at != len(raw) or (qos > 2).any():
         raise ValueError("it is whole and does not keep to the format")
-    return RecordedBlock(at_us, topics, payloads, qos, (flags & _RETAINED) > 0)
+    return RecordedBlock(at_us, topics, payloads, qos, (flags & RETAINED) > 0)
 
 
 class _Columns:

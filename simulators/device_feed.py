@@ -22,6 +22,7 @@ from simulators.frames import DEDUPLICATION_US, Frames, GatewayClocks, event_tim
 from simulators.lorawan import Links
 from simulators.radio import Radio, Transmissions
 from simulators.radio_faults import DAY_US, RadioFaults, year_of
+from simulators.readings import as_time
 from simulators.senml import SenMl
 from simulators.sensors import Sensors
 from simulators.sessions import Samples, Schedule
@@ -106,7 +107,11 @@ class DeviceFeed:
         yield from self.block(round(start.timestamp() * 1e6), round(end.timestamp() * 1e6))
 
     def block(self, begin_us: int, end_us: int) -> FeedBlock:
-        """Messages of sensors published in [begin_us, end_us) [µs since 1970, UTC], whatever the window."""
+        """Messages of sensors published in [begin_us, end_us) [µs since 1970, UTC], whatever the window.
+
+        Raises SimulationError if the weather is measured and ends before.
+        """
+        self._world.weather.require(as_time(end_us))
         newest = (end_us - 1) // self._part_us
         prompt = range((begin_us - _PROMPT_US) // self._part_us, newest + 1)
         parts = [self._part(number).window(begin_us, end_us) for number in prompt]

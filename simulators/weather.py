@@ -6,7 +6,7 @@ Kept in weather years (1 July to 30 June, so that a winter is whole). The same h
 """
 
 from dataclasses import dataclass, replace
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import UTC, date, datetime, timedelta
 from functools import lru_cache
 
 import numpy as np
@@ -68,7 +68,8 @@ class WeatherSource:
 
     `changes` are those of a scenario, with the day and the zone that their windows refer to. `branches` are days (since
     1970) after which the weather goes on with fresh noise, each with the number of the draw, in order. With a `file`
-    the weather of its days is the measured one; before them it is generated, so that soil and snow have a past.
+    the weather of its days is the measured one. Before and after them years are filled up with generated weather, so
+    that soil and snow have a past and plans a future; `hourly_weather` gives nothing after its end.
     """
 
     streams: Streams
@@ -147,7 +148,6 @@ def fresh_weather_year(source: WeatherSource, year: int) -> HourlyWeather:
     hours = climate_hours(noise, changes, days, source.latitude_deg, source.longitude_deg)
     measured_snow_cm = np.full(24 * (len(days) - 1), np.nan)
     if source.file is not None:
-        source.require(datetime.combine(begin, time(), UTC))
         last = source.branches[0][0] if source.branches else int(days[-1])
         place = source.latitude_deg, source.longitude_deg
         hours, measured_snow_cm = with_measured(source.file, hours, noise, days, last, place)

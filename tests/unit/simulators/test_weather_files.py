@@ -10,9 +10,13 @@ import numpy as np
 import pytest
 
 from roadtwin.errors import SimulationError
+from simulators.device_feed import DeviceFeed
+from simulators.history import live_records
+from simulators.messages import messages
 from simulators.pavement import pavement_year
 from simulators.randomness import Streams
 from simulators.scenario import read_scenario
+from simulators.truth import truth_of
 from simulators.weather import WeatherSource, hourly_weather, weather_year
 from simulators.weather_files import read_weather_file
 from simulators.world import build_world
@@ -140,8 +144,14 @@ def test_what_ends_before_it_is_needed_names_the_files_period(tmp_path):
 
     with pytest.raises(SimulationError, match=r"covers 2022-11-01 to 2023-05-19 .*until 2023-05-20 01:00"):
         hourly_weather(weather_source, datetime(2023, 5, 19, tzinfo=UTC), datetime(2023, 5, 20, 1, tzinfo=UTC))
-    with pytest.raises(SimulationError, match="covers 2022-11-01 to 2023-05-19"):
-        weather_year(weather_source, 2023)
+    world = build_world(seed=1, length_km=10, start=datetime(2022, 11, 10, tzinfo=UTC), weather_file=path)
+    for parts in (
+        lambda: messages(world, start=datetime(2023, 5, 18, tzinfo=UTC), end=datetime(2023, 5, 20, 3, tzinfo=UTC)),
+        lambda: live_records(world, start=datetime(2023, 5, 18, tzinfo=UTC), end=datetime(2023, 5, 21, tzinfo=UTC)),
+        lambda: [DeviceFeed(truth_of(world)).block(0, 1_684_540_800_000_001)],
+    ):
+        with pytest.raises(SimulationError, match="covers 2022-11-01 to 2023-05-19"):
+            list(parts())
     with pytest.raises(SimulationError, match=r"covers 2022-11-01 to 2023-05-19, got 2021-07-01"):
         build_world(seed=1, length_km=10, weather_file=path)
 
@@ -176,7 +186,8 @@ def test_measured_weather_can_be_continued(tmp_path):
     assert np.all(draws[:, :cut] == measured[:cut])
     assert np.abs(draws[:, cut] - measured[cut - 1]).max() < 3.0
     assert np.ptp(draws[:, cut + 24 * 10], axis=0) > 1.0
-    weather_year(weather_source.continued(after, 0), 2023)  # goes on after the file's end
+    goes_on = hourly_weather(weather_source.continued(after, 0), *(datetime(2023, 6, d, tzinfo=UTC) for d in (1, 8)))
+    assert len(goes_on.ends_at) == 24 * 7  # after the file's end
 
 
 def test_our_own_hours_are_taken_as_they_are(tmp_path):

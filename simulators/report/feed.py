@@ -20,7 +20,7 @@ from simulators.scenario import DeviceFault, spans_of
 from simulators.sensor_faults import concerned_devices
 from simulators.world import World
 
-MOST_DAYS, USUAL_DAYS = 14, 7
+MOST_DAYS, USUAL_DAYS = 10, 7
 SHOWN_PER_KIND = 3
 _MAX_PAYLOAD_BYTES = 1_000_000
 _SPREADING = re.compile(rb'"spreading_?[Ff]actor": ?(\d+)')
@@ -49,7 +49,7 @@ class Feed:
     flags: Counter[str] = field(default_factory=Counter)  # of observations and readings
     delay_s: list[float] = field(default_factory=list)  # from measurement to arrival
     skew_s: list[float] = field(default_factory=list)  # gateway's clock against the server's
-    series: dict[str, dict[str, dict[str, Series]]] = field(default_factory=dict)  # by profile, device, channel
+    series: dict[str, dict[str, dict[str, Series]]] = field(default_factory=dict)  # by kind, device, channel
     frames: dict[str, list[int]] = field(default_factory=lambda: defaultdict(list))  # frame counters by device
     gateways: Counter[int] = field(default_factory=Counter)  # how many heard an uplink
     spreading_factors: Counter[int] = field(default_factory=Counter)
@@ -119,7 +119,7 @@ def gather_feed(world: World, start: datetime, end: datetime, on_progress: Calla
         if message.vehicle_reading is not None:
             _add_reading(feed, message.vehicle_reading, timed.publish_at, number)
         elif message.device is not None:
-            _add_uplink(feed, message, message.device.device in shown, timed.publish_at)
+            _add_uplink(feed, message, shown.get(message.device.device), timed.publish_at)
     return feed
 
 
@@ -136,8 +136,8 @@ def _add_reading(feed: Feed, reading: VehicleReading, arrived: datetime, number:
             feed.confidence[reading.camera_version].append((reading.observed_at, detection.confidence))
 
 
-def shown_devices(world: World) -> set[str]:
-    """Up to `SHOWN_PER_KIND` devices of each kind, those first that a fault of the scenario concerns."""
+def shown_devices(world: World) -> dict[str, str]:
+    """Up to `SHOWN_PER_KIND` devices of each kind, those first that a fault concerns; with their kind."""
     faulty = np.zeros(len(world.devices), np.int64)
     for number, fault in enumerate(world.scenario.fault, start=1):
         if isinstance(fault, DeviceFault):
@@ -145,15 +145,15 @@ def shown_devices(world: World) -> set[str]:
     shown: dict[str, list[str]] = defaultdict(list)
     order = sorted(world.devices, key=lambda device: (faulty[device.number] == 0, device.number))
     for device in order:
-        kind = shown[device.kind.profile_name]
-        if len(kind) < SHOWN_PER_KIND:
-            kind.append(device.device)
-    return {name for names in shown.values() for name in names}
+        names = shown[device.kind.profile_name]
+        if len(names) < SHOWN_PER_KIND:
+            names.append(device.device)
+    return {name: kind for kind, names in shown.items() for name in names}
 
 
-def _add_uplink(feed: Feed, message: Message, is_shown: bool, arrived: datetime) -> None:
+def _add_uplink(feed: Feed, message: Message, kind: str | None, arrived: datetime) -> None:
     assert message.device is not None
-    device, profile = message.device_name or message.device.device, message.profile_name or message.format
+    device = message.device_name or message.device.device
     if message.f_cnt is not None and message.event_kind == "up":
         feed.frames[device].append(message.f_cnt)
         feed.gateways[message.gateway_count or 0] += 1
@@ -167,13 +167,14 @@ def _add_uplink(feed: Feed, message: Message, is_shown: bool, arrived: datetime)
         feed.flags.update(flag.name or "" for flag in observation.flags)
     if message.observations:
         feed.delay_s.append((arrived - message.observations[0].observed_at).total_seconds())
-    if not is_shown:
+    if kind is None or not message.observations:
         return
-    channels = feed.series.setdefault(profile, {}).setdefault(device, {})
+    channels = feed.series.setdefault(kind, {}).setdefault(device, {})
     for observation in message.observations:
-        series = channels.get(observation.channel)
+        name = f"{observation.quantity}/{observation.depth_cm}/{observation.channel}"
+        series = channels.get(name)
         if series is None:
-            series = channels[observation.channel] = Series(observation.quantity, observation.depth_cm)
+            series = channels[name] = Series(observation.quantity, observation.depth_cm)
         series.at.append(observation.observed_at)
         series.value.append(observation.value)
         series.flagged.append(observation.flags != Flag.NONE)

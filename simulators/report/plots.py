@@ -10,16 +10,22 @@ from simulators.report.page import Section
 from simulators.report.plots_damage import damage_plots
 from simulators.report.plots_feed import camera_plots, sensor_plots
 from simulators.report.plots_maps import coverage_map, hazard_map, positions_plot
-from simulators.report.plots_weather import weather_plots
+from simulators.report.plots_weather import forecast_plot, weather_plots
+from simulators.report.skill import ForecastSkill
 from simulators.world import World
 
 
 def all_sections(
-    world: World, climate: Climate, damage: Damage, grades: dict[str, NDArray[np.float64]], feed: Feed
+    world: World,
+    climate: Climate,
+    skill: ForecastSkill,
+    damage: Damage,
+    grades: dict[str, NDArray[np.float64]],
+    feed: Feed,
 ) -> tuple[Section, ...]:
     """Every chapter with its plots."""
     return (
-        Section(("Weather and pavement", "Wetter und Fahrbahn"), tuple(weather_plots(climate))),
+        Section(("Weather and pavement", "Wetter und Fahrbahn"), (*weather_plots(climate), forecast_plot(skill))),
         Section(("Potholes and condition", "Schlaglöcher und Zustand"), tuple(damage_plots(world, damage, grades))),
         Section(("Maps", "Karten"), (hazard_map(world, damage), coverage_map(world, damage))),
         Section(

@@ -99,6 +99,7 @@ def _series(feed: Feed) -> Plot:
             devices = feed.series[kind]
             channel = _shown_channel(devices)
             lines = [channels[channel] for _, channels in sorted(devices.items()) if channel in channels]
+            axes.set_ylim(*_limits(lines))
             for series, colour in zip(lines, _LINE_COLOURS, strict=False):
                 _line(axes, series, colour)
             axes.set_title(measured(QUANTITIES[lines[0].quantity])[0])
@@ -125,7 +126,15 @@ def _line(axes: Axes, series: Series, colour: str) -> None:
     axes.plot(np.insert(at, gap, at[gap - 1]), np.insert(value, gap, np.nan), color=colour, lw=0.8)
     flagged = np.array(series.flagged)[order]
     if flagged.any():
-        axes.plot(at[flagged], value[flagged], ".", color="#CC0000", ms=3)
+        axes.plot(at[flagged], np.clip(value[flagged], *axes.get_ylim()), ".", color="#CC0000", ms=3, clip_on=False)
+
+
+def _limits(lines: list[Series]) -> tuple[float, float]:
+    """Bounds of what is sound, so that a spike does not flatten the rest; it ends at the edge."""
+    values = np.concatenate([np.array(series.value)[~np.array(series.flagged, bool)] for series in lines])
+    low, high = np.percentile(values, [0.3, 99.7]) if len(values) else (0.0, 1.0)
+    margin = 0.12 * max(high - low, 1e-3 * abs(high), 1e-6)
+    return float(low - margin), float(high + margin)
 
 
 def _radio(feed: Feed) -> Plot:
@@ -145,7 +154,7 @@ def _radio(feed: Feed) -> Plot:
         loss.set_title("Loss of each device [%]")
         loss.set_xticks([])
         levels = np.array(feed.rssi_snr).reshape(-1, 2)
-        some = levels[:: max(1, len(levels) // 1500)]
+        some = levels[:: max(1, len(levels) // 500)]
         signal.plot(some[:, 0], some[:, 1], ".", color=PURPLE, ms=1.5)
         signal.set_title("SNR [dB] over RSSI [dBm]")
         for axes in (spreading, gateways, loss):
@@ -163,13 +172,14 @@ def _hours(feed: Feed) -> Plot:
             _FORMAT_COLOURS,
             strict=False,
         ):
-            above.bar(at, counts, 1 / 24, bottom=bottom, color=colour, label=name)
+            above.fill_between(at, bottom, bottom + counts, step="mid", color=colour, lw=0, label=name)
             bottom += counts
         above.set_title("Messages of sensors an hour")
         legend(above, 6)
         above.set_ylim(0, 1.1 * max(1.0, float(bottom.max())))
         vehicles = sum((v for k, v in feed.per_hour.items() if k.startswith("vehicle")), np.zeros(len(at), np.int64))
-        below.bar(at, vehicles, 1 / 24, color=RED)
+        below.fill_between(at, 0, vehicles, step="mid", color=RED, lw=0)
+        below.set_ylim(0, 1.1 * max(1, vehicles.max()))
         below.set_title("Messages of vehicles an hour")
         below.set_xlim(*day_numbers([feed.start, feed.end]))
         day_axis(below, feed.days)

@@ -22,6 +22,7 @@ from simulators.report.drawing import (
     month_axis,
     svg,
 )  # fmt: skip
+from simulators.report.skill import ForecastSkill
 from simulators.report.words import Plot, plot
 
 _MONTHS = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"]
@@ -110,6 +111,24 @@ def _moisture(climate: Climate) -> Plot:
         month_axis(below)
         image = svg(drawing)
     return plot("moisture", image)
+
+
+def forecast_plot(skill: ForecastSkill) -> Plot:
+    """Errors of forecasts by lead time."""
+    with figure(columns=2) as (drawing, (left, right)):
+        left.plot(skill.lead_days, skill.temp_rms_c, color=RED, label="error (RMS)")
+        left.plot(skill.lead_days, skill.temp_bias_c, color=BLUE, label="bias")
+        left.axhline(skill.climate_rms_c, color=REFERENCE, ls="--", lw=1)
+        left.axhline(0, color=REFERENCE, lw=0.8)
+        left.set_title("Air temperature [°C] by lead time [d]")
+        legend(left, 2)
+        right.plot(skill.lead_days, skill.rain_correlation, color=BLUE)
+        right.set_ylim(min(-0.1, 1.1 * float(skill.rain_correlation.min())), 1)
+        right.axhline(0, color=REFERENCE, lw=0.8)
+        right.set_title("Rain: correlation with what fell, by lead time [d]")
+        image = svg(drawing)
+    day, far = np.interp([1.0, 10.0], skill.lead_days, skill.temp_rms_c).tolist()
+    return plot("forecasts", image, day=day, far=far)
 
 
 def _band(axes: Axes, climate: Climate, name: str) -> None:

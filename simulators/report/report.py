@@ -12,6 +12,7 @@ from simulators.report.climate import Climate, gather_climate
 from simulators.report.damage import Damage, gather_damage, substance_grades
 from simulators.report.feed import Feed, close_up, gather_feed
 from simulators.report.page import Section, page_of
+from simulators.report.skill import gather_skill
 from simulators.report.words import Plot
 from simulators.truth import local_day
 from simulators.world import World
@@ -67,7 +68,8 @@ def make_report(
     grades = substance_grades(world, first, after)
     window = close_up(world, climate, world.day_start(first), world.day_start(after))
     feed = gather_feed(world, *window, lambda part: tell(0.5 + 0.4 * part))
-    sections = all_sections(world, climate, damage, grades, feed)
+    skill = gather_skill(world, world.day_start(first), world.day_start(after))
+    sections = all_sections(world, climate, skill, damage, grades, feed)
     return Report(world, f"{first} – {last}", climate, damage, feed, sections)
 
 

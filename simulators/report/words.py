@@ -86,6 +86,10 @@ GERMAN: dict[str, str] = {
     "fair": "mittel",
     "poor": "schlecht",
     "Thaw weakness [%]": "Tauschwächung [%]",
+    "error (RMS)": "Fehler (RMS)",
+    "bias": "mittlere Abweichung",
+    "Air temperature [°C] by lead time [d]": "Lufttemperatur [°C] nach Vorlaufzeit [d]",
+    "Rain: correlation with what fell, by lead time [d]": "Regen: Korrelation mit dem gefallenen, nach Vorlauf [d]",
     # damage
     "new holes": "neue Löcher",
     "repaired": "repariert",

@@ -16,10 +16,10 @@ from simulators.report.words import SAME_IN_BOTH, in_german, plot
 from simulators.scenario import parse_scenario
 from simulators.world import build_world
 
-PLOTS = {
-    "months", "frost", "days", "pavement", "moisture", "weeks", "backlog", "hazard", "concentration", "grades",
-    "reports", "hazard_map", "coverage", "cameras", "confidence", "positions", "series", "radio", "hours", "times",
-}  # fmt: skip
+PLOTS = set(
+    "months frost days forecasts pavement moisture weeks backlog hazard concentration grades "
+    "reports hazard_map coverage cameras confidence positions series radio hours times".split()
+)
 SCENARIO = """
 name = "test"
 title = "A test & more"

@@ -16,10 +16,11 @@ from simulators.report.words import SAME_IN_BOTH, in_german, plot
 from simulators.scenario import parse_scenario
 from simulators.world import build_world
 
-PLOTS = set(
-    "months frost days forecasts pavement moisture weeks backlog hazard concentration grades "
-    "reports hazard_map coverage cameras confidence positions series radio hours times".split()
-)
+PLOTS = {
+    "months", "frost", "days", "forecasts", "pavement", "moisture", "weeks", "backlog",
+    "hazard", "concentration", "grades", "reports", "hazard_map", "coverage", "cameras",
+    "confidence", "positions", "series", "radio", "hours", "times",
+}  # fmt: skip
 SCENARIO = """
 name = "test"
 title = "A test & more"

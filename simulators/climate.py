@@ -232,11 +232,21 @@ DAILY_WAVE = _daily_wave()
 """Course of the temperature over the 24 hours of a UTC day, about -1 to 1.2; its mean is 0."""
 
 
+def _around_the_clock(smooth_hours: float) -> NDArray[np.float64]:
+    apart = np.abs(np.subtract.outer(np.arange(24), np.arange(24)))
+    result: NDArray[np.float64] = np.exp(-0.5 * (np.minimum(apart, 24 - apart) / smooth_hours) ** 2)
+    return result
+
+
+_AROUND_THE_CLOCK = _around_the_clock(2.0)
+
+
 def hourly_rain(noise: Noise, days: NDArray[np.int64], daily_mm: NDArray[np.float64]) -> NDArray[np.float64]:
     """Share the rain of days out over their wettest hours, to 0.01 mm: showers and fronts of some hours, not a drizzle
     of 24. The sum of a day's hours is its amount, rounded to 0.01 mm."""
-    with_before = np.concatenate([days[:1] - 1, days])
-    numbers = _hour_noise(noise, "rain", with_before, 4).reshape(-1, 24)
+    # Smoothed around the clock, so that no hour of the day is likelier than another.
+    raw = noise.hourly("weather/hour/rain", int(days[0]) * 24, (int(days[-1]) + 1) * 24).reshape(-1, 24)
+    numbers = raw @ _AROUND_THE_CLOCK
     weight = np.clip(numbers - np.quantile(numbers, 0.68, axis=1, keepdims=True), 0, None) ** 1.4
     until = np.cumsum(weight, axis=1)
     hundredths = np.round(until / until[:, -1:] * np.round(daily_mm * 100)[:, None])

@@ -61,23 +61,23 @@ def put_time(rows: Bytes, column: int, at_us: NDArray[np.int64], nanos: NDArray[
         return
     first, last = int(day.min()), int(day.max())
     days = _ascii([(_EPOCH_DAY + timedelta(days=d)).isoformat() + "T" for d in range(first, last + 1)])
-    rows[:, column : column + 11] = days[day - first]
-    rows[:, column + 11 : column + 19] = _CLOCK[second]
+    rows[:, column : column + 11] = days.take(day - first, axis=0)
+    rows[:, column + 11 : column + 19] = _CLOCK.take(second, axis=0)
     rows[:, column + 19] = ord(".")
-    rows[:, column + 20 : column + 23] = _THREE_DIGITS[us // 1000]
-    rows[:, column + 23 : column + 26] = _THREE_DIGITS[us % 1000]
-    rows[:, column + 26 : column + 29] = _THREE_DIGITS[nanos]
+    rows[:, column + 20 : column + 23] = _THREE_DIGITS.take(us // 1000, axis=0)
+    rows[:, column + 23 : column + 26] = _THREE_DIGITS.take(us % 1000, axis=0)
+    rows[:, column + 26 : column + 29] = _THREE_DIGITS.take(nanos, axis=0)
 
 
 def put_three(rows: Bytes, column: int, values: NDArray[np.int64]) -> None:
     """Write numbers below 1000 with three digits."""
-    rows[:, column : column + 3] = _THREE_DIGITS[values]
+    rows[:, column : column + 3] = _THREE_DIGITS.take(values, axis=0)
 
 
 def put_ten(rows: Bytes, column: int, values: NDArray[np.int64]) -> None:
     """Write numbers below 10¹⁰ in ten columns; NUL stands for leading zeros."""
-    rows[:, column : column + 5] = _FIVE_DIGITS[values // 100_000]
-    rows[:, column + 5 : column + 10] = _FIVE_DIGITS[values % 100_000]
+    rows[:, column : column + 5] = _FIVE_DIGITS.take(values // 100_000, axis=0)
+    rows[:, column + 5 : column + 10] = _FIVE_DIGITS.take(values % 100_000, axis=0)
     if len(values) and int(values.min()) < 10**9:
         for digit in range(9):
             rows[values < 10 ** (9 - digit), column + digit] = 0
@@ -85,12 +85,12 @@ def put_ten(rows: Bytes, column: int, values: NDArray[np.int64]) -> None:
 
 def put_hex(rows: Bytes, column: int, octets: Bytes) -> None:
     """Write bytes (n, k) as 2k lower-case hexadecimal digits."""
-    rows[:, column : column + 2 * octets.shape[1]] = _HEX[octets].reshape(len(octets), -1)
+    rows[:, column : column + 2 * octets.shape[1]] = _HEX.take(octets, axis=0).reshape(len(octets), -1)
 
 
 def put_uuid(rows: Bytes, column: int, octets: Bytes) -> None:
     """Write 16 bytes (n, 16) as the 36 characters of a UUID."""
-    digits = _HEX[octets].reshape(-1, 32)
+    digits = _HEX.take(octets, axis=0).reshape(-1, 32)
     at = column
     for first, last in ((0, 8), (8, 12), (12, 16), (16, 20), (20, 32)):
         rows[:, at : at + last - first] = digits[:, first:last]
@@ -108,7 +108,7 @@ def put_base64(rows: Bytes, column: int, octets: Bytes) -> None:
     a, b, c = padded[:, :, 0], padded[:, :, 1], padded[:, :, 2]
     sextets = np.stack([a >> 2, (a & 3) << 4 | b >> 4, (b & 15) << 2 | c >> 6, c & 63], axis=2).reshape(count, -1)
     end = column + sextets.shape[1]
-    rows[:, column:end] = _BASE64[sextets]
+    rows[:, column:end] = _BASE64.take(sextets, axis=0)
     if missing := -width % 3:
         rows[:, end - missing : end] = ord("=")
 
@@ -117,10 +117,10 @@ def put_ulid(rows: Bytes, column: int, at_us: NDArray[np.int64], words: NDArray[
     """Write a ULID: 48 bits of milliseconds and 80 random ones of `words` (n, 2), 26 characters."""
     ms = (at_us // 1000).astype(np.uint64)
     for digit in range(10):
-        rows[:, column + digit] = _BASE32[(ms >> np.uint64(45 - 5 * digit)) & np.uint64(31)]
+        rows[:, column + digit] = _BASE32.take((ms >> np.uint64(45 - 5 * digit)) & np.uint64(31), axis=0)
     for digit in range(16):
         word = words[:, digit // 8]
-        rows[:, column + 10 + digit] = _BASE32[(word >> np.uint64(5 * (digit % 8))) & np.uint64(31)]
+        rows[:, column + 10 + digit] = _BASE32.take((word >> np.uint64(5 * (digit % 8))) & np.uint64(31), axis=0)
 
 
 def octets_of(words: NDArray[np.uint64]) -> Bytes:

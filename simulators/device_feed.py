@@ -33,7 +33,7 @@ _RESENT_SHARE = 0.003
 """Share of uplinks that a bridge on the way publishes twice."""
 _RESENT_US = (1_000_000, 20_000_000)
 _PARTS_A_DAY = (1, 2, 3, 4, 6, 8, 12, 24)
-_UPLINKS_A_PART = 25_000
+_UPLINKS_A_PART = 15_000
 _PROMPT_US = 120_000_000
 """What is published later than this after its part is kept apart, for long."""
 _PARTS_KEPT = 4

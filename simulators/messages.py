@@ -63,7 +63,15 @@ def message_blocks(world: World, *, start: datetime, end: datetime, additional_b
     def due(begin_us: int, end_us: int) -> FeedBlock:
         return FeedBlock.merged([devices.block(begin_us, end_us), _of_vehicles(vehicles, begin_us, end_us)])
 
-    at_us, end_us = (round(at.timestamp() * 1e6) for at in (start, end))
+    yield from published_blocks(world, due, round(start.timestamp() * 1e6), round(end.timestamp() * 1e6))
+
+
+def published_blocks(world: World, due: Source, begin_us: int, end_us: int) -> Iterator[FeedBlock]:
+    """What is published in [begin_us, end_us) of what is due: the broker of the scenario may be away at times.
+
+    Blocks of at most an hour, none of them empty.
+    """
+    at_us = begin_us
     while at_us < end_us:
         until_us = min(at_us - at_us % _STEP_US + _STEP_US, end_us)
         yield from kept_and_sent(due, broker_outages(world, until_us), at_us, until_us)

@@ -185,19 +185,28 @@ def parse_protobuf(topic: str, payload: bytes, recorded_at: datetime) -> Parsed:
     Raises MessageRejectedError: `invalid_protobuf`, `unknown_event_kind`, `invalid_field`, `nul_character`, and for
     `objectJSON` those of `ingest.strictjson.decode`.
     """
-    kind = _KIND_OF_LEVEL.get(topic.rsplit("/", 1)[-1])
+    kind = _kind_of(topic, payload)
     if kind is None:
-        kind = next((known for known in KINDS if _fits(known, payload)), None)
-        if kind is None:
-            raise MessageRejectedError(
-                "unknown_event_kind", f"Got bytes that are none of the v3 messages of {', '.join(KINDS)}."
-            )
+        raise MessageRejectedError(
+            "unknown_event_kind", f"Got bytes that are none of the v3 messages of {', '.join(KINDS)}."
+        )
     message = protobuf.parse(EVENT_CLASSES[kind], payload)
     if message is None:
         raise MessageRejectedError("invalid_protobuf", f"Got bytes that are no ChirpStack v3 {kind} event.")
     members = READER.members(message)
     event = strictjson.convert(members, _Event)
     return _to_parsed(kind, event, FORMAT_PROTOBUF, topic, payload, recorded_at)
+
+
+def message_of(topic: str, payload: bytes) -> Any:
+    """The event as protobuf's own message, of the kind that the topic or else its content tells; None for none."""
+    kind = _kind_of(topic, payload)
+    return None if kind is None else protobuf.parse(EVENT_CLASSES[kind], payload)
+
+
+def _kind_of(topic: str, payload: bytes) -> str | None:
+    named = _KIND_OF_LEVEL.get(topic.rsplit("/", 1)[-1])
+    return named or next((kind for kind in KINDS if _fits(kind, payload)), None)
 
 
 def _tell_kind(members: Mapping[str, object]) -> str | None:

@@ -148,6 +148,14 @@ def parse(topic: str, payload: bytes, recorded_at: datetime) -> Parsed:
     return chirpstack_v4.to_parsed(strictjson.convert(members, EVENTS[kind]), FORMAT, topic, payload, recorded_at)
 
 
+def message_of(topic: str, payload: bytes) -> Message | None:
+    """The event as protobuf's own message, of the kind that the topic or else its content tells; None for none."""
+    kind = topic.rsplit("/", 1)[-1]
+    if kind not in EVENTS:
+        kind = next((fitting for fitting, _ in _fitting(payload)), "")
+    return protobuf.parse(_EVENT_CLASSES[kind], payload) if kind else None
+
+
 def is_txack(payload: bytes) -> bool:
     """Whether these bytes are a txack, the one event that begins with a number as all events of v3 do."""
     message: Any = protobuf.parse(_EVENT_CLASSES["txack"], payload)

@@ -37,14 +37,17 @@ _SPREADING_FACTORS = (7, 8, 9, 10, 11, 12)
 _NEEDED_SNR_DB = np.array([-7.5, -10.0, -12.5, -15.0, -17.5, -20.0])  # [1]
 NOISE_DBM = -117.0
 """Thermal noise in 125 kHz and a noise figure of 6 dB."""
-_BEST_LINK_SNR_DB = -10.0
+_BEST_LINK_SNR_DB = -12.5
 """Somebody planned this network: a device that no gateway hears better gets a better place."""
 FADING_DB = 2.8
 _MOST_BURIED_DB = 30.0
+_AT_100_M_DBM, _PATH_LOSS_EXPONENT = -74.0, 3.5
 _ADR_MARGIN_DB, _BEST_OF_TWENTY = 10.0, 1.87  # the expected maximum of 20 normal numbers [σ]
 _POWER_STEP_DB, _MOST_POWER_STEPS, _ADR_STEP_DB = 2.0, 7, 3.0
 _MOST_LINKS = 6
-_FOREIGN_FRAMES_PER_S = 0.01
+_DISTURBED_SHARE = 0.008
+"""Frames that something other than LoRa on the band destroys."""
+_FOREIGN_FRAMES_PER_S = 0.02
 """Other people's frames on one channel and one spreading factor."""
 _CAPTURED_SHARE = 0.5
 """Of the collisions that the stronger frame survives."""
@@ -84,7 +87,7 @@ class Links:
         metres = np.maximum(np.hypot(east_m, (mast[..., 1] - place[..., 1]) * 111_320), 30.0)
         shadow_db = 6.0 * world.streams.normal("lorawan/shadow", number, np.arange(len(gateways))[None])
         buried_db = _MOST_BURIED_DB * world.streams.uniform("lorawan/buried", number) ** 2
-        snr_db = -64.0 - 33.0 * np.log10(metres / 100) + shadow_db - buried_db - NOISE_DBM
+        snr_db = _AT_100_M_DBM - 10 * _PATH_LOSS_EXPONENT * np.log10(metres / 100) + shadow_db - buried_db - NOISE_DBM
         order = np.argsort(-snr_db, axis=1, kind="stable")[:, :_MOST_LINKS]
         snr_db = np.take_along_axis(snr_db, order, axis=1)
         snr_db[:, 0] = np.maximum(snr_db[:, 0], _BEST_LINK_SNR_DB)
@@ -98,10 +101,10 @@ class Links:
         return cls(gateway, signal, np.array(_SPREADING_FACTORS)[factor], _NEEDED_SNR_DB[factor])
 
 
-def collision_probability(
+def loss_probability(
     world: World, links: Links, sent_per_s: NDArray[np.float64], air_us: NDArray[np.int64]
 ) -> NDArray[np.float64]:
-    """Probability that a frame of each device is lost to another one on its channel and spreading factor.
+    """Probability that a frame of each device is lost to another one on its channel and spreading factor, or to noise.
 
     `sent_per_s` (n,) is how often each device sends, `air_us` (n,) for how long.
     """
@@ -113,5 +116,6 @@ def collision_probability(
             continue
         frames_per_s = sent_per_s[some].sum() / len(CHANNELS_HZ) + _FOREIGN_FRAMES_PER_S
         window_s = (air_us[some] + np.average(air_us[some], weights=sent_per_s[some])) * 1e-6
-        lost[some] = -np.expm1(-frames_per_s * window_s) * (1 - _CAPTURED_SHARE)
+        collides = -np.expm1(-frames_per_s * window_s) * (1 - _CAPTURED_SHARE)
+        lost[some] = 1 - (1 - collides) * (1 - _DISTURBED_SHARE)
     return lost

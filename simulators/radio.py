@@ -16,7 +16,7 @@ from simulators.lorawan import (
     MOST_ATTEMPTS,
     NOISE_DBM,
     Links,
-    collision_probability,
+    loss_probability,
 )
 from simulators.radio_faults import RadioFaults
 from simulators.randomness import Streams, unit
@@ -88,7 +88,7 @@ class Radio:
     def __init__(self, world: World, links: Links, schedule: Schedule) -> None:
         self._streams: Streams = world.streams
         self.links, self.schedule = links, schedule
-        self._collides = collision_probability(world, links, 1e6 / schedule.interval_us, schedule.air_us)
+        self._lost = loss_probability(world, links, 1e6 / schedule.interval_us, schedule.air_us)
 
     def transmit(self, samples: Samples, faults: RadioFaults) -> Transmissions:
         """All transmissions of samples, and who heard them."""
@@ -121,7 +121,7 @@ class Radio:
         """One transmission of some samples, and whether the device heard that it arrived."""
         device, key = samples.device[rows], samples.key[rows]
         words = self._streams.words("radio/frame", key, attempt, 4)
-        reaches = 1.0 - self._collides[device]
+        reaches = 1.0 - self._lost[device]
         for loss in faults.packet_losses:
             reaches = np.where(loss.hits(device, sent_us), reaches * (1.0 - loss.fault.probability), reaches)
         receptions = self._receive(device, key, attempt, sent_us, unit(words[0]) < reaches, faults)

@@ -153,7 +153,7 @@ def equivalent_temp_c(
 ) -> NDArray[np.float64]:
     """Temperature at which a surface would neither take nor give heat, shape (n, 3): the air's, with what the sun gives
     and the sky takes, the more, the calmer it is (parameters as for `column_temperatures`). [°C]"""
-    exchange = 11.0 + 4.2 * wind_speed_mps  # radiation and convection together [W/(m²·K)]
+    exchange = 10.0 + 3.8 * wind_speed_mps  # radiation and convection together [W/(m²·K)]
     absorbed = _ABSORPTIVITY * radiation_w_per_m2[:, None] * _SUNLIT
     lost = _CLEAR_SKY_LOSS_W_PER_M2 * (1 - 0.85 * cloud_cover[:, None] ** 2) * _SKY
     rise = np.clip((absorbed - lost) / exchange[:, None], _LEAST_RISE_C, _MOST_RISE_C)

@@ -83,11 +83,6 @@ def put_ten(rows: Bytes, column: int, values: NDArray[np.int64]) -> None:
             rows[values < 10 ** (9 - digit), column + digit] = 0
 
 
-def put_hex(rows: Bytes, column: int, octets: Bytes) -> None:
-    """Write bytes (n, k) as 2k lower-case hexadecimal digits."""
-    rows[:, column : column + 2 * octets.shape[1]] = _HEX.take(octets, axis=0).reshape(len(octets), -1)
-
-
 def put_uuid(rows: Bytes, column: int, octets: Bytes) -> None:
     """Write 16 bytes (n, 16) as the 36 characters of a UUID."""
     digits = _HEX.take(octets, axis=0).reshape(-1, 32)

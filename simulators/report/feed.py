@@ -177,4 +177,4 @@ def _add_uplink(feed: Feed, message: Message, kind: str | None, arrived: datetim
             series = channels[name] = Series(observation.quantity, observation.depth_cm)
         series.at.append(observation.observed_at)
         series.value.append(observation.value)
-        series.flagged.append(observation.flags != Flag.NONE)
+        series.flagged.append(bool(observation.flags & (Flag.RANGE | Flag.SENTINEL)))

@@ -126,7 +126,7 @@ def _line(axes: Axes, series: Series, colour: str) -> None:
     axes.plot(np.insert(at, gap, at[gap - 1]), np.insert(value, gap, np.nan), color=colour, lw=0.8)
     flagged = np.array(series.flagged)[order]
     if flagged.any():
-        axes.plot(at[flagged], np.clip(value[flagged], *axes.get_ylim()), ".", color="#CC0000", ms=3, clip_on=False)
+        axes.plot(at[flagged], np.clip(value[flagged], *axes.get_ylim()), ".", color="#CC0000", ms=3)
 
 
 def _limits(lines: list[Series]) -> tuple[float, float]:

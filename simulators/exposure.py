@@ -15,8 +15,8 @@ from simulators.kernel import MEAN_PER_100_M_WEEK, PEAK, saturated, weather_resp
 from simulators.pavement import DRAINAGE, EXPOSURES, year_offset_days
 from simulators.weather import WeatherSource, weather_year_of
 
-LOAD_STEPS = 24
-_NODES = 48
+LOAD_STEPS = 16
+_NODES = 32
 Floats = NDArray[np.float64]
 
 

@@ -319,8 +319,10 @@ class NumberedBlock(NamedTuple):
     block: RecordedBlock
 
 
-def read_numbered_blocks(path: Path, *, first: int = 0, since_us: int | None = None) -> Iterator[NumberedBlock]:
-    """Blocks from the one that holds message number `first` on; such as are wholly before `since_us` are passed over.
+def read_numbered_blocks(
+    path: Path, *, first: int = 0, since_us: int | None = None, until_us: int | None = None
+) -> Iterator[NumberedBlock]:
+    """Blocks from the one that holds message number `first` on; what is wholly outside the period is passed over.
 
     A torn block at the end, as a crash leaves it, ends the reading without a word (`read_info` tells). Memory: one
     block. Raises RecordingError for what is no recording, and for damage, with the number of the block.
@@ -329,6 +331,8 @@ def read_numbered_blocks(path: Path, *, first: int = 0, since_us: int | None = N
         for header in reader.headers():
             begin = reader.messages - header.messages
             if reader.messages <= first or (since_us is not None and header.latest_us < since_us):
+                continue
+            if until_us is not None and header.earliest_us >= until_us:
                 continue
             yield NumberedBlock(begin, reader.load())
 

@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, Self
 
 import msgspec
 
@@ -163,6 +163,37 @@ def publish_and_wait(
         _wait_until_found(conn, manifest, stalled_after_s)
         counts = read_accounts(conn, after_batch_id=base)
     return ReplayResult(total, counts.stored, counts.duplicate, counts.rejected, manifest)
+
+
+class CommitWatch:
+    """Tells when an ingester has committed what is published while this is open. Use as a context manager.
+
+    Raises DatabaseUnavailableError when the database cannot be reached.
+    """
+
+    def __init__(self, database_url: str, stalled_after_s: float = STALLED_AFTER_S) -> None:
+        self._conn = connect(database_url, autocommit=True, application_name="roadtwin replay")
+        self._base = read_last_batch_id(self._conn)
+        self._stalled_after_s = stalled_after_s
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._conn.close()
+
+    def wait_for(self, count: int) -> dict[str, int]:
+        """Wait until so many messages are committed; how many were stored, duplicate and rejected meanwhile.
+
+        The counts are those of all batches: with other traffic on the broker, they are its too. Raises ReplayError when
+        nothing is committed for `stalled_after_s`.
+        """
+        _Pace(self._committed, count, self._stalled_after_s, None).wait_for(count)
+        counts = read_accounts(self._conn, after_batch_id=self._base)
+        return {"stored": counts.stored, "duplicate": counts.duplicate, "rejected": counts.rejected}
+
+    def _committed(self) -> int:
+        return read_accounts(self._conn, after_batch_id=self._base).received
 
 
 class _Pace:

@@ -3,6 +3,7 @@
 import json
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from uuid import uuid5
 
 import msgspec
 import pytest
@@ -11,7 +12,7 @@ from msgspec.structs import replace
 from ingest.formats import chirpstack_v4_protobuf
 from ingest.formats.examples import AT, EXAMPLES
 from ingest.formats.tts_v3 import KINDS_OF_MEMBERS
-from ingest.shifting import UNKNOWN, Shifter, format_of
+from ingest.shifting import NAMESPACE, UNKNOWN, Shifter, format_of
 from roadtwin.errors import MessageRejectedError
 from tests.samples import SENSOR, TTS_UP, chirpstack, decoder, encoded, tts, vehicle_reading
 from tests.unit.ingest.test_shared_samples import SAMPLES
@@ -120,6 +121,12 @@ def test_times_of_senml_packs(pack):
     check(SENSOR, encoded(pack))
 
 
+def test_new_ids_are_uuids_of_version_5():
+    shifter = Shifter(-86_400)
+    for number in range(100):
+        assert shifter.new_id(f"id {number}") == str(uuid5(NAMESPACE, f"id {number} -86400"))
+
+
 def test_a_reading_of_a_vehicle_gets_a_drive_of_its_own():
     topic = "roadtwin/v1/vehicles/truck-0815/readings"
     first, second = (
@@ -130,6 +137,7 @@ def test_a_reading_of_a_vehicle_gets_a_drive_of_its_own():
     assert first["event_id"] != second["event_id"]
     capital = Shifter(SHIFT_S).shift(topic, encoded(vehicle_reading(event_id="3F7BB7EE-3F3C-4D0E-8B0E-6A0F2F3D9A11")))
     assert json.loads(capital)["event_id"] == first["event_id"]
+    assert b'"event_id": "no-uuid"' in Shifter(1).shift(topic, encoded(vehicle_reading(event_id="no-uuid")))
     assert first["observed_at"].endswith(".25+01:00")
 
 

@@ -1,7 +1,7 @@
-"""What a camera on a vehicle sees: a detector with the skill of published ones, worse when wet or dark.
+"""How well a camera on a vehicle can see: light, wetness, blur; and a detector with the skill of published ones.
 
-Recall and precision 0.75 for potholes in the vehicle's own lane (RDD challenges: F1 0.67 to 0.79); × 0.6 when the road
-is wet or it is dark.
+Recall and precision of about 0.75 for potholes in the vehicle's own lane (F1 of the road damage challenges: 0.67 to
+0.79, doi:10.48550/arXiv.2209.08538); × 0.6 when the road is wet or it is dark. What it reports: `simulators.detector`.
 """
 
 from dataclasses import dataclass
@@ -16,8 +16,8 @@ from simulators.world import World
 
 RECALL_BY_SEVERITY = np.array([0.0, 0.62, 0.80, 0.92])  # index: severity 1 to 3
 OTHER_LANE, POOR_FRAME = 0.35, 0.6
-FALSE_PER_100_M = 0.0092
-"""False potholes per 100 m drive, which makes precision about 0.75 at the usual number of open holes."""
+FALSE_PER_100_M = 0.0055
+"""False potholes per 100 m drive; with the cracks that are taken for potholes, precision is about 0.75."""
 CONFIRMED_FALSE_FACTOR = 0.2
 """Cameras that pass many times a day report what several drives agree on: this share of their false potholes stays."""
 _CONFUSERS = 3
@@ -36,14 +36,23 @@ class FrameQuality:
     wet: NDArray[np.float64]
     light: NDArray[np.float64]
 
+    def take(self, rows: NDArray[np.intp]) -> "FrameQuality":
+        """Of some of the drives."""
+        return FrameQuality(self.blur[rows], self.wet[rows], self.light[rows])
+
     @property
     def good(self) -> NDArray[np.bool_]:
         """Frames fit for detection."""
         return (self.wet < 0.5) & (self.light > 0.3) & (self.blur < 0.6)
 
 
-def frame_quality(world: World, passes: Passes, weather: HourlyWeather, time_key: int) -> FrameQuality:
-    """Quality of the frames of each drive, from the weather of its hour, which `weather` has to cover."""
+def frame_quality(
+    world: World, passes: Passes, weather: HourlyWeather, time_key: int | NDArray[np.int64]
+) -> FrameQuality:
+    """Quality of the frames of each drive, from the weather of its hour, which `weather` has to cover.
+
+    `time_key` is the day of the drives, or a number of each.
+    """
     first_us = weather.ends_at[0].astype(np.int64)
     hour = np.clip((passes.start_us - first_us) // 3_600_000_000 + 1, 0, len(weather.ends_at) - 1)
     before = np.maximum(hour - 1, 0)
@@ -81,13 +90,21 @@ def recall(severity: NDArray[np.int64], own_lane: NDArray[np.bool_], good: NDArr
 
 
 def false_potholes(
-    world: World, passes: Passes, good: NDArray[np.bool_], time_key: int, factor: float = 1.0
+    world: World,
+    passes: Passes,
+    good: NDArray[np.bool_],
+    time_key: int | NDArray[np.int64],
+    factor: NDArray[np.float64],
 ) -> tuple[NDArray[np.intp], NDArray[np.float64]]:
-    """Rows of drives with a false pothole, and its station [m]: lids, patches, shadows, mostly the same ones again."""
+    """Rows of drives with a false pothole, and its station [m]: lids, patches, shadows, mostly the same ones again.
+
+    `factor` multiplies the usual number of each drive.
+    """
     length = world.geometry.section_length_m[passes.section]
     proneness = _proneness(world)[passes.section]
     mean = factor * FALSE_PER_100_M * length / 100 * proneness * np.where(good, 1.0, 1.3)
     rows = np.flatnonzero(world.streams.uniform("camera/false", passes.key, time_key) < 1 - np.exp(-mean))
+    time_key = np.broadcast_to(time_key, passes.key.shape)[rows]
     which = (world.streams.uniform("camera/false", passes.key[rows], time_key, 1) * _CONFUSERS).astype(np.int64)
     station = length[rows] * world.streams.uniform("camera/confuser", passes.section[rows], which)
     return rows, station

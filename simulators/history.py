@@ -15,10 +15,13 @@ from roadtwin.errors import SimulationError
 from roadtwin.records.schema import RECORD_KINDS, Record
 from roadtwin.records.segment_days import ROUGHNESS_SPEED_MIN_MPS, SegmentDays
 from roadtwin.types import VehicleReading
-from simulators.readings import Cameras, Drives, PlainPseudonyms, Pseudonymiser
+from simulators.drives import Drives
+from simulators.readings import Cameras, PlainPseudonyms, Pseudonymiser
 from simulators.registers import MAX_LAG, registers_of
 from simulators.truth import DayEvents, local_day, truth_of
 from simulators.world import World
+
+_SENT_US = 3_600_000_000  # by then a drive is over and sent
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,48 +79,51 @@ class History:
         return [
             reading
             for events in self._days(start, end)
-            for reading in self._cameras.with_potholes(Drives.of_day(events), self._pseudonyms)
-            if start < reading.observed_at <= end
+            for true_us, reading in self._cameras.with_potholes(Drives.of_day(events), self._pseudonyms)
+            if _us(start) < true_us <= _us(end)
         ]
 
     def segment_days(self, start: datetime, end: datetime) -> SegmentDays:
-        """What cameras saw of each segment on the local days that ended in the window."""
+        """What cameras saw of each segment on the local days that became known in the window.
+
+        A day is known when it is over; where the box of a vehicle was without network, when that has sent all.
+        """
         rows = _Rows()
-        for events in self._days(start, end):
+        longest = timedelta(microseconds=self._truth.observers.timetable.faults.longest_delay_us)
+        for events in self._days(start - longest, end):
             _, day_end_us = self._world.day_bounds_us(events.day)
-            if _us(start) < day_end_us <= _us(end):
-                self._add_segment_days(rows, events, day_end_us)
+            if _us(start - longest) < day_end_us <= _us(end):
+                self._add_segment_days(rows, events, day_end_us, (_us(start), _us(end)))
         return rows.finished(self._world.segment_ids)
 
     def _days(self, start: datetime, end: datetime) -> Iterator[DayEvents]:
         first = max(local_day(self._world, start), self._world.epoch)
         return self._truth.days(first, local_day(self._world, end) + timedelta(days=1))
 
-    def _add_segment_days(self, rows: "_Rows", events: DayEvents, day_end_us: int) -> None:
+    def _add_segment_days(self, rows: "_Rows", events: DayEvents, day_end_us: int, window_us: tuple[int, int]) -> None:
         drives = Drives.of_day(events)
-        seen = self._cameras.by_segment(drives, events.day)
-        if not len(seen.segment):
-            return
+        seen = self._cameras.by_segment(drives)
         segment, inverse = np.unique(seen.segment, return_inverse=True)
         count = len(segment)
+        passes = drives.passes
+        offline_us = self._truth.observers.timetable.faults.offline_us(passes.vehicle, passes.start_us)
+        known_us = np.full(count, day_end_us)
+        late = np.flatnonzero(offline_us[seen.row])
+        np.maximum.at(known_us, inverse[late], (passes.start_us + offline_us)[seen.row[late]] + _SENT_US)
         columns = np.zeros((count, 6), np.int64)
         columns[:, 0] = np.bincount(inverse, minlength=count)
         columns[:, 1] = np.bincount(inverse, drives.quality.good[seen.row], count)
-        for k in range(3):
-            columns[:, 2 + k] = np.bincount(inverse, seen.cracks[:, k], count)
-        if drives.sightings:
-            section = np.array([s.section for s in drives.sightings])
-            station = np.array([s.station_m for s in drives.sightings])
-            hit = self._world.geometry.segment_at(section, station)
-            np.add.at(columns[:, 5], np.searchsorted(segment, hit), 1)
-        rows.segment.append(segment.astype(np.int32))
-        rows.day.append(np.full(count, np.datetime64(events.day, "D")))
-        rows.recorded.append(np.full(count, np.datetime64(day_end_us, "us")))
-        rows.counts.append(columns.astype(np.int16))
-        fast = drives.passes.speed_mps[seen.row] >= ROUGHNESS_SPEED_MIN_MPS
+        for k in range(4):
+            columns[:, 2 + k] = np.bincount(inverse, seen.reported[:, k], count)
+        fast = passes.speed_mps[seen.row] >= ROUGHNESS_SPEED_MIN_MPS
         measured = np.bincount(inverse, fast, count)
         mean = np.bincount(inverse, np.where(fast, seen.roughness_mps2, 0.0), count) / np.maximum(measured, 1)
-        rows.roughness.append(np.where(measured > 0, mean, np.nan).astype(np.float32))
+        inside = np.flatnonzero((known_us > window_us[0]) & (known_us <= window_us[1]))
+        rows.segment.append(segment[inside].astype(np.int32))
+        rows.day.append(np.full(len(inside), np.datetime64(events.day, "D")))
+        rows.recorded.append(known_us[inside].astype("datetime64[us]"))
+        rows.counts.append(columns[inside].astype(np.int16))
+        rows.roughness.append(np.where(measured > 0, mean, np.nan)[inside].astype(np.float32))
 
 
 @dataclass(slots=True)

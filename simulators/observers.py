@@ -12,7 +12,9 @@ from numpy.typing import NDArray
 
 from simulators.camera import CONFIRMED_FALSE_FACTOR, FrameQuality, false_potholes, frame_quality, recall
 from simulators.condition import Condition
+from simulators.geometry import RoadGeometry
 from simulators.holes import Holes
+from simulators.mistakes import POTHOLE, reported_class
 from simulators.traffic import Passes, Timetable
 from simulators.weather import hourly_weather
 
@@ -23,7 +25,7 @@ CAMERA_TRUST = 0.6
 
 @dataclass(frozen=True, slots=True)
 class Sighting:
-    """A camera's pothole (`row`: the drive) or a report (`row`: −1). `hole` is −1 when there is none."""
+    """A camera's detection (`row`: the drive) or a report (`row`: −1). `hole` is −1 when there is none."""
 
     hole: int
     row: int
@@ -31,6 +33,7 @@ class Sighting:
     station_m: float
     time_us: int
     key: int  # entity of further draws
+    reported: int = POTHOLE  # class that the detector gives it: index into `mistakes.DAMAGE_CLASSES`
 
 
 class Observers:
@@ -43,7 +46,7 @@ class Observers:
     def drive(
         self, day: date, holes: Holes, open_holes: NDArray[np.int64], clock: float
     ) -> tuple[Passes, FrameQuality, list[Sighting]]:
-        """Drives of a day, their frames, and the potholes that the cameras report, false ones among them."""
+        """Drives of a day, their frames, and the holes that the cameras report, false potholes among them."""
         passes = self.timetable.passes_on(day)
         start = self.world.day_start(day)
         weather = hourly_weather(self.world.weather, start - timedelta(hours=2), start + timedelta(hours=26))
@@ -56,56 +59,77 @@ class Observers:
         self,
         passes: Passes,
         quality: FrameQuality,
-        time_key: int,
+        time_key: int | NDArray[np.int64],
         holes: Holes,
         open_holes: NDArray[np.int64],
         clock: float,
     ) -> list[Sighting]:
-        """Potholes reported on some drives, true and false; whether a hole is reported is keyed by hole and drive."""
-        section = holes.section[open_holes]
-        first, last = (np.searchsorted(passes.section, section, side=side) for side in ("left", "right"))
-        hole = np.repeat(open_holes, last - first)
-        row = _ranges(first, last)
-        length = self.world.geometry.section_length_m[passes.section[row]]
-        along = np.where(passes.direction[row] > 0, holes.station_m[hole], length - holes.station_m[hole])
-        time_us = passes.start_us[row] + (along / passes.speed_mps[row] * 1e6).astype(np.int64)
+        """Holes and false potholes that are reported on some drives.
+
+        Whether a hole is reported is keyed by hole and drive, not by what else is driven or open.
+        """
+        streams = self.world.streams
+        time_key = np.broadcast_to(np.asarray(time_key, np.int64), passes.key.shape)
+        detectors = self.timetable.faults.detectors(passes.vehicle, passes.start_us)
+        hole, row, time_us = crossings(self.world.geometry, passes, holes, open_holes)
         own_lane = (holes.offset_m[hole] < 0) == (passes.direction[row] > 0)  # keep to the right
         chance = recall(holes.severity(hole, clock), own_lane, quality.good[row])
-        drawn = self.world.streams.uniform("observers/seen", hole * 2**32 + passes.key[row], time_key)
-        there = (holes.born_us[hole] <= time_us) & (time_us < holes.closed_us[hole])
-        hit = np.flatnonzero((drawn < chance) & there)
-        true = [
-            Sighting(int(hole[i]), int(row[i]), int(section_), float(station), int(time_us[i]), int(key))
-            for i, section_, station, key in zip(
-                hit, passes.section[row[hit]], holes.station_m[hole[hit]], passes.key[row[hit]], strict=True
-            )
-        ]
-        often = len(passes.key) > 0 and self.timetable.is_additional(int(passes.key[0]))
-        factor = CONFIRMED_FALSE_FACTOR if often else 1.0
-        rows, stations = false_potholes(self.world, passes, quality.good, time_key, factor)
-        return true + [self._false(passes, int(i), float(at)) for i, at in zip(rows, stations, strict=True)]
-
-    def _false(self, passes: Passes, row: int, station_m: float) -> Sighting:
-        section = int(passes.section[row])
-        length = float(self.world.geometry.section_length_m[section])
-        along = station_m if passes.direction[row] > 0 else length - station_m
-        time_us = int(passes.start_us[row]) + int(along / float(passes.speed_mps[row]) * 1e6)
-        return Sighting(-1, row, section, station_m, time_us, int(passes.key[row]))
+        chance = np.minimum(chance * detectors.recall_factor[row], 0.99)
+        entity = hole * 2**40 + passes.key[row]
+        hit = np.flatnonzero(streams.uniform("observers/seen", entity, time_key[row]) < chance)
+        hole, row, time_us = hole[hit], row[hit], time_us[hit]
+        mixed_up = self.timetable.faults.confusion(passes.vehicle[row], passes.start_us[row])
+        drawn = streams.uniform("observers/class", entity[hit], time_key[row])
+        reported = reported_class(np.full(len(hole), POTHOLE), drawn, mixed_up)
+        often = self.timetable.is_additional(passes.key)
+        factor = detectors.false_factor * np.where(often, CONFIRMED_FALSE_FACTOR, 1.0)
+        wrong, wrong_at_m = false_potholes(self.world, passes, quality.good, time_key, factor)
+        rows = np.concatenate([row, wrong])
+        columns = (
+            np.concatenate([hole, np.full(len(wrong), -1)]),
+            rows,
+            passes.section[rows],
+            np.concatenate([holes.station_m[hole], wrong_at_m]),
+            np.concatenate([time_us, _time_at(self.world.geometry, passes, wrong, wrong_at_m)]),
+            passes.key[rows],
+            np.concatenate([reported, np.full(len(wrong), POTHOLE)]),
+        )
+        return [Sighting(*values) for values in zip(*(column.tolist() for column in columns), strict=True)]
 
     def _learn_from_cameras(self, day: date, sightings: list[Sighting], holes: Holes) -> None:
-        if not sightings:
+        """The office trusts some of the potholes that were reported; a hole that was taken for a crack is none."""
+        found = [sighting.hole for sighting in sightings if sighting.hole >= 0 and sighting.reported == POTHOLE]
+        if not found:
             return
-        trusted = self.world.streams.uniform(
-            "observers/trust", np.array([s.hole for s in sightings]) + 1, day.toordinal()
-        )
+        hole = np.unique(found)
+        trusted = self.world.streams.uniform("observers/trust", hole + 1, day.toordinal()) < CAMERA_TRUST
         _, tomorrow_us = self.world.day_bounds_us(day)
-        for sighting, u in zip(sightings, trusted, strict=True):
-            if sighting.hole >= 0 and u < CAMERA_TRUST:
-                known = int(holes.known_us[sighting.hole])
-                holes.known_us[sighting.hole] = min(known, tomorrow_us + 5 * _HOUR_US)
+        hole = hole[trusted]
+        holes.known_us[hole] = np.minimum(holes.known_us[hole], tomorrow_us + 5 * _HOUR_US)
 
 
-def _ranges(first: NDArray[np.intp], last: NDArray[np.intp]) -> NDArray[np.intp]:
+def crossings(
+    geometry: RoadGeometry, passes: Passes, holes: Holes, which: NDArray[np.int64]
+) -> tuple[NDArray[np.int64], NDArray[np.intp], NDArray[np.int64]]:
+    """Each hole (of `which`), drive past it and time of passing it [µs], if the hole is open then; `passes` sorted."""
+    section = holes.section[which]
+    first, last = (np.searchsorted(passes.section, section, side=side) for side in ("left", "right"))
+    hole, row = np.repeat(which, last - first), ranges(first, last)
+    time_us = _time_at(geometry, passes, row, holes.station_m[hole])
+    there = np.flatnonzero((holes.born_us[hole] <= time_us) & (time_us < holes.closed_us[hole]))
+    return hole[there], row[there], time_us[there]
+
+
+def _time_at(
+    geometry: RoadGeometry, passes: Passes, row: NDArray[np.intp], station_m: NDArray[np.float64]
+) -> NDArray[np.int64]:
+    length = geometry.section_length_m[passes.section[row]]
+    along = np.where(passes.direction[row] > 0, station_m, length - station_m)
+    result: NDArray[np.int64] = passes.start_us[row] + (along / passes.speed_mps[row] * 1e6).astype(np.int64)
+    return result
+
+
+def ranges(first: NDArray[np.intp], last: NDArray[np.intp]) -> NDArray[np.intp]:
     """All whole numbers from each first to before each last, one run after the other."""
     count = last - first
     if not count.sum():

@@ -1,33 +1,56 @@
 """Camera reports of about ten metres: where the box says it was, what it detected, how the road shook it.
 
-History takes those with a pothole, the live feed takes all; both come from here, so that they agree.
+History takes those with a pothole, the live feed takes all; both come from here, so that they agree. Everything is
+keyed by the drive and the place, so that it does not depend on which drives are asked for together.
 """
 
 import hashlib
-from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 from typing import Protocol
+from uuid import UUID
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import ndtri
 
-from roadtwin.records.segment_days import ROUGHNESS_REFERENCE_SPEED_MPS
 from roadtwin.types import Detection, Position, VehicleReading
-from simulators.camera import FrameQuality
-from simulators.cracking import shaking_mps2
-from simulators.observers import Sighting
-from simulators.traffic import Passes, bin_count
-from simulators.truth import DayEvents, Truth
+from simulators.detector import (
+    CODES,
+    IMAGE_HEIGHT_PX,
+    IMAGE_WIDTH_PX,
+    LID,
+    WORN_LINE,
+    Described,
+    Found,
+    describe,
+)
+from simulators.drives import Drives
+from simulators.fleet import CAMERA_HEIGHT_M
+from simulators.gnss import Gnss
+from simulators.imu import (
+    Jolts,
+    Lids,
+    accelerations,
+    hole_jolts,
+    lane_m,
+    lid_jolts,
+    segment_shaking,
+    wander_m,
+)
+from simulators.mistakes import POTHOLE, reported_class
+from simulators.observers import ranges
+from simulators.traffic import BIN_M, bin_count
+from simulators.truth import Truth
 
-CAMERA_MODEL, CAMERA_VERSION = "roadtwin-sim-yolo", "1.0.0"
-IMAGE_WIDTH_PX, IMAGE_HEIGHT_PX = 1280, 720
-_CRACK_CLASSES = ("D00", "D10", "D20")
+CAMERA_MODEL = "roadtwin-sim-yolo"
 _UNIX = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
-GNSS_ERROR_M = (3.0, 10.0)
-"""Horizontal error (1 σ) between open sky and street canyon [m]."""
+# Entities of things that cameras find: 20 bits beside the drive's key.
+_THINGS, _HOLES, _OTHERS = 2**20, 2**18, 2**19
+_CRACKS_PER_100_M = np.array([[0.10, 0.035], [0.08, 0.025], [0.02, 0.045]])
+"""Mean number of cracks that a drive reports, of each class: a constant and one for each per cent of cracked area."""
+_LID_SEEN, _WORN_SHARE, _WORN_SEEN = 0.5, 0.05, 0.4
+_VERSION_OF_ID = 0xFFFFFFFFFFFF0FFF, 0x4000, 0x3FFFFFFFFFFFFFFF, 0x8000000000000000  # RFC 9562: version 4, variant
 
 
 class Pseudonymiser(Protocol):
@@ -53,32 +76,69 @@ class PlainPseudonyms:
 
 
 @dataclass(frozen=True, slots=True)
-class Drives:
-    """Drives of one day (or of one circuit of an additional bus) with what their cameras saw."""
-
-    time_key: int
-    passes: Passes
-    quality: FrameQuality
-    sightings: list[Sighting]
-    clock: float
-
-    @classmethod
-    def of_day(cls, events: DayEvents) -> "Drives":
-        """The drives of a day of the truth."""
-        return cls(events.day.toordinal(), events.passes, events.quality, events.sightings, events.clock)
-
-
-@dataclass(frozen=True, slots=True)
 class SegmentDrives:
-    """Each drive cut into segments: n rows of drive and segment, with crack detections by class and the roughness.
+    """Each drive cut into segments: n rows of drive and segment.
 
-    Roughness is what the shaking would be at `ROUGHNESS_REFERENCE_SPEED_MPS`; boxes send it as it was at their speed.
+    `reported` counts detections of D00, D10, D20 and D40. Roughness is what the shaking would be at
+    `ROUGHNESS_REFERENCE_SPEED_MPS`, holes included; boxes send it as it was at their speed.
     """
 
     row: NDArray[np.intp]
     segment: NDArray[np.int32]
-    cracks: NDArray[np.int16]  # (n, 3): D00, D10, D20
+    reported: NDArray[np.int16]  # (n, 4)
     roughness_mps2: NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True)
+class ReadingColumns:
+    """n readings as boxes send them, rounded. `found` and `described`: their detections, those of reading i from
+    `first[i]` to before `first[i + 1]`."""
+
+    row: NDArray[np.intp]
+    true_us: NDArray[np.int64]  # when it was; `observed_us` is what the box's clock showed, to the millisecond
+    observed_us: NDArray[np.int64]
+    id_words: NDArray[np.uint64]  # (n, 2): event ids
+    lon: NDArray[np.float64]
+    lat: NDArray[np.float64]
+    accuracy_m: NDArray[np.float64]
+    heading_deg: NDArray[np.float64]
+    speed_mps: NDArray[np.float64]
+    version: NDArray[np.int64]
+    accel_rms_mps2: NDArray[np.float64]
+    accel_peak_mps2: NDArray[np.float64]
+    found: Found
+    described: Described
+    first: NDArray[np.intp]
+
+    def take(self, rows: NDArray[np.intp]) -> "ReadingColumns":
+        """Some of the readings (`rows` ascending)."""
+        count = np.diff(self.first)[rows]
+        things = ranges(self.first[rows], self.first[rows] + count)
+        found = Found(*(getattr(self.found, name)[things] for name in Found.__slots__))
+        found = replace(found, reading=np.repeat(np.arange(len(rows)), count))
+        described = Described(*(getattr(self.described, name)[things] for name in Described.__slots__))
+        columns = {name: getattr(self, name)[rows] for name in self.__slots__[:-3]}
+        first = np.concatenate([[0], np.cumsum(count)])
+        return replace(self, **columns, found=found, described=described, first=first)
+
+
+@dataclass(frozen=True, slots=True)
+class _Cracks:
+    """n cracks that cameras found: place in the rows of drive and segment, number in it, reported class."""
+
+    at: NDArray[np.intp]
+    entity: NDArray[np.int64]
+    reported: NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True)
+class _Cut:
+    """Drives cut into segments, with the uniform numbers of each piece: three for cracks, one for the shaking."""
+
+    row: NDArray[np.intp]
+    within: NDArray[np.intp]
+    segment: NDArray[np.int32]
+    drawn: NDArray[np.float64]
 
 
 def as_time(us: int) -> datetime:
@@ -105,233 +165,320 @@ class Cameras:
 
     def __init__(self, truth: Truth) -> None:
         self.truth, self.world = truth, truth.world
-        section = np.arange(len(self.world.sections))
-        low, high = GNSS_ERROR_M
-        self._accuracy_m = low + (high - low) * self.world.streams.uniform("camera/canyon", section) ** 2
+        self.timetable = truth.observers.timetable
+        self._gnss = Gnss(self.world, self.timetable)
+        self._lids = Lids.of(truth)
         self._bins = bin_count(self.world.geometry.section_length_m)
+        self._large = np.array([s.road_class in ("main", "collector") for s in self.world.sections])
 
     # -- per segment -----------------------------------------------------------------------------------------------
-    def by_segment(self, drives: Drives, day: date) -> SegmentDrives:
-        """What each drive saw of each segment, potholes apart."""
-        geometry, condition, streams = self.world.geometry, self.truth.condition, self.world.streams
-        passes = drives.passes
+    def by_segment(self, drives: Drives) -> SegmentDrives:
+        """What each drive saw and felt of each segment."""
+        geometry, cut = self.world.geometry, self._cut(drives)
+        cracks = self._cracks(drives, cut)
+        reported = np.bincount(cracks.at * 4 + cracks.reported, minlength=4 * len(cut.row))
+        if len(drives.seen.row):
+            place = self._place(drives, drives.seen.row, drives.seen.station_m)
+            reported += np.bincount(place * 4 + drives.seen.reported, minlength=len(reported))
+        rough = segment_shaking(self.truth, drives, cut.row, cut.segment, cut.drawn[3])
+        jolts = hole_jolts(self.truth, drives)
+        if len(jolts.row):
+            place = self._place(drives, jolts.row, jolts.station_m)
+            smooth = rough[place]
+            more = np.sqrt(smooth**2 + jolts.energy(drives.passes.speed_mps[jolts.row])) - smooth
+            part = np.minimum(BIN_M / geometry.segment_length_m[cut.segment[place]], 1.0)
+            np.add.at(rough, place, more * part)
+        return SegmentDrives(
+            cut.row, cut.segment, reported.reshape(-1, 4).astype(np.int16), rough.astype(np.float32).round(3)
+        )
+
+    def _cut(self, drives: Drives) -> _Cut:
+        geometry, passes = self.world.geometry, drives.passes
         count = geometry.segment_count[passes.section]
         row = np.repeat(np.arange(len(passes.section)), count)
         within = np.arange(len(row)) - np.repeat(np.cumsum(count) - count, count)
         segment = (geometry.first_segment[passes.section[row]] + within).astype(np.int32)
         key = passes.key[row] * 4096 + within
-        u = streams.uniforms("camera/segment", key, drives.time_key, 4)
-        crack = condition.crack_pct(day.year, day.month)[segment]
-        length = geometry.segment_length_m[segment] / 100
-        fit = np.where(drives.quality.good, 1.0, 0.6)[row] * length
-        means = np.stack([0.10 + 0.035 * crack, 0.08 + 0.025 * crack, 0.02 + 0.045 * crack], axis=1) * fit[:, None]
-        cracks = poisson(means, u[:3].T)
-        rough = shaking_mps2(self.truth.roughness_index(day)[segment]) * np.exp(0.18 * ndtri(u[3]))
-        return SegmentDrives(row, segment, cracks, rough.astype(np.float32).round(3))
+        return _Cut(row, within, segment, self.world.streams.uniforms("camera/segment", key, drives.time_key[row], 4))
 
-    # -- per ten metres --------------------------------------------------------------------------------------------
-    def with_potholes(self, drives: Drives, pseudonyms: Pseudonymiser) -> list[VehicleReading]:
-        """The reports that show a pothole, with only the potholes in them, in time order."""
-        at: dict[tuple[int, int], list[Sighting]] = {}
-        for sighting in drives.sightings:
-            at.setdefault((sighting.row, self._bin(drives.passes, sighting)), []).append(sighting)
-        if not at:
-            return []
-        row, bin_no = (np.array(part) for part in zip(*at, strict=True))
-        return self._readings(drives, row, bin_no, list(at.values()), {}, None, pseudonyms)
-
-    def everything(
-        self, drives: Drives, rows: NDArray[np.intp], segments: SegmentDrives, pseudonyms: Pseudonymiser
-    ) -> list[VehicleReading]:
-        """All reports of some drives, nothing-seen ones included, in time order."""
-        count = self._bins[drives.passes.section[rows]]
-        row = np.repeat(rows, count)
-        bin_no = np.arange(len(row)) - np.repeat(np.cumsum(count) - count, count)
-        place = {pair: i for i, pair in enumerate(zip(row.tolist(), bin_no.tolist(), strict=True))}
-        sightings: list[list[Sighting]] = [[] for _ in range(len(row))]
-        for sighting in drives.sightings:
-            index = place.get((sighting.row, self._bin(drives.passes, sighting)))
-            if index is not None:
-                sightings[index].append(sighting)
-        cracks, shaking = self._spread(drives, row, bin_no, segments, place)
-        return self._readings(drives, row, bin_no, sightings, cracks, shaking, pseudonyms)
-
-    def _bin(self, passes: Passes, sighting: Sighting) -> int:
-        count = int(self._bins[sighting.section])
-        length = float(self.world.geometry.section_length_m[sighting.section])
-        along = sighting.station_m if passes.direction[sighting.row] > 0 else length - sighting.station_m
-        return min(int(along / length * count), count - 1)
-
-    def _spread(
-        self,
-        drives: Drives,
-        row: NDArray[np.intp],
-        bin_no: NDArray[np.int64],
-        segments: SegmentDrives,
-        place: dict[tuple[int, int], int],
-    ) -> tuple[dict[int, list[str]], NDArray[np.float64]]:
-        """Give the cracks of each segment to its reports, and each report the shaking of its segment at its speed."""
-        passes, geometry = drives.passes, self.world.geometry
-        cracks: dict[int, list[str]] = {}
-        where = np.flatnonzero(segments.cracks.sum(axis=1))
-        length = geometry.section_length_m[passes.section]
-        for i in where.tolist():
-            drive, segment = int(segments.row[i]), int(segments.segment[i])
-            key = int(passes.key[drive]) * 4096 + segment
-            codes = [c for c, n in zip(_CRACK_CLASSES, segments.cracks[i].tolist(), strict=True) for _ in range(n)]
-            u = self.world.streams.uniform("camera/crack-at", key * 64 + np.arange(len(codes)), drives.time_key)
-            stations = geometry.segment_from_m[segment] + u * geometry.segment_length_m[segment]
-            total, bins = float(length[drive]), int(self._bins[passes.section[drive]])
-            along = stations if passes.direction[drive] > 0 else total - stations
-            for code, b in zip(codes, np.minimum((along / total * bins).astype(int), bins - 1).tolist(), strict=True):
-                index = place.get((drive, b))
-                if index is not None:
-                    cracks.setdefault(index, []).append(code)
-        station = self._station(passes, row, bin_no)
-        segment_of = geometry.segment_at(passes.section[row], station)
-        rough = np.full((len(passes.section),), 0.0)
-        lookup = {
-            (int(r), int(s)): float(v)
-            for r, s, v in zip(segments.row, segments.segment, segments.roughness_mps2, strict=True)
-        }
-        shaking = np.array([lookup.get((int(r), int(s)), rough[r]) for r, s in zip(row, segment_of, strict=True)])
-        noise = self.world.streams.normal("camera/shake", passes.key[row] * 4096 + bin_no, drives.time_key)
-        speed = np.sqrt(passes.speed_mps[row] / ROUGHNESS_REFERENCE_SPEED_MPS)
-        return cracks, shaking * speed * np.exp(0.12 * noise)
-
-    def _station(self, passes: Passes, row: NDArray[np.intp], bin_no: NDArray[np.int64]) -> NDArray[np.float64]:
-        section = passes.section[row]
-        length, count = self.world.geometry.section_length_m[section], self._bins[section]
-        along = (bin_no + 0.5) / count * length
-        result: NDArray[np.float64] = np.where(passes.direction[row] > 0, along, length - along)
+    def _place(self, drives: Drives, row: NDArray[np.intp], station_m: NDArray[np.float64]) -> NDArray[np.intp]:
+        """Where the pieces of drives and segments hold a station of a drive."""
+        geometry, section = self.world.geometry, drives.passes.section
+        count = geometry.segment_count[section]
+        before = np.cumsum(count) - count
+        within = geometry.segment_at(section[row], station_m) - geometry.first_segment[section[row]]
+        result: NDArray[np.intp] = before[row] + within
         return result
 
-    def _readings(
+    def _cracks(self, drives: Drives, cut: _Cut) -> _Cracks:
+        crack = self._crack_pct(drives, cut)
+        fit = np.where(drives.quality.good, 1.0, 0.6)[cut.row]
+        fit *= self.world.geometry.segment_length_m[cut.segment] / 100
+        means = (_CRACKS_PER_100_M[:, :1] + _CRACKS_PER_100_M[:, 1:] * crack) * fit
+        counts = poisson(means, cut.drawn[:3]).T.astype(np.intp)  # (n, 3)
+        kind = np.repeat(np.arange(counts.size), counts.ravel())
+        at, true = np.divmod(kind, 3)
+        total = counts.sum(axis=1)
+        number = np.arange(len(at)) - np.repeat(np.cumsum(total) - total, total)
+        entity = drives.passes.key[cut.row[at]] * _THINGS + cut.within[at] * 64 + number
+        drawn = self.world.streams.uniform("camera/class", entity, drives.time_key[cut.row[at]])
+        passes = drives.passes
+        factor = self.timetable.faults.confusion(passes.vehicle, passes.start_us)[cut.row[at]]
+        return _Cracks(at, entity, reported_class(true, drawn, factor))
+
+    def _crack_pct(self, drives: Drives, cut: _Cut) -> NDArray[np.float64]:
+        crack, day = np.zeros(len(cut.row)), drives.day[cut.row]
+        for ordinal in np.unique(drives.day).tolist():
+            there, on = day == ordinal, date.fromordinal(ordinal)
+            crack[there] = self.truth.condition.crack_pct(on.year, on.month)[cut.segment[there]]
+        return crack
+
+    # -- per ten metres --------------------------------------------------------------------------------------------
+    def with_potholes(self, drives: Drives, pseudonyms: Pseudonymiser) -> list[tuple[int, VehicleReading]]:
+        """The reports that show a pothole, with only the potholes in them, and when they were made [µs]; in the order
+        of time."""
+        cut = self._cut(drives)
+        row_of, bin_of, reported, entity, hole = self._pothole_like(drives, cut, only_potholes=True)
+        if not len(row_of):
+            return []
+        distinct, reading = np.unique(row_of * 2**32 + bin_of, return_inverse=True)
+        row, bin_no = np.divmod(distinct, 2**32)
+        columns = self._columns(
+            drives, row, bin_no, [self._as_found(drives, reading, row_of, reported, entity, hole)], None
+        )
+        return self._as_readings(drives, columns, pseudonyms)
+
+    def everything(self, drives: Drives) -> ReadingColumns:
+        """All reports of drives, nothing-seen ones included; by drive, in the order of time within it."""
+        count = self._bins[drives.passes.section]
+        row = np.repeat(np.arange(len(count)), count)
+        before = np.cumsum(count) - count
+        bin_no = np.arange(len(row)) - before[row]
+        cut = self._cut(drives)
+        row_of, bin_of, reported, entity, hole = self._pothole_like(drives, cut, only_potholes=False)
+        found = [
+            self._as_found(drives, before[row_of] + bin_of, row_of, reported, entity, hole),
+            self._lids_found(drives, before),
+            self._worn_lines(drives, row, bin_no),
+        ]
+        return self._columns(drives, row, bin_no, found, self._shaking(drives, cut, row, bin_no, before))
+
+    def _bin(self, drives: Drives, row: NDArray[np.intp], station_m: NDArray[np.float64]) -> NDArray[np.int64]:
+        section = drives.passes.section[row]
+        count, length = self._bins[section], self.world.geometry.section_length_m[section]
+        along = np.where(drives.passes.direction[row] > 0, station_m, length - station_m)
+        result: NDArray[np.int64] = np.clip((along / length * count).astype(np.int64), 0, count - 1)
+        return result
+
+    def _station(self, drives: Drives, row: NDArray[np.intp], bin_no: NDArray[np.int64]) -> NDArray[np.float64]:
+        section = drives.passes.section[row]
+        length, count = self.world.geometry.section_length_m[section], self._bins[section]
+        along = (bin_no + 0.5) / count * length
+        result: NDArray[np.float64] = np.where(drives.passes.direction[row] > 0, along, length - along)
+        return result
+
+    # -- what is found ---------------------------------------------------------------------------------------------
+    def _pothole_like(
+        self, drives: Drives, cut: _Cut, *, only_potholes: bool
+    ) -> tuple[NDArray[np.intp], NDArray[np.int64], NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
+        """Holes, false potholes and cracks: drive, bin, reported class, entity, and the hole (−1: a crack, −2: nothing
+        is there)."""
+        seen, cracks, geometry = drives.seen, self._cracks(drives, cut), self.world.geometry
+        number = np.where(seen.hole >= 0, _HOLES + seen.hole % _HOLES, _OTHERS - 1)
+        if only_potholes:
+            kept = np.flatnonzero(cracks.reported == POTHOLE)
+            cracks = _Cracks(cracks.at[kept], cracks.entity[kept], cracks.reported[kept])
+        crack_row, segment = cut.row[cracks.at], cut.segment[cracks.at]
+        along = self.world.streams.uniform("camera/crack-at", cracks.entity, drives.time_key[crack_row])
+        station = geometry.segment_from_m[segment] + along * geometry.segment_length_m[segment]
+        row = np.concatenate([seen.row, crack_row])
+        reported = np.concatenate([seen.reported, cracks.reported])
+        entity = np.concatenate([drives.passes.key[seen.row] * _THINGS + number, cracks.entity])
+        hole = np.concatenate([np.where(seen.hole >= 0, seen.hole, -2), np.full(len(crack_row), -1)])
+        bin_no = self._bin(drives, row, np.concatenate([seen.station_m, station]))
+        if only_potholes:
+            kept = np.flatnonzero(reported == POTHOLE)
+            row, bin_no, reported, entity, hole = (c[kept] for c in (row, bin_no, reported, entity, hole))
+        return row, bin_no, reported, entity, hole
+
+    def _as_found(
+        self,
+        drives: Drives,
+        reading: NDArray[np.intp],
+        row: NDArray[np.intp],
+        reported: NDArray[np.int64],
+        entity: NDArray[np.int64],
+        hole: NDArray[np.int64],
+    ) -> Found:
+        width, depth, right = (np.full(len(row), np.nan) for _ in range(3))
+        is_hole, holes = np.flatnonzero(hole >= 0), self.truth.holes
+        clock = drives.clock[row]
+        for value in np.unique(clock[is_hole]).tolist():
+            there = is_hole[clock[is_hole] == value]
+            width[there], depth[there] = holes.width_m(hole[there], value), holes.depth_m(hole[there], value)
+        which, at = hole[is_hole], row[is_hole]
+        lane = lane_m(self.truth, holes.segment[which]) + wander_m(self.world, drives)[at]
+        right[is_hole] = -holes.offset_m[which] * drives.passes.direction[at] - lane
+        return Found(reading, reported, hole > -2, entity, drives.time_key[row], width, depth, right)
+
+    def _lids_found(self, drives: Drives, before: NDArray[np.int64]) -> Found:
+        """Lids in the own half of the road: no damage, but detectors know them."""
+        lids = self._lids
+        row, lid = lids.passed(drives)
+        entity = drives.passes.key[row] * _THINGS + _OTHERS + lid % _HOLES
+        drawn = self.world.streams.uniform("camera/lid", entity, drives.time_key[row])
+        ours = (lids.offset_m[lid] < 0) == (drives.passes.direction[row] > 0)
+        hit = np.flatnonzero(
+            (drawn < np.where(drives.quality.good, _LID_SEEN, 0.5 * _LID_SEEN)[row]) & ours & ~lids.is_rail[lid]
+        )
+        row, lid = row[hit], lid[hit]
+        reading = before[row] + self._bin(drives, row, lids.station_m[lid])
+        return self._maskable(drives, reading, row, LID, entity[hit], lids.right_m(self.truth, drives, row, lid))
+
+    def _worn_lines(self, drives: Drives, row: NDArray[np.intp], bin_no: NDArray[np.int64]) -> Found:
+        """Worn lines of main roads and collectors: the same places again."""
+        passes, streams = drives.passes, self.world.streams
+        section = passes.section[row].astype(np.int64)
+        lined = np.flatnonzero(self._large[section])
+        place = (section * 2 + (passes.direction[row] < 0))[lined] * 4096 + bin_no[lined]
+        lined = lined[streams.uniform("camera/worn", place) < _WORN_SHARE]
+        entity = passes.key[row[lined]] * _THINGS + _OTHERS + _HOLES + bin_no[lined]
+        seen = streams.uniform("camera/worn-seen", entity, drives.time_key[row[lined]]) < _WORN_SEEN
+        lined, entity = lined[seen], entity[seen]
+        return self._maskable(drives, lined, row[lined], WORN_LINE, entity, np.full(len(lined), -1.4))
+
+    def _maskable(
+        self,
+        drives: Drives,
+        reading: NDArray[np.intp],
+        row: NDArray[np.intp],
+        code: int,
+        entity: NDArray[np.int64],
+        right_m: NDArray[np.float64],
+    ) -> Found:
+        unknown, kind = np.full(len(row), np.nan), np.full(len(row), code)
+        return Found(
+            reading, kind, np.ones(len(row), np.bool_), entity, drives.time_key[row], unknown, unknown, right_m
+        )
+
+    # -- shaking ---------------------------------------------------------------------------------------------------
+    def _shaking(
+        self, drives: Drives, cut: _Cut, row: NDArray[np.intp], bin_no: NDArray[np.int64], before: NDArray[np.int64]
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        passes = drives.passes
+        smooth = segment_shaking(self.truth, drives, cut.row, cut.segment, cut.drawn[3])
+        road = smooth[self._place(drives, row, self._station(drives, row, bin_no))]
+        energy, largest = np.zeros(len(row)), np.zeros(len(row))
+
+        def add(jolts: Jolts) -> NDArray[np.intp]:
+            reading: NDArray[np.intp] = before[jolts.row] + self._bin(drives, jolts.row, jolts.station_m)
+            np.maximum.at(largest, reading, jolts.amplitude_mps2)
+            return reading
+
+        holes = hole_jolts(self.truth, drives)
+        np.add.at(energy, add(holes), holes.energy(passes.speed_mps[holes.row]))
+        add(lid_jolts(self.truth, drives, self._lids))  # short: in the peak, not in the mean
+        drawn = self.world.streams.uniforms("imu/reading", passes.key[row] * 4096 + bin_no, drives.time_key[row], 2)
+        return accelerations(road, energy, largest, passes.speed_mps[row], drawn)
+
+    # -- together --------------------------------------------------------------------------------------------------
+    def _columns(
         self,
         drives: Drives,
         row: NDArray[np.intp],
         bin_no: NDArray[np.int64],
-        sightings: list[list[Sighting]],
-        cracks: dict[int, list[str]],
-        shaking: NDArray[np.float64] | None,
-        pseudonyms: Pseudonymiser,
-    ) -> list[VehicleReading]:
-        passes, quality, geometry = drives.passes, drives.quality, self.world.geometry
-        section, station = passes.section[row], self._station(passes, row, bin_no)
-        length = geometry.section_length_m[section]
-        along = np.where(passes.direction[row] > 0, station, length - station)
-        time_us = passes.start_us[row] + (along / passes.speed_mps[row] * 1e6).astype(np.int64)
-        # To the millisecond, as camera boxes write it.
-        time_us = time_us // 1000 * 1000
-        lon, lat, heading, accuracy = self._positions(drives, row, bin_no, section, station)
-        names = {int(v): self.truth.observers.timetable.vehicle_name(int(v)) for v in np.unique(passes.vehicle[row])}
-        columns = zip(
-            bin_no.tolist(), time_us.tolist(), lon.tolist(), lat.tolist(), heading.tolist(),
-            accuracy.tolist(), passes.vehicle[row].tolist(), passes.key[row].tolist(), passes.speed_mps[row].tolist(),
-            quality.blur[row].tolist(), quality.wet[row].tolist(), quality.light[row].tolist(), strict=True,
+        found: list[Found],
+        shaking: tuple[NDArray[np.float64], NDArray[np.float64]] | None,
+    ) -> ReadingColumns:
+        passes, geometry, faults = drives.passes, self.world.geometry, self.timetable.faults
+        section, station = passes.section[row], self._station(drives, row, bin_no)
+        along = np.where(passes.direction[row] > 0, station, geometry.section_length_m[section] - station)
+        true_us = passes.start_us[row] + (along / passes.speed_mps[row] * 1e6).astype(np.int64)
+        key = passes.key[row] * 4096 + bin_no
+        lane = lane_m(self.truth, geometry.segment_at(section, station))
+        lon, lat, heading, accuracy = self._gnss.positions(drives, row, station, lane, true_us, key)
+        observed_us = (true_us + faults.clock_us(passes.vehicle[row], true_us)) // 1000 * 1000
+        things = Found.joined(found)
+        detectors = faults.detectors(passes.vehicle, passes.start_us)
+        at = row[things.reading]
+        height = CAMERA_HEIGHT_M[self.timetable.fleet.kind(passes.vehicle)]
+        described = describe(
+            self.world.streams, things, drives.quality.good[at], detectors.confidence_shift[at], height[at]
+        )
+        unknown = np.full(len(row), np.nan)
+        rms, peak = shaking if shaking is not None else (unknown, unknown)
+        return ReadingColumns(
+            row, true_us, observed_us, self._ids(key, drives.time_key[row]), lon.round(7), lat.round(7),
+            accuracy.round(1), heading.round(1) % 360.0, passes.speed_mps[row].round(2), detectors.version[row],
+            rms.round(3), peak.round(3), things, described,
+            np.searchsorted(things.reading, np.arange(len(row) + 1)),
         )  # fmt: skip
-        readings: list[VehicleReading] = []
-        for i, (b, us, x, y, course, error_m, vehicle, key, speed, blur, wet, light) in enumerate(columns):
+
+    def _ids(self, key: NDArray[np.int64], time_key: NDArray[np.int64]) -> NDArray[np.uint64]:
+        """Ids of readings, random ones (version 4) that are the same in every run."""
+        high, low = (self.world.streams.words(f"reading/{half}", key, time_key, 1)[0] for half in ("high", "low"))
+        keep_high, version, keep_low, variant = (np.uint64(word) for word in _VERSION_OF_ID)
+        return np.stack([high & keep_high | version, low & keep_low | variant], axis=1)
+
+    def _as_readings(
+        self, drives: Drives, columns: ReadingColumns, pseudonyms: Pseudonymiser
+    ) -> list[tuple[int, VehicleReading]]:
+        row, quality, passes = columns.row, drives.quality, drives.passes
+        names = {int(v): self.timetable.fleet.name(int(v)) for v in np.unique(passes.vehicle[row])}
+        detections = _detections(columns)
+        values = zip(
+            columns.true_us.tolist(), columns.observed_us.tolist(), columns.id_words.tolist(), columns.lon.tolist(),
+            columns.lat.tolist(), columns.accuracy_m.tolist(), columns.heading_deg.tolist(),
+            columns.speed_mps.tolist(), columns.version.tolist(), passes.vehicle[row].tolist(),
+            drives.time_key[row].tolist(), passes.key[row].tolist(), quality.blur[row].tolist(),
+            quality.wet[row].tolist(), quality.light[row].tolist(), strict=True,
+        )  # fmt: skip
+        readings: list[tuple[int, VehicleReading]] = []
+        for i, (
+            true_us, us, (high, low), lon, lat, error, course, speed, version, vehicle, time_key, key, blur, wet, light,
+        ) in enumerate(values):  # fmt: skip
             at, name = as_time(us), names[vehicle]
-            shake = None if shaking is None else float(shaking[i])
-            readings.append(
-                VehicleReading(
-                    event_id=self.world.streams.uuid("reading", drives.time_key, key, b),
-                    observed_at=at,
-                    vehicle_pseudonym=pseudonyms.pseudonym(name, at),
-                    calibration_id=pseudonyms.calibration_id(name),
-                    position=Position(round(x, 7), round(y, 7), round(error_m, 1)),
-                    heading_deg=round(course, 1) % 360,
-                    speed_mps=round(speed, 2),
-                    pass_id=f"{drives.time_key}-{key}",
-                    camera_model=CAMERA_MODEL,
-                    camera_version=CAMERA_VERSION,
-                    blur=blur,
-                    wet=wet,
-                    light=light,
-                    detections=self._detections(drives, key * 4096 + b, sightings[i], cracks.get(i, [])),
-                    accel_rms_mps2=None if shake is None else round(shake, 3),
-                    accel_peak_mps2=None if shake is None else round(shake * (3.4 + 4.0 * len(sightings[i])), 3),
-                    sample_rate_hz=None if shake is None else 100.0,
-                )
+            reading = VehicleReading(
+                event_id=UUID(int=high << 64 | low),
+                observed_at=at,
+                vehicle_pseudonym=pseudonyms.pseudonym(name, at),
+                calibration_id=pseudonyms.calibration_id(name),
+                position=Position(lon, lat, error),
+                heading_deg=course,
+                speed_mps=speed,
+                pass_id=f"{time_key}-{key}",
+                camera_model=CAMERA_MODEL,
+                camera_version=self.timetable.faults.versions[version],
+                blur=blur,
+                wet=wet,
+                light=light,
+                detections=tuple(detections[columns.first[i] : columns.first[i + 1]]),
             )
-        readings.sort(key=lambda reading: (reading.observed_at, reading.event_id))
+            readings.append((true_us, reading))
+        readings.sort(key=lambda pair: (pair[1].observed_at, pair[1].event_id))
         return readings
 
-    def vehicle_of(self, drives: Drives, rows: Iterable[int]) -> dict[int, str]:
-        """Names of the vehicles of some drives."""
-        name = self.truth.observers.timetable.vehicle_name
-        return {int(row): name(int(drives.passes.vehicle[row])) for row in rows}
 
-    def _positions(
-        self,
-        drives: Drives,
-        row: NDArray[np.intp],
-        bin_no: NDArray[np.int64],
-        section: NDArray[np.int32],
-        station: NDArray[np.float64],
-    ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
-        """Longitude, latitude, heading and stated accuracy as the box reports them.
-
-        Most of the error stays the same over a drive along a section (satellites behind house fronts), the rest
-        changes from report to report.
-        """
-        passes, streams = drives.passes, self.world.streams
-        lon, lat, heading = self.world.geometry.locate(section, station)
-        heading = np.where(passes.direction[row] > 0, heading, heading + 180.0) % 360.0
-        accuracy = self._accuracy_m[section]
-        drive = streams.uniforms("camera/gnss-drive", passes.key[row], drives.time_key, 2)
-        report = streams.uniforms("camera/gnss", passes.key[row] * 4096 + bin_no, drives.time_key, 3)
-        lane_m = 1.6  # the vehicle drives to the right of the centreline
-        right = np.radians(heading + 90.0)
-        scale = accuracy / np.sqrt(2)
-        east = scale * (0.88 * ndtri(drive[0]) + 0.47 * ndtri(report[0])) + lane_m * np.sin(right)
-        north = scale * (0.88 * ndtri(drive[1]) + 0.47 * ndtri(report[1])) + lane_m * np.cos(right)
-        lon, lat = self.world.geometry.shifted(lon, lat, east, north)
-        return lon, lat, (heading + 2.5 * ndtri(report[2])) % 360.0, accuracy
-
-    def _detections(
-        self, drives: Drives, key: int, sightings: list[Sighting], cracks: list[str]
-    ) -> tuple[Detection, ...]:
-        if not sightings and not cracks:
-            return ()
-        codes = ["D40"] * len(sightings) + cracks
-        out: list[Detection] = []
-        for number, code in enumerate(codes):
-            draw = self.world.streams.numbers("camera/box", key * 64 + number, drives.time_key, 5)
-            sighting = sightings[number] if number < len(sightings) else None
-            width, long = self._size_m(code, sighting, drives.clock, draw)
-            true = sighting is None or sighting.hole >= 0
-            confidence = (0.42 if true else 0.35) + (0.55 if true else 0.42) * draw[0] ** (0.7 if true else 1.5)
-            x, y = 200 + 800 * draw[1], 320 + 300 * draw[2]
-            box_w, box_h = min(210.0 * width, 900.0), min(120.0 * long, 380.0)
-            out.append(
-                Detection(
-                    detection_no=number,
-                    class_code=code,
-                    confidence=round(confidence, 3),
-                    bbox_px=(
-                        round(max(x - box_w / 2, 0.0), 1),
-                        round(max(y - box_h / 2, 0.0), 1),
-                        round(min(x + box_w / 2, float(IMAGE_WIDTH_PX)), 1),
-                        round(min(y + box_h / 2, float(IMAGE_HEIGHT_PX)), 1),
-                    ),
-                    image_width_px=IMAGE_WIDTH_PX,
-                    image_height_px=IMAGE_HEIGHT_PX,
-                    width_m=round(width, 2),
-                    length_m=round(long, 2),
-                    area_m2=round(0.8 * width * long, 3),
-                )
-            )
-        return tuple(out)
-
-    def _size_m(self, code: str, sighting: Sighting | None, clock: float, draw: list[float]) -> tuple[float, float]:
-        """Estimated width and length: a fifth off (1 σ), as monocular cameras are."""
-        error = 0.66 + 0.68 * draw[3], 0.66 + 0.68 * draw[4]
-        if sighting is not None and sighting.hole >= 0:
-            width = float(self.truth.holes.width_m(np.array([sighting.hole]), clock)[0])
-            return max(width * error[0], 0.05), max(1.15 * width * error[1], 0.05)
-        if sighting is not None:
-            return 0.3 * error[0], 0.35 * error[1]
-        typical = {"D00": (0.15, 2.5), "D10": (1.8, 0.15), "D20": (1.0, 1.4)}[code]
-        return typical[0] * error[0], typical[1] * error[1]
+def _detections(columns: ReadingColumns) -> list[Detection]:
+    """Detections of all readings, one after the other; numbered within each reading."""
+    told = columns.described
+    number = np.arange(len(columns.found.reading)) - columns.first[columns.found.reading]
+    values = zip(
+        number.tolist(), columns.found.code.tolist(), told.confidence.tolist(), told.box_px.tolist(),
+        told.width_m.tolist(), told.length_m.tolist(), told.depth_m.tolist(), told.area_m2.tolist(), strict=True,
+    )  # fmt: skip
+    return [
+        Detection(
+            detection_no=n,
+            class_code=CODES[code],
+            confidence=confidence,
+            bbox_px=(box[0], box[1], box[2], box[3]),
+            image_width_px=IMAGE_WIDTH_PX,
+            image_height_px=IMAGE_HEIGHT_PX,
+            width_m=width,
+            length_m=length,
+            depth_m=None if depth != depth else depth,
+            area_m2=area,
+        )
+        for n, code, confidence, box, width, length, depth, area in values
+    ]

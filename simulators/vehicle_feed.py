@@ -2,21 +2,24 @@
 
 from collections.abc import Iterator
 from datetime import date, datetime, timedelta
-from functools import lru_cache
-from typing import Any
 
-import msgspec
 import numpy as np
+from numpy.typing import NDArray
 
-from roadtwin.types import VehicleReading
 from simulators.camera import frame_quality
-from simulators.feed import TimedMessage
-from simulators.readings import Cameras, Drives, PlainPseudonyms, as_time
+from simulators.drives import Drives
+from simulators.feed import FeedBlock, TimedMessage
+from simulators.readings import Cameras, as_time
+from simulators.traffic import Passes
 from simulators.truth import Truth, local_day
+from simulators.vehicle_wire import payloads
 from simulators.weather import hourly_weather
 
-_BUFFERED_SHARE = 0.03
+_HOUR_US = 3_600_000_000
+_BUFFERED_SHARE, _BUFFERED_S = 0.03, (300.0, 2400.0)
 """Share of drives whose box was off the air and sends its readings up to forty minutes later."""
+_SENDING_S = (0.6, 2.4)
+_BREAK_US = 120_000_000  # of an additional bus between two circuits
 
 
 class VehicleFeed:
@@ -24,127 +27,106 @@ class VehicleFeed:
 
     def __init__(self, truth: Truth, additional_buses: int) -> None:
         self._truth, self._world = truth, truth.world
+        self._timetable = truth.observers.timetable
         self._cameras, self._buses = Cameras(truth), additional_buses
-        self._day_of_vehicles = lru_cache(maxsize=4)(self._vehicle_day)
-        self._slot = lru_cache(maxsize=None)(self._slot_us)
-        self._circuit = lru_cache(maxsize=4 * (additional_buses + 1))(self._bus_circuit)
+        fleet = self._timetable.fleet
+        self._topics = [
+            f"roadtwin/v1/vehicles/{fleet.name(vehicle)}/readings"
+            for vehicle in range(fleet.scheduled + additional_buses)
+        ]
+        self._longest_delay_us = self._timetable.faults.longest_delay_us + round(1e6 * (_BUFFERED_S[1] + _SENDING_S[1]))
 
     def messages(self, start: datetime, end: datetime) -> Iterator[TimedMessage]:
-        """Messages of vehicles published in [start, end)."""
-        first = max(local_day(self._world, start - timedelta(hours=2)), self._world.epoch)
-        for ordinal in range(first.toordinal(), local_day(self._world, end).toordinal() + 1):
-            for message in self._day_of_vehicles(ordinal):
-                if start <= message.publish_at < end:
-                    yield message
-        for bus in range(self._buses):
-            slot_us = self._slot(bus)
-            # A circuit begins at a multiple of its slot, and its last message goes out seconds after its end.
-            first_circuit = (round(start.timestamp() * 1e6) - self._phase_us(bus) - 5_000_000) // slot_us
-            last_circuit = (round(end.timestamp() * 1e6) - self._phase_us(bus)) // slot_us
-            for circuit in range(first_circuit, last_circuit + 1):
-                for message in self._circuit(bus, circuit):
-                    if start <= message.publish_at < end:
-                        yield message
+        """Messages published in [start, end), an hour at a time; both aware."""
+        begin_us, end_us = round(start.timestamp() * 1e6), round(end.timestamp() * 1e6)
+        for at_us in range(begin_us, end_us, _HOUR_US):
+            yield from self.block(at_us, min(at_us + _HOUR_US, end_us))
 
-    def _phase_us(self, bus: int) -> int:
-        return int(self._world.streams.numbers("messages/bus", bus, 0, 1)[0] * 1e9)
+    def block(self, begin_us: int, end_us: int) -> FeedBlock:
+        """Messages published in [begin, end), µs since 1970, UTC: the same however a period is cut.
 
-    def _vehicle_day(self, ordinal: int) -> list[TimedMessage]:
-        """All messages of the timetable's vehicles about a local day."""
-        return self._readings_of(Drives.of_day(self._truth.day(date.fromordinal(ordinal))), date.fromordinal(ordinal))
+        Memory follows from the length of the window.
+        """
+        parts = [*self._of_timetable(begin_us, end_us), *self._of_additional(begin_us, end_us)]
+        if not parts:
+            return FeedBlock(np.zeros(0, np.int64), [], [])
+        drives = Drives.joined(parts)
+        columns = self._cameras.everything(drives)
+        publish_us = columns.true_us + self._delay_us(drives.passes, drives.time_key)[columns.row]
+        inside = np.flatnonzero((publish_us >= begin_us) & (publish_us < end_us))
+        texts = payloads(drives, columns.take(inside), self._timetable.faults.versions)
+        vehicle = drives.passes.vehicle[columns.row[inside]]
+        return FeedBlock.of(publish_us[inside], [self._topics[v] for v in vehicle.tolist()], texts)
 
-    def _readings_of(self, drives: Drives, day: date) -> list[TimedMessage]:
-        passes = drives.passes
-        if not len(passes.section):
-            return []
-        segments = self._cameras.by_segment(drives, day)
-        out: list[TimedMessage] = []
-        for vehicle in np.unique(passes.vehicle):
-            rows = np.flatnonzero(passes.vehicle == vehicle)
-            name = self._truth.observers.timetable.vehicle_name(int(vehicle))
-            topic = f"roadtwin/v1/vehicles/{name}/readings"
-            delays = self._delays(drives, rows)
-            for reading in self._cameras.everything(drives, rows, segments, _NO_PSEUDONYMS):
-                payload = msgspec.json.encode(wire_reading(reading))
-                out.append(TimedMessage(reading.observed_at + delays[reading.pass_id], topic, payload))
-        return out
+    def _of_timetable(self, begin_us: int, end_us: int) -> Iterator[Drives]:
+        """Drives of the timetable from which something is published in a window."""
+        first = max(local_day(self._world, as_time(begin_us - self._longest_delay_us - _HOUR_US)), self._world.epoch)
+        for ordinal in range(first.toordinal(), local_day(self._world, as_time(end_us)).toordinal() + 1):
+            drives = Drives.of_day(self._truth.day(date.fromordinal(ordinal)))
+            rows = self._due(drives.passes, drives.time_key, begin_us, end_us)
+            if len(rows):
+                yield drives.take(rows)
 
-    def _delays(self, drives: Drives, rows: np.ndarray) -> dict[str, timedelta]:
+    def _due(self, passes: Passes, time_key: NDArray[np.int64], begin_us: int, end_us: int) -> NDArray[np.intp]:
+        sent_us = passes.start_us + self._delay_us(passes, time_key)
+        length = self._world.geometry.section_length_m[passes.section]
+        lasts_us = (length / passes.speed_mps * 1e6).astype(np.int64) + 1
+        return np.flatnonzero((sent_us < end_us) & (sent_us + lasts_us >= begin_us))
+
+    def _delay_us(self, passes: Passes, time_key: NDArray[np.int64]) -> NDArray[np.int64]:
         """From reading to publication, by drive."""
-        result = {}
-        for key in drives.passes.key[rows].tolist():
-            u = self._world.streams.numbers("messages/delay", key, drives.time_key, 3)
-            late_s = (
-                300 + 2100 * u[2]
-                if u[1] < _BUFFERED_SHARE and not self._truth.observers.timetable.is_additional(key)
-                else 0.0
-            )
-            result[f"{drives.time_key}-{key}"] = timedelta(seconds=0.6 + 1.8 * u[0] + late_s)
+        drawn = self._world.streams.uniforms("messages/delay", passes.key, time_key, 3)
+        (low, high), (least, most) = _SENDING_S, _BUFFERED_S
+        buffered = (drawn[1] < _BUFFERED_SHARE) & ~self._timetable.is_additional(passes.key)
+        seconds = low + (high - low) * drawn[0] + np.where(buffered, least + (most - least) * drawn[2], 0.0)
+        offline_us = self._timetable.faults.offline_us(passes.vehicle, passes.start_us)
+        result: NDArray[np.int64] = np.round(seconds * 1e6).astype(np.int64) + offline_us
         return result
 
-    def _slot_us(self, bus: int) -> int:
-        """Time between two circuits of an additional bus: its drive, which is always the same, and a short break."""
-        timetable = self._truth.observers.timetable
-        return timetable.duration_us(timetable.circuit(bus, bus, 0, 0)) + 120_000_000
+    # -- additional buses ------------------------------------------------------------------------------------------
+    def _of_additional(self, begin_us: int, end_us: int) -> Iterator[Drives]:
+        """Drives of additional buses from which something is published in a window, by local day."""
+        parts, numbers = [], []
+        for bus in range(self._buses):
+            # A bus is on its line again and again, by night too: circuits begin at multiples of a slot.
+            slot_us = self._timetable.circuit_us(bus) + _BREAK_US
+            phase_us = int(self._world.streams.numbers("messages/bus", bus, 0, 1)[0] * 1e9)
+            first = (begin_us - self._longest_delay_us - phase_us) // slot_us - 1
+            for circuit in range(first, (end_us - phase_us) // slot_us + 1):
+                passes = self._timetable.circuit(bus, circuit * slot_us + phase_us)
+                parts.append(passes)
+                numbers.append(np.full(len(passes.key), circuit))
+        if not parts:
+            return
+        passes, number = Passes.joined(parts), np.concatenate(numbers)
+        rows = self._due(passes, number, begin_us, end_us)
+        passes, number = passes.take(rows), number[rows]
+        rows = np.flatnonzero(self._timetable.faults.present(passes.vehicle, passes.start_us))
+        yield from self._watched(passes.take(rows), number[rows])
 
-    def _bus_circuit(self, bus: int, circuit: int) -> list[TimedMessage]:
-        start_us = circuit * self._slot(bus) + self._phase_us(bus)
-        start = as_time(start_us)
-        day = local_day(self._world, start)
-        if day < self._world.epoch:
-            return []
-        passes = self._truth.observers.timetable.circuit(bus, bus, start_us, circuit)
-        weather = hourly_weather(self._world.weather, start - timedelta(hours=3), start + timedelta(hours=8))
-        quality = frame_quality(self._world, passes, weather, circuit)
-        self._truth.day(day + timedelta(days=1))  # a circuit may run past midnight
+    def _watched(self, passes: Passes, number: NDArray[np.int64]) -> Iterator[Drives]:
+        """What additional buses see; they know the holes of the day on which a drive begins."""
+        if not len(passes.key):
+            return
+        day = local_day(self._world, as_time(int(passes.start_us.min())))
+        last = local_day(self._world, as_time(int(passes.start_us.max())))
+        self._truth.day(max(last, self._world.epoch) + timedelta(days=1))  # holes are closed on the day after, too
+        while day <= last:
+            day_begin_us, day_end_us = self._world.day_bounds_us(day)
+            rows = np.flatnonzero((passes.start_us >= day_begin_us) & (passes.start_us < day_end_us))
+            rows = rows[np.argsort(passes.section[rows], kind="stable")]
+            if len(rows) and day >= self._world.epoch:
+                yield self._watched_on(day, passes.take(rows), number[rows])
+            day += timedelta(days=1)
+
+    def _watched_on(self, day: date, passes: Passes, number: NDArray[np.int64]) -> Drives:
+        start = self._world.day_start(day)
+        weather = hourly_weather(self._world.weather, start - timedelta(hours=2), start + timedelta(hours=26))
+        quality = frame_quality(self._world, passes, weather, number)
         clock, holes = self._truth.day(day).clock, self._truth.holes
-        count = len(holes)
-        open_holes = np.flatnonzero(
-            (holes.closed_us[:count] > start_us) & (holes.born_us[:count] < start_us + 6 * 3_600_000_000)
+        count, latest_us = len(holes), int(passes.start_us.max()) + _HOUR_US
+        which = np.flatnonzero(
+            (holes.closed_us[:count] > int(passes.start_us.min())) & (holes.born_us[:count] < latest_us)
         )
-        sightings = self._truth.observers.seen(passes, quality, circuit, holes, open_holes, clock)
-        return self._readings_of(Drives(circuit, passes, quality, sightings, clock), day)
-
-
-_NO_PSEUDONYMS = PlainPseudonyms()
-
-
-def wire_reading(reading: VehicleReading) -> dict[str, Any]:
-    """The object that a camera box publishes for a reading (`roadtwin.records.vehicle`); the topic has the vehicle."""
-    wire: dict[str, Any] = {
-        "event_id": reading.event_id,
-        "schema_version": 1,
-        "observed_at": reading.observed_at,
-        "position": {
-            "lon": reading.position.lon,
-            "lat": reading.position.lat,
-            "accuracy_m": reading.position.accuracy_m,
-        },
-        "heading_deg": reading.heading_deg,
-        "speed_mps": reading.speed_mps,
-        "pass_id": reading.pass_id,
-        "camera": {
-            "model": reading.camera_model,
-            "version": reading.camera_version,
-            "frame_quality": {"blur": reading.blur, "wet": reading.wet, "light": reading.light},
-        },
-        "detections": [
-            {
-                "class_code": detection.class_code,
-                "confidence": detection.confidence,
-                "bbox_px": detection.bbox_px,
-                "image_size_px": (detection.image_width_px, detection.image_height_px),
-                "width_m": detection.width_m,
-                "length_m": detection.length_m,
-                "area_m2": detection.area_m2,
-            }
-            for detection in reading.detections
-        ],
-    }
-    if reading.accel_rms_mps2 is not None:
-        wire["imu"] = {
-            "accel_rms_mps2": reading.accel_rms_mps2,
-            "accel_peak_mps2": reading.accel_peak_mps2,
-            "sample_rate_hz": reading.sample_rate_hz,
-        }
-    return wire
+        seen = self._truth.observers.seen(passes, quality, number, holes, which, clock)
+        return Drives.made(passes, quality, seen, number, day, clock)

@@ -86,7 +86,7 @@ def test_readings_show_potholes_and_stand_near_the_road(history, small_world):
         assert {detection.class_code for detection in reading.detections} == {"D40"}
         assert low[0] < reading.position.lon < high[0]
         assert low[1] < reading.position.lat < high[1]
-        assert 3.0 <= reading.position.accuracy_m <= 10.0
+        assert 1.0 <= reading.position.accuracy_m <= 30.0  # as stated: right on average, not each time
 
 
 def test_segment_days_count_what_readings_show(history):

@@ -1,22 +1,34 @@
-"""A simulated period as files: registers, records, messages, and the truth apart from them."""
+"""A simulated period as files: registers, records, segment-days, messages, and the truth apart from them."""
 
-import base64
 import csv
-from collections.abc import Callable
+import shutil
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from datetime import datetime, timedelta
+from functools import partial
 from pathlib import Path
-from typing import Any
 
 import msgspec
 import numpy as np
 
 from roadtwin.errors import SimulationError
-from simulators.history import live_records
+from simulators.feed_files import FEED_FILES, PartJoiner, days_of, open_feed, write_part
+from simulators.history import check_period
 from simulators.holes import STILL_OPEN_US
-from simulators.messages import messages
+from simulators.messages import MAX_ADDITIONAL_BUSES
 from simulators.readings import as_time
+from simulators.record_files import write_history
+from simulators.register_files import DEVICES_FILE, NETWORK_FILE, write_devices, write_network
 from simulators.truth import local_day, truth_of
+from simulators.workers import Progress, Task, run_tasks
 from simulators.world import World
+
+CONTENTS = ("registers", "records", "segment-days", "devices", "vehicles", "truth")
+PART_DAYS = 7
+HISTORY_CHUNK = timedelta(days=14)
+FEED_WINDOW = timedelta(hours=1)
+_INCOMPLETE = ".incomplete"
+"""Folder in which files are made; they take their places when all are whole."""
 
 
 def write_files(
@@ -25,86 +37,136 @@ def write_files(
     *,
     start: datetime,
     end: datetime,
+    contents: Sequence[str] = CONTENTS,
     additional_buses: int = 0,
-    on_progress: Callable[[float], None] | None = None,
+    jobs: int = 1,
+    part_days: int = PART_DAYS,
+    history_chunk: timedelta = HISTORY_CHUNK,
+    feed_window: timedelta = FEED_WINDOW,
+    on_progress: Progress | None = None,
 ) -> dict[str, int]:
-    """Write a period to a directory, which is made; existing files of these names are replaced.
+    """Write a period to a directory, which is made; files of these names are replaced when all new ones are whole.
 
-    - `network.geojson`, `devices.csv`: the registers (for `roadtwin import network`, `roadtwin import devices`);
-    - `repair.jsonl` and so on, one file a kind of record (for `roadtwin import KIND`);
-    - `messages.ndjson`: one message a line, `publish_at`, `topic`, `payload_base64`;
-    - `truth/potholes.jsonl`, `truth/hazard.csv`: what only evaluation may read.
+    Parameters
+    ----------
+    contents : sequence of str
+        What to write, of `CONTENTS`:
 
-    Returns the number of lines of each file. Raises SimulationError when a file cannot be written.
+        - registers: `network.geojson`, `devices.csv` (for `roadtwin import network`, `roadtwin import devices`);
+        - records: `repair.jsonl` and so on, one file a kind of record (for `roadtwin import KIND`);
+        - segment-days: `segment-days.csv`;
+        - devices, vehicles: `devices.feed`, `vehicles.feed`, their messages (for `roadtwin replay`);
+        - truth: `truth/`, what only evaluation may read.
+    jobs : int
+        Processes that work at the same time.
+    part_days, history_chunk, feed_window : int, timedelta
+        How the work is cut: days of a feed that a process makes in one go, and what is held in memory at a time (a
+        month and an hour at most). The bytes of the files depend neither on them nor on `jobs`.
+    on_progress : callable, optional
+        Called with "history", "devices" or "vehicles" and the part of it that is done.
+
+    Returns
+    -------
+    dict
+        Number of lines or messages of each file.
+
+    Raises
+    ------
+    SimulationError, RecordingError
+        If an argument is out of range or a file cannot be written; no file was replaced then.
     """
+    unknown = [name for name in contents if name not in CONTENTS]
+    if unknown or not contents:
+        raise SimulationError(
+            f"Contents: got {', '.join(unknown) or 'nothing'}, expected some of {', '.join(CONTENTS)}."
+        )
+    check_period(world, start, end)
+    if not 0 <= additional_buses <= MAX_ADDITIONAL_BUSES:
+        raise SimulationError(f"Additional buses: got {additional_buses}, expected 0 to {MAX_ADDITIONAL_BUSES}.")
+    with _replacing(directory) as made:
+        counts: dict[str, int] = {}
+        if "registers" in contents:
+            counts[NETWORK_FILE] = write_network(world, made / NETWORK_FILE)
+            counts[DEVICES_FILE] = write_devices(world, made / DEVICES_FILE)
+        tasks: list[Task] = []
+        if {"records", "segment-days", "truth"} & set(contents):
+            history = partial(
+                _write_history, directory=made, start=start, end=end, contents=contents, chunk=history_chunk
+            )
+            tasks.append(Task("history", 1.0, history))
+        parts: dict[int, tuple[PartJoiner, Path]] = {}
+        with ExitStack() as stack:
+            writers = {feed: stack.enter_context(open_feed(made, feed)) for feed in FEED_FILES if feed in contents}
+            for feed, writer in writers.items():
+                joiner = PartJoiner(writer)
+                for begin, until in days_of(start, end, part_days):
+                    part = joiner.expect(made / f"{feed}-{len(tasks)}.part")
+                    parts[len(tasks)] = joiner, part
+                    job = partial(
+                        write_part,
+                        path=part,
+                        feed=feed,
+                        start=begin,
+                        end=until,
+                        additional_buses=additional_buses,
+                        window=feed_window,
+                    )
+                    tasks.append(Task(feed, (until - begin) / timedelta(days=1), job))
+            for number, result in run_tasks(world, tasks, jobs=jobs, on_progress=on_progress):
+                if number in parts:
+                    joiner, part = parts[number]
+                    joiner.add(part)
+                else:
+                    counts |= result
+        return counts | {FEED_FILES[feed]: writer.messages for feed, writer in writers.items()}
+
+
+@contextmanager
+def _replacing(directory: Path) -> Iterator[Path]:
+    """A folder inside `directory` whose files take their places when all went well, and are removed otherwise."""
+    made = directory / _INCOMPLETE
     try:
-        (directory / "truth").mkdir(parents=True, exist_ok=True)
-        counts = {"network.geojson": _network(world, directory), "devices.csv": _devices(world, directory)}
-        for kind, records in live_records(world, start=start, end=end).items():
-            (directory / f"{kind}.jsonl").write_bytes(msgspec.json.Encoder().encode_lines(records))
-            counts[f"{kind}.jsonl"] = len(records)
-        counts["messages.ndjson"] = _messages(world, directory, start, end, additional_buses, on_progress)
-        counts["truth/potholes.jsonl"] = _potholes(world, directory, start, end)
-        counts["truth/hazard.csv"] = _hazard(world, directory, start, end)
+        shutil.rmtree(made, ignore_errors=True)  # what a run left that was killed
+        made.mkdir(parents=True)
+        try:
+            yield made
+            for file in sorted(path.relative_to(made) for path in made.rglob("*") if path.is_file()):
+                (directory / file).parent.mkdir(exist_ok=True)
+                (made / file).replace(directory / file)
+        finally:
+            shutil.rmtree(made, ignore_errors=True)
     except OSError as exc:
-        raise SimulationError(f"{directory}: cannot be written: {exc.strerror}.") from None
-    return counts
+        raise SimulationError(f"{directory}: cannot be written: {exc.strerror or exc}.") from None
 
 
-def _network(world: World, directory: Path) -> int:
-    features: list[dict[str, Any]] = [
-        {
-            "type": "Feature",
-            "geometry": {"type": "LineString", "coordinates": section.line.tolist()},
-            "properties": {
-                "id": section.source_section_id,
-                "name": section.name,
-                "district": section.district,
-                "road_class": section.road_class,
-                "owner": section.owner,
-                "maintenance_district": section.maintenance_district,
-                "warranty_until": section.warranty_until,
-                "inspection_interval_days": section.inspection_interval_days,
-                **msgspec.to_builtins(section.attributes),
-            },
-        }
-        for section in world.sections
-    ]
-    collection = {"type": "FeatureCollection", "features": features}
-    (directory / "network.geojson").write_bytes(msgspec.json.encode(collection))
-    return len(features)
-
-
-def _devices(world: World, directory: Path) -> int:
-    rows = world.device_rows()
-    with (directory / "devices.csv").open("w", encoding="utf-8", newline="") as file:
-        writer = csv.DictWriter(file, list(rows[0]))
-        writer.writeheader()
-        writer.writerows(rows)
-    return len(rows)
-
-
-def _messages(
+def _write_history(
     world: World,
+    on_progress: Callable[[float], None],
+    *,
     directory: Path,
     start: datetime,
     end: datetime,
-    additional_buses: int,
-    on_progress: Callable[[float], None] | None,
-) -> int:
-    encode, count = msgspec.json.Encoder().encode, 0
-    with (directory / "messages.ndjson").open("wb") as file:
-        for message in messages(world, start=start, end=end, additional_buses=additional_buses):
-            line = {
-                "publish_at": message.publish_at,
-                "topic": message.topic,
-                "payload_base64": base64.b64encode(message.payload).decode(),
-            }
-            file.write(encode(line) + b"\n")
-            count += 1
-            if on_progress is not None and count % 1000 == 0:
-                on_progress((message.publish_at - start) / (end - start))
-    return count
+    contents: Sequence[str],
+    chunk: timedelta,
+) -> dict[str, int]:
+    """Records, segment-days and truth: in one process, for they come from the same days."""
+    counts: dict[str, int] = {}
+    if {"records", "segment-days"} & set(contents):
+        counts |= write_history(
+            world,
+            directory,
+            start,
+            end,
+            with_records="records" in contents,
+            with_segment_days="segment-days" in contents,
+            chunk=chunk,
+            on_progress=lambda part: on_progress(0.8 * part if "truth" in contents else part),
+        )
+    if "truth" in contents:
+        (directory / "truth").mkdir()
+        counts["truth/potholes.jsonl"] = _potholes(world, directory, start, end)
+        counts["truth/hazard.csv"] = _hazard(world, directory, start, end)
+    return counts
 
 
 def _potholes(world: World, directory: Path, start: datetime, end: datetime) -> int:

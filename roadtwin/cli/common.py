@@ -1,13 +1,21 @@
 """What commands share: settings, the database they work on, and progress on a terminal."""
 
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from typing import Any
 
 import psycopg
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    Progress,
+    TaskID,
+    TaskProgressColumn,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
 
 from roadtwin.errors import DatabaseUnavailableError
 from roadtwin.settings import Settings, load_settings
@@ -77,3 +85,20 @@ def progress(description: str) -> Iterator[Callable[[float], None]]:
     with Progress(*columns, console=console, disable=not sys.stderr.isatty()) as bar:
         task = bar.add_task(description, total=1.0)
         yield lambda share: bar.update(task, completed=min(max(share, 0.0), 1.0))
+
+
+@contextmanager
+def phases(titles: Mapping[str, str]) -> Iterator[Callable[[str, float], None]]:
+    """Show a progress bar for each phase that has begun, on a terminal only; call what it gives with the phase's name
+    and the share of it that is done, 0 to 1."""
+    width = max(map(len, titles.values()))
+    columns = (TextColumn(f"{{task.description:<{width}}}"), BarColumn(), TaskProgressColumn(), TimeElapsedColumn())
+    tasks: dict[str, TaskID] = {}
+    with Progress(*columns, console=Console(stderr=True), disable=not sys.stderr.isatty()) as bars:
+
+        def tell(phase: str, share: float) -> None:
+            if phase not in tasks:
+                tasks[phase] = bars.add_task(titles[phase], total=1.0)
+            bars.update(tasks[phase], completed=min(max(share, 0.0), 1.0))
+
+        yield tell

@@ -13,7 +13,7 @@ import typer
 
 from roadtwin.cli.common import open_connection, settings_for_command
 from roadtwin.errors import InputFileError
-from roadtwin.jobs.importing import import_network_file, import_records_file
+from roadtwin.jobs.importing import import_network_file, import_records_file, source_of
 from roadtwin.network.geojson import ReadOptions
 from roadtwin.records.schema import RECORD_KINDS
 from roadtwin.settings import Settings
@@ -70,7 +70,7 @@ def network(
 ) -> None:
     """Load a road network from GeoJSON and split it into segments. Loading it again changes nothing."""
     options = ReadOptions(
-        source=source or _source_of(file),
+        source=source or source_of(file),
         id_column=id_column,
         name_column=name_column,
         class_column=class_column,
@@ -149,11 +149,6 @@ for _kind in RECORD_KINDS:
     app.command(_kind, epilog=f"Example: roadtwin import {_kind} {_kind}.jsonl --reporting-lag 24")(
         _records_command(_kind)
     )
-
-
-def _source_of(file: Path) -> str:
-    """The file's name without its endings, as far as it may stand in an id."""
-    return "".join(c if c.isascii() and (c.isalnum() or c in "_-") else "-" for c in file.name.split(".")[0])[:40]
 
 
 def _name_city(conn: psycopg.Connection[Any], settings: Settings, name: str | None) -> None:

@@ -7,6 +7,7 @@ import signal
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Annotated, Any
@@ -14,28 +15,72 @@ from typing import Annotated, Any
 import typer
 
 from ingest.mqtt import parse_mqtt_url
-from roadtwin.cli.common import progress, settings_for_command
+from roadtwin.cli.common import phases, progress, settings_for_command
 from roadtwin.errors import SettingsError, SimulationError
+from roadtwin.jobs.importing import read_network_file, source_of
 from roadtwin.manifest import Manifest, write_manifest
+from roadtwin.network.geojson import ReadOptions
+from roadtwin.network.sections import RoadSection
 from roadtwin.settings import Settings
-from simulators.files import write_files
+from simulators.files import CONTENTS, write_files
 from simulators.messages import messages
 from simulators.publish import Pacing, Published, publish_feed
+from simulators.scenario import Scenario, read_scenario, scenario_names
 from simulators.world import EPOCH, World, build_world
 
 app = typer.Typer(add_completion=False)
 
+DEFAULT_KM = 400.0
+PHASES = {"history": "Records and segment-days", "devices": "Messages of devices", "vehicles": "Messages of vehicles"}
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 LIVE_BUSES = 8
 
 
-@app.command(epilog="Example: roadtwin simulate --seed 7 --km 120 --duration 2h --speed 10 --manifest sent.json")
+@app.command(epilog="Example: roadtwin simulate --from 2026-01-15T06:00:00+01:00 --duration 7d --out week/")
 def main(
     seed: Annotated[int, typer.Option(help="Decides everything about the city.")] = 7,
-    km: Annotated[float, typer.Option(help="Length of the street network [km], 5 to 20,000.")] = 120.0,
+    km: Annotated[
+        float | None,
+        typer.Option(
+            help=f"Length of the street network [km], 5 to 20,000; {DEFAULT_KM:g} if left out.", show_default=False
+        ),
+    ] = None,
+    network: Annotated[
+        Path | None,
+        typer.Option(help="Road network (GeoJSON) in place of a made-up one.", metavar="FILE", show_default=False),
+    ] = None,
+    source: Annotated[
+        str | None,
+        typer.Option(help="With --network: short name of the register in ids; that of the file.", show_default=False),
+    ] = None,
+    drivable: Annotated[
+        bool, typer.Option("--drivable", help="With --network: leave out OSM ways that no car of the city uses.")
+    ] = False,
+    segment_m: Annotated[int, typer.Option(help="Length of a segment [m]: 100, or 20.")] = 100,
+    weather: Annotated[
+        Path | None,
+        typer.Option(
+            help="Measured weather (CSV, the DWD's too; or a folder of such files) in place of made-up weather.",
+            metavar="FILE",
+            show_default=False,
+        ),
+    ] = None,
+    devices: Annotated[
+        int | None, typer.Option(help="Number of sensors; about 37 a 100 km if left out.", show_default=False)
+    ] = None,
     epoch: Annotated[
         str, typer.Option(help="First day of the city's history; the same city needs the same day.")
     ] = EPOCH.isoformat(),
+    scenario: Annotated[
+        str, typer.Option(help="What is special: a name of the library, or a .toml file.")
+    ] = "ordinary",
+    scenarios: Annotated[bool, typer.Option("--scenarios", help="List the library of scenarios, and end.")] = False,
+    today: Annotated[
+        str | None,
+        typer.Option(
+            help="Day to which relative times of the scenario refer; that of --from if left out.", show_default=False
+        ),
+    ] = None,
     begin: Annotated[
         str | None, typer.Option("--from", help="Begin of the feed (RFC 3339); now if left out.", show_default=False)
     ] = None,
@@ -62,6 +107,10 @@ def main(
     out: Annotated[
         Path | None, typer.Option(help="Write files to this folder in place of publishing.", show_default=False)
     ] = None,
+    contents: Annotated[
+        str, typer.Option(help="With --out: what to write, some of these.", metavar="NAME,…")
+    ] = ",".join(CONTENTS),
+    jobs: Annotated[int, typer.Option(help="With --out: processes that work at the same time.")] = 2,
     mqtt_url: Annotated[
         str | None, typer.Option(help="MQTT broker; else ROADTWIN_MQTT_URL.", show_default=False)
     ] = None,
@@ -69,47 +118,115 @@ def main(
 ) -> None:
     """Publish the sensors and camera vehicles of a simulated city at QoS 1, or write a period of it to files.
 
-    The same seed, length and epoch give the same city and the same messages. Without --duration it runs until it is
-    interrupted (Ctrl-C, SIGTERM) and then waits for what the broker has not confirmed yet.
+    The same seed, streets, epoch, scenario and today give the same city and the same messages. Without --duration it
+    runs until it is interrupted (Ctrl-C, SIGTERM) and then waits for what the broker has not confirmed yet.
     """
+    if scenarios:
+        _list_scenarios(as_json=as_json)
+        return
     settings = settings_for_command(mqtt_url=mqtt_url)
     start = _instant(begin) if begin is not None else datetime.now(UTC)
     end = None if duration is None else start + _duration(duration)
+    city = _City(
+        seed=seed,
+        km=km,
+        network=network,
+        source=source,
+        drivable=drivable,
+        segment_m=segment_m,
+        weather=weather,
+        devices=devices,
+        epoch=_day("--epoch", epoch),
+        scenario=read_scenario(scenario),
+        today=start.astimezone(settings.timezone).date() if today is None else _day("--today", today),
+    )
     real_time = speed == 1.0 and not as_fast_as_possible and out is None
     buses = additional_buses if additional_buses is not None else LIVE_BUSES if real_time else 0
     pacing = Pacing(None if as_fast_as_possible else speed, rate)
     if out is not None:
         if begin is None or end is None:
             raise SimulationError("--out: got no period, expected --from and --duration.")
-        _write(_world(settings, seed, km, epoch), out, start, end, buses, as_json=as_json)
+        names = [name.strip() for name in contents.split(",") if name.strip()]
+        world = city.build(settings)
+        with phases(PHASES) as on_progress:
+            counts = write_files(
+                world, out, start=start, end=end, contents=names, additional_buses=buses, jobs=jobs,
+                on_progress=on_progress,
+            )  # fmt: skip
+        _tell_files(out, counts, as_json=as_json)
         return
     if settings.mqtt_url is None:
         raise SettingsError("ROADTWIN_MQTT_URL: got nothing, expected an MQTT broker to publish to (or --out DIR).")
     address = parse_mqtt_url(settings.mqtt_url.get_secret_value(), ca_file=settings.mqtt_ca_file)
-    world = _world(settings, seed, km, epoch)
+    world = city.build(settings)
     until = end or datetime.max.replace(tzinfo=UTC) - timedelta(days=400)
     feed = messages(world, start=start, end=until, additional_buses=buses)
-    with _stop_on_signals() as stop, progress("Simulating") as on_progress:
+    with _stop_on_signals() as stop, progress("Simulating") as on_time:
         result = publish_feed(
             address,
             feed,
             pacing,
             stop=stop,
             keep_digests=manifest is not None,
-            on_progress=lambda at, _: on_progress((at - start) / (until - start)),
+            on_progress=lambda at, _: on_time((at - start) / (until - start)),
         )
     if manifest is not None:
         write_manifest(manifest, Manifest(result.payload_sha256))
     _tell(result, as_json=as_json)
 
 
-def _world(settings: Settings, seed: int, km: float, epoch: str) -> World:
+@dataclass(frozen=True, slots=True)
+class _City:
+    """What the options say about the city."""
+
+    seed: int
+    km: float | None
+    network: Path | None
+    source: str | None
+    drivable: bool
+    segment_m: int
+    weather: Path | None
+    devices: int | None
+    epoch: date
+    scenario: Scenario
+    today: date
+
+    def build(self, settings: Settings) -> World:
+        if self.km is not None and self.network is not None:
+            raise SimulationError("--km and --network: got both, expected one of them.")
+        return build_world(
+            seed=self.seed,
+            length_km=DEFAULT_KM if self.km is None else self.km,
+            timezone=settings.city_timezone,
+            start=datetime(self.epoch.year, self.epoch.month, self.epoch.day, tzinfo=settings.timezone),
+            scenario=self.scenario,
+            today=self.today,
+            network=None if self.network is None else self._sections(self.network),
+            segment_length_m=self.segment_m,
+            weather_file=self.weather,
+            device_count=self.devices,
+        )
+
+    def _sections(self, path: Path) -> list[RoadSection]:
+        options = ReadOptions(source=self.source or source_of(path), drivable_only=self.drivable)
+        return read_network_file(path, options)[0]
+
+
+def _list_scenarios(*, as_json: bool) -> None:
+    found = [read_scenario(name) for name in scenario_names()]
+    if as_json:
+        typer.echo(json.dumps({one.name: one.title for one in found}))
+        return
+    width = max(len(one.name) for one in found)
+    for one in found:
+        typer.echo(f"{one.name:<{width}}  {one.title}")
+
+
+def _day(option: str, text: str) -> date:
     try:
-        day = date.fromisoformat(epoch)
+        return date.fromisoformat(text)
     except ValueError:
-        raise SimulationError(f"--epoch: got {epoch!r}, expected a date such as 2023-10-01.") from None
-    first = datetime(day.year, day.month, day.day, tzinfo=settings.timezone)
-    return build_world(seed=seed, length_km=km, timezone=settings.city_timezone, start=first)
+        raise SimulationError(f"{option}: got {text!r}, expected a date such as 2023-10-01.") from None
 
 
 def _instant(text: str) -> datetime:
@@ -153,9 +270,7 @@ def _stop_on_signals() -> Iterator[threading.Event]:
             signal.signal(number, handler)
 
 
-def _write(world: World, out: Path, start: datetime, end: datetime, buses: int, *, as_json: bool) -> None:
-    with progress(f"Writing {out}") as on_progress:
-        counts = write_files(world, out, start=start, end=end, additional_buses=buses, on_progress=on_progress)
+def _tell_files(out: Path, counts: dict[str, int], *, as_json: bool) -> None:
     if as_json:
         typer.echo(json.dumps(counts))
         return

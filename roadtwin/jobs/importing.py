@@ -17,6 +17,7 @@ from roadtwin.errors import InputFileError, RecordRejectedError
 from roadtwin.jobs.networks import NetworkCounts, import_network
 from roadtwin.jobs.record_rows import ROW_OF, finding_rows
 from roadtwin.network.geojson import ReadOptions, ReadReport, read_geojson
+from roadtwin.network.sections import RoadSection
 from roadtwin.records.parsing import parse_csv_row, parse_json_line
 from roadtwin.records.schema import EARLIEST, LATEST, RECORD_KINDS, Inspection, Record
 from roadtwin.storage.records import write_records
@@ -29,6 +30,8 @@ __all__ = [
     "import_network_file",
     "import_records",
     "import_records_file",
+    "read_network_file",
+    "source_of",
 ]
 
 
@@ -102,14 +105,26 @@ def import_network_file(
     Raises InputFileError for a file that cannot be read or has no section, UnsupportedCrsError for coordinates that
     cannot be placed.
     """
-    sections, report = read_geojson(_content(path), options)
-    if not sections:
-        first = f"; {report.skipped[0]}" if report.skipped else ""
-        raise InputFileError(f"{path.name} has no section among its {report.features} features{first}.")
+    sections, report = read_network_file(path, options)
     counts = import_network(
         conn, sections, recorded_at=recorded_at, nominal_length_m=nominal_length_m, close_missing=close_missing
     )
     return report, counts
+
+
+def read_network_file(path: Path, options: ReadOptions) -> tuple[list[RoadSection], ReadReport]:
+    """Sections of a GeoJSON file (also `.gz`), at least one; raises as `import_network_file`."""
+    sections, report = read_geojson(_content(path), options)
+    if not sections:
+        first = f"; {report.skipped[0]}" if report.skipped else ""
+        raise InputFileError(f"{path.name} has no section among its {report.features} features{first}.")
+    return sections, report
+
+
+def source_of(path: Path) -> str:
+    """Short name of a register where nobody gives one: that of its file without endings, as far as it may stand in
+    an id."""
+    return "".join(c if c.isascii() and (c.isalnum() or c in "_-") else "-" for c in path.name.split(".")[0])[:40]
 
 
 def _import(

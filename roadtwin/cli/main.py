@@ -29,7 +29,6 @@ COMMANDS: dict[str, str] = {
     "train": "roadtwin.cli.train",
     "evaluate": "roadtwin.cli.evaluate",
     "ceilings": "roadtwin.cli.ceilings",
-    "ceilings": "roadtwin.cli.ceilings",
     "score": "roadtwin.cli.score",
     "serve": "roadtwin.cli.serve",
     "verify": "roadtwin.cli.verify",

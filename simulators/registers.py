@@ -28,12 +28,13 @@ from simulators.condition import Treatment
 from simulators.forecasts import KNOWN_AFTER, Forecasts
 from simulators.observers import Sighting
 from simulators.readings import as_time
+from simulators.scenario import RegisterDelay, spans_of
 from simulators.truth import DayEvents, Truth
 from simulators.weather import STATION, hourly_weather
 
 RULE_SET = "sim-zeb-1"
 SURVEY_EVERY_YEARS = 4
-MAX_LAG = timedelta(days=5)
+MAX_LAG = timedelta(days=7)
 """Longest time between a day and its records of repairs, inspections, reports and weather."""
 _REPORT_TEXTS = (
     "Schlagloch in der Fahrbahn.",
@@ -54,6 +55,17 @@ class Registers:
         self.truth, self.world = truth, truth.world
         self._forecasts = Forecasts(truth.world)
         self._days: OrderedDict[date, tuple[tuple[str, Record], ...]] = OrderedDict()
+        world, last = truth.world, date(truth.world.today.year + 10, 12, 31)
+        self._delays = [
+            (*span.bounds_us, round(fault.delay_h * 3.6e9))
+            for fault in world.scenario.fault
+            if isinstance(fault, RegisterDelay)
+            for span in spans_of(fault, world.today, world.zone, world.epoch, last)
+        ]
+
+    def _delay_us(self, at_us: int) -> int:
+        """How much later than usual the city's staff enter what happened at an instant."""
+        return max((delay for begin, end, delay in self._delays if begin <= at_us < end), default=0)
 
     def of_day(self, events: DayEvents) -> tuple[tuple[str, Record], ...]:
         """Kind and record for all that happened on a day, whenever it was recorded; the newest days are kept."""
@@ -86,7 +98,7 @@ class Registers:
             yield Repair(
                 record_id=streams.uuid("repair", work.kind, work.hole),
                 observed_at=as_time(work.time_us),
-                recorded_at=as_time(work.time_us + int(lag_us[i])),
+                recorded_at=as_time(work.time_us + int(lag_us[i]) + self._delay_us(work.time_us)),
                 segment_id=self.world.segment_ids[segment[i]] if u[0][i] < 0.75 else None,
                 position=positions[i],
                 kind="secured" if work.kind == "secured" else "repaired",
@@ -96,6 +108,7 @@ class Registers:
                 crew=f"Kolonne {work.crew + 1}",
             )
         done = self.world.day_start(events.day) + timedelta(hours=15)
+        done_us = round(done.timestamp() * 1e6)
         renewed = [t.segment for t in events.treated]
         for renewal in events.renewals:
             renewed += range(*self.truth.condition.segments_of(renewal.section).indices(len(self.world.segments)))
@@ -103,7 +116,7 @@ class Registers:
             yield Repair(
                 record_id=streams.uuid("renewal", index, ordinal),
                 observed_at=done,
-                recorded_at=done + timedelta(hours=30),
+                recorded_at=done + timedelta(hours=30, microseconds=self._delay_us(done_us)),
                 segment_id=self.world.segment_ids[index],
                 method="resurfacing",
                 area_m2=round(float(self.truth.condition.width_m[index] * self.truth.condition.length_m[index]), 0),
@@ -148,7 +161,9 @@ class Registers:
             yield Inspection(
                 record_id=streams.uuid("inspection", ordinal, visit.segment),
                 observed_at=as_time(visit.time_us),
-                recorded_at=as_time(visit.time_us + int((0.2 + 7.0 * u[1][number]) * 3.6e9)),
+                recorded_at=as_time(
+                    visit.time_us + int((0.2 + 7.0 * u[1][number]) * 3.6e9) + self._delay_us(visit.time_us)
+                ),
                 segment_id=ids[visit.segment],
                 inspector_role="Streckenkontrolle",
                 findings=tuple(findings),

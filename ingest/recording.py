@@ -3,6 +3,7 @@
 The format and what survives a crash is in docs/reference/recording.md; recording_format.py makes and reads the bytes.
 """
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -77,6 +78,8 @@ class RecordingWriter:
         Go on at the end of a file, if it is there. Its own description stays; a torn block at its end is cut off.
     replace : bool
         Write in place of a file that is there.
+    private : bool
+        A new file can be read by its owner only: live feeds name vehicles.
 
     Raises
     ------
@@ -84,7 +87,15 @@ class RecordingWriter:
         The file cannot be written, exists, or (append) is no recording of this version, or is damaged.
     """
 
-    def __init__(self, path: Path, description: dict[str, Any], *, append: bool = False, replace: bool = False) -> None:
+    def __init__(
+        self,
+        path: Path,
+        description: dict[str, Any],
+        *,
+        append: bool = False,
+        replace: bool = False,
+        private: bool = False,
+    ) -> None:
         self.path = path
         self.messages = self.blocks = 0
         """Written, and with `flush` or at the end those that wait too."""
@@ -98,7 +109,8 @@ class RecordingWriter:
             if append and path.exists() and path.stat().st_size:
                 self._file, self.file_bytes = self._reopen()
             else:
-                self._file = path.open("wb" if append or replace else "xb")
+                how = os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC | (os.O_TRUNC if append or replace else os.O_EXCL)
+                self._file = os.fdopen(os.open(path, how, 0o600 if private else 0o666), "wb")
                 self._file.write(header)
                 self.file_bytes = len(header)
                 self._file.flush()
@@ -270,10 +282,11 @@ def compact(path: Path) -> bool:
         return False
     draft = path.with_name(path.name + ".draft")
     try:
-        with RecordingWriter(draft, info.description, replace=True) as writer:
+        with RecordingWriter(draft, info.description, replace=True, private=True) as writer:
             for block in read_blocks(path):
                 flags = (block.qos | block.retained * np.uint8(RETAINED)).tobytes()
                 writer.write_block(block.at_us, block.topics, block.payloads, flags=flags)
+        draft.chmod(path.stat().st_mode & 0o777)
         draft.replace(path)
         sync_directory(path.parent)
     except OSError as exc:

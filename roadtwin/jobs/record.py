@@ -252,7 +252,7 @@ class _Files:
         if self._limits.rotates:
             path = path.with_name(f"{path.stem}-{self._number:06}{SUFFIX}")
         description = self._description | {"began_at": datetime.now(UTC).isoformat(timespec="seconds")}
-        self._writer = RecordingWriter(path, description, append=append)
+        self._writer = RecordingWriter(path, description, append=append, private=True)
         self._base_bytes = self._writer.file_bytes if self._writer.messages else 0
         self._opened_s = time.monotonic()
         self.paths.append(path)

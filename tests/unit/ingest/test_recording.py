@@ -234,6 +234,24 @@ def test_parts_with_ended_blocks_are_joined_into_what_one_writer_makes(path: Pat
         writer.append_blocks(parts[0])
 
 
+def test_many_small_blocks_are_joined_in_place(path: Path) -> None:
+    messages = some(40)
+    with RecordingWriter(path, DESCRIPTION, private=True) as writer:
+        for message in messages:
+            writer.write(message)
+            writer.flush()
+    before = path.stat().st_size
+    assert read_info(path).blocks == 40
+    assert recording.compact(path)
+    assert read_info(path).blocks == 1
+    assert path.stat().st_size < before / 4
+    assert path.stat().st_mode & 0o777 == 0o600
+    assert list(read_recording(path)) == messages
+    assert read_info(path).description == DESCRIPTION
+    assert not recording.compact(path)
+    assert list(path.parent.iterdir()) == [path]
+
+
 def test_bad_messages_and_descriptions_are_one_error_each(path: Path, tmp_path: Path) -> None:
     with RecordingWriter(path, DESCRIPTION) as writer:
         with pytest.raises(RecordingError, match="Got 1 times, 2 topics"):

@@ -4,7 +4,7 @@ A window gives the same messages however it is cut. Vehicles report every ten me
 """
 
 from collections.abc import Callable, Iterator
-from datetime import datetime, timedelta
+from datetime import datetime
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,7 +13,6 @@ from roadtwin.errors import SimulationError
 from simulators.device_feed import DeviceFeed
 from simulators.feed import FeedBlock, TimedMessage
 from simulators.radio_faults import Spans, broker_outages
-from simulators.readings import as_time
 from simulators.truth import local_day, truth_of
 from simulators.vehicle_feed import VehicleFeed
 from simulators.world import World
@@ -61,7 +60,7 @@ def message_blocks(world: World, *, start: datetime, end: datetime, additional_b
     devices, vehicles = DeviceFeed(truth), VehicleFeed(truth, additional_buses)
 
     def due(begin_us: int, end_us: int) -> FeedBlock:
-        return FeedBlock.merged([devices.block(begin_us, end_us), _of_vehicles(vehicles, begin_us, end_us)])
+        return FeedBlock.merged([devices.block(begin_us, end_us), vehicles.block(begin_us, end_us)])
 
     yield from published_blocks(world, due, round(start.timestamp() * 1e6), round(end.timestamp() * 1e6))
 
@@ -76,14 +75,6 @@ def published_blocks(world: World, due: Source, begin_us: int, end_us: int) -> I
         until_us = min(at_us - at_us % _STEP_US + _STEP_US, end_us)
         yield from kept_and_sent(due, broker_outages(world, until_us), at_us, until_us)
         at_us = until_us
-
-
-def _of_vehicles(vehicles: VehicleFeed, begin_us: int, end_us: int) -> FeedBlock:
-    found = list(vehicles.messages(as_time(begin_us), as_time(end_us)))
-    publish_us = np.array(
-        [(message.publish_at - as_time(0)) // timedelta(microseconds=1) for message in found], np.int64
-    )
-    return FeedBlock.of(publish_us, [message.topic for message in found], [message.payload for message in found])
 
 
 def kept_and_sent(due: Source, outages: Spans, begin_us: int, end_us: int) -> Iterator[FeedBlock]:

@@ -20,6 +20,7 @@ _BUFFERED_SHARE, _BUFFERED_S = 0.03, (300.0, 2400.0)
 """Share of drives whose box was off the air and sends its readings up to forty minutes later."""
 _SENDING_S = (0.6, 2.4)
 _BREAK_US = 120_000_000  # of an additional bus between two circuits
+_BUSES_AT_ONCE = 100  # whose messages of an hour are made together: more of them take shorter portions
 
 
 class VehicleFeed:
@@ -45,8 +46,14 @@ class VehicleFeed:
     def block(self, begin_us: int, end_us: int) -> FeedBlock:
         """Messages published in [begin, end), µs since 1970, UTC: the same however a period is cut.
 
-        Memory follows from the length of the window.
+        Takes 1 kB of memory for each message of the window; what else is needed is bounded.
         """
+        portion_us = _HOUR_US // (1 + self._buses // _BUSES_AT_ONCE)
+        return FeedBlock.merged(
+            self._portion(at_us, min(at_us + portion_us, end_us)) for at_us in range(begin_us, end_us, portion_us)
+        )
+
+    def _portion(self, begin_us: int, end_us: int) -> FeedBlock:
         parts = [*self._of_timetable(begin_us, end_us), *self._of_additional(begin_us, end_us)]
         if not parts:
             return FeedBlock(np.zeros(0, np.int64), [], [])

@@ -10,11 +10,9 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Literal
 
-import numpy as np
-
 from ingest.recording import RecordingWriter
 from simulators.device_feed import DeviceFeed
-from simulators.feed import FeedBlock
+from simulators.messages import Source, published_blocks
 from simulators.record_files import windows
 from simulators.truth import truth_of
 from simulators.vehicle_feed import VehicleFeed
@@ -35,32 +33,25 @@ def write_part(
     additional_buses: int,
     window: timedelta,
 ) -> None:
-    """Write the messages that are published from `start` to before `end`; memory: a window (at most an hour)."""
-    source = _source(world, feed, additional_buses)
+    """Write the messages that are published from `start` to before `end`; memory: an hour of them."""
+    due = _source(world, feed, additional_buses)
     with RecordingWriter(path, {}, replace=True) as writer:
         for day_start, day_end in days_of(start, end, 1):
             for at, until in windows(day_start, day_end, window):
-                block = source(at, until)
-                if len(block):
+                for block in published_blocks(world, due, _us(at), _us(until)):
                     writer.write_block(block.publish_us, block.topics, block.payloads)
             writer.end_block()
             on_progress((day_end - start) / (end - start))
 
 
-def _source(world: World, feed: Feed, additional_buses: int) -> Callable[[datetime, datetime], FeedBlock]:
-    """What gives the messages of a window; kept with the world, for it has its newest days at hand."""
+def _source(world: World, feed: Feed, additional_buses: int) -> Source:
+    """What gives the messages that are due in a window; kept with the world, for it has its newest ones at hand."""
     name = f"feed of {feed}, {additional_buses} additional buses"
     if name not in world.kept:
         truth = truth_of(world)
         world.kept[name] = DeviceFeed(truth) if feed == "devices" else VehicleFeed(truth, additional_buses)
-    messages = world.kept[name].messages
-
-    def block(start: datetime, end: datetime) -> FeedBlock:
-        found = list(messages(start, end))
-        times = np.array([m.publish_at.timestamp() for m in found]) * 1e6
-        return FeedBlock.of(times.round().astype(np.int64), [m.topic for m in found], [m.payload for m in found])
-
-    return block
+    due: Source = world.kept[name].block
+    return due
 
 
 def open_feed(directory: Path, feed: Feed) -> RecordingWriter:
@@ -97,3 +88,7 @@ def days_of(start: datetime, end: datetime, days: int) -> Iterator[tuple[datetim
         until = min(midnight, end)
         yield at, until
         at = until
+
+
+def _us(at: datetime) -> int:
+    return round(at.timestamp() * 1e6)

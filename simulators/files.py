@@ -1,6 +1,5 @@
 """A simulated period as files: registers, records, segment-days, messages, and the truth apart from them."""
 
-import csv
 import shutil
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
@@ -8,25 +7,20 @@ from datetime import datetime, timedelta
 from functools import partial
 from pathlib import Path
 
-import msgspec
-import numpy as np
-
 from roadtwin.errors import SimulationError
 from simulators.feed_files import FEED_FILES, PartJoiner, days_of, open_feed, write_part
 from simulators.history import check_period
-from simulators.holes import STILL_OPEN_US
 from simulators.messages import MAX_ADDITIONAL_BUSES
-from simulators.readings import as_time
 from simulators.record_files import write_history
 from simulators.register_files import DEVICES_FILE, NETWORK_FILE, write_devices, write_network
-from simulators.truth import local_day, truth_of
+from simulators.truth_files import write_truth
 from simulators.workers import Progress, Task, run_tasks
 from simulators.world import World
 
 CONTENTS = ("registers", "records", "segment-days", "devices", "vehicles", "truth")
 PART_DAYS = 7
 HISTORY_CHUNK = timedelta(days=14)
-FEED_WINDOW = timedelta(hours=1)
+FEED_WINDOW = timedelta(days=1)
 _INCOMPLETE = ".incomplete"
 """Folder in which files are made; they take their places when all are whole."""
 
@@ -60,8 +54,9 @@ def write_files(
     jobs : int
         Processes that work at the same time.
     part_days, history_chunk, feed_window : int, timedelta
-        How the work is cut: days of a feed that a process makes in one go, and what is held in memory at a time (a
-        month and an hour at most). The bytes of the files depend neither on them nor on `jobs`.
+        How the work is cut: days of a feed that a process makes in one go, how much of the history is held in memory
+        (a month at most), and how much of a feed is asked for at a time (an hour of it is held). The bytes of the
+        files depend neither on them nor on `jobs`.
     on_progress : callable, optional
         Called with "history", "devices" or "vehicles" and the part of it that is done.
 
@@ -163,45 +158,5 @@ def _write_history(
             on_progress=lambda part: on_progress(0.8 * part if "truth" in contents else part),
         )
     if "truth" in contents:
-        (directory / "truth").mkdir()
-        counts["truth/potholes.jsonl"] = _potholes(world, directory, start, end)
-        counts["truth/hazard.csv"] = _hazard(world, directory, start, end)
+        counts |= write_truth(world, directory, start, end)
     return counts
-
-
-def _potholes(world: World, directory: Path, start: datetime, end: datetime) -> int:
-    """Holes that were open at any time of the period."""
-    truth = truth_of(world)
-    clock = truth.day(local_day(world, end)).clock
-    holes, count = truth.holes, len(truth.holes)
-    first, last = (round(t.timestamp() * 1e6) for t in (start, end))
-    inside = np.flatnonzero((holes.born_us[:count] < last) & (holes.closed_us[:count] > first))
-    lines = [
-        {
-            "segment_id": world.segment_ids[holes.segment[i]],
-            "station_m": round(float(holes.station_m[i]), 2),
-            "offset_m": round(float(holes.offset_m[i]), 2),
-            "born_at": as_time(int(holes.born_us[i])),
-            "closed_at": None if holes.closed_us[i] >= STILL_OPEN_US else as_time(int(holes.closed_us[i])),
-            "severity_at_end": int(holes.severity(np.array([i]), clock)[0]),
-        }
-        for i in inside.tolist()
-    ]
-    (directory / "truth" / "potholes.jsonl").write_bytes(msgspec.json.Encoder().encode_lines(lines))
-    return len(lines)
-
-
-def _hazard(world: World, directory: Path, start: datetime, end: datetime) -> int:
-    """Expected new holes of each segment and local day, without what failing patches add."""
-    truth, rows = truth_of(world), 0
-    first, last = local_day(world, start), local_day(world, end)
-    with (directory / "truth" / "hazard.csv").open("w", encoding="utf-8", newline="") as file:
-        writer = csv.writer(file)
-        writer.writerow(["segment_id", "day", "expected_holes"])
-        for offset in range((last - first).days + 1):
-            day = first + timedelta(days=offset)
-            expected = truth.expected_holes(day)
-            for segment_id, value in zip(world.segment_ids, expected.tolist(), strict=True):
-                writer.writerow([segment_id, day.isoformat(), f"{value:.6g}"])
-            rows += len(expected)
-    return rows

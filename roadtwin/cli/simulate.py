@@ -1,21 +1,20 @@
 """`roadtwin simulate`: a simulated city's sensors and cameras, live through MQTT or as files."""
 
 import json
-import math
-import re
 import signal
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
+from functools import partial
 from pathlib import Path
-from typing import Annotated, Any
+from types import FrameType
+from typing import Annotated
 
 import typer
 
 from ingest.mqtt import parse_mqtt_url
 from roadtwin.cli.common import phases, progress, settings_for_command
+from roadtwin.cli.quantities import read_duration_s, read_instant
+from roadtwin.cli.running import stop_on_signals
 from roadtwin.errors import SettingsError, SimulationError
 from roadtwin.jobs.importing import read_network_file, source_of
 from roadtwin.manifest import Manifest, write_manifest
@@ -23,16 +22,21 @@ from roadtwin.network.geojson import ReadOptions
 from roadtwin.network.sections import RoadSection
 from roadtwin.settings import Settings
 from simulators.files import CONTENTS, write_files
-from simulators.messages import messages
+from simulators.messages import message_blocks
 from simulators.publish import Pacing, Published, publish_feed
+from simulators.report import write_report
 from simulators.scenario import Scenario, read_scenario, scenario_names
 from simulators.world import EPOCH, World, build_world
 
 app = typer.Typer(add_completion=False)
 
 DEFAULT_KM = 400.0
-PHASES = {"history": "Records and segment-days", "devices": "Messages of devices", "vehicles": "Messages of vehicles"}
-_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+PHASES = {
+    "history": "Records and segment-days",
+    "devices": "Messages of devices",
+    "vehicles": "Messages of vehicles",
+    "report": "Report",
+}
 LIVE_BUSES = 8
 
 
@@ -111,6 +115,14 @@ def main(
         str, typer.Option(help="With --out: what to write, some of these.", metavar="NAME,…")
     ] = ",".join(CONTENTS),
     jobs: Annotated[int, typer.Option(help="With --out: processes that work at the same time.")] = 2,
+    report: Annotated[
+        Path | None,
+        typer.Option(
+            help="Write a page of plots of the period (by default a year) in place of publishing.",
+            metavar="FILE.html",
+            show_default=False,
+        ),
+    ] = None,
     mqtt_url: Annotated[
         str | None, typer.Option(help="MQTT broker; else ROADTWIN_MQTT_URL.", show_default=False)
     ] = None,
@@ -125,8 +137,8 @@ def main(
         _list_scenarios(as_json=as_json)
         return
     settings = settings_for_command(mqtt_url=mqtt_url)
-    start = _instant(begin) if begin is not None else datetime.now(UTC)
-    end = None if duration is None else start + _duration(duration)
+    start = read_instant("--from", begin) if begin is not None else datetime.now(UTC)
+    end = None if duration is None else start + timedelta(seconds=read_duration_s("--duration", duration))
     city = _City(
         seed=seed,
         km=km,
@@ -143,25 +155,30 @@ def main(
     real_time = speed == 1.0 and not as_fast_as_possible and out is None
     buses = additional_buses if additional_buses is not None else LIVE_BUSES if real_time else 0
     pacing = Pacing(None if as_fast_as_possible else speed, rate)
-    if out is not None:
-        if begin is None or end is None:
+    if out is not None or report is not None:
+        if out is not None and (begin is None or end is None):
             raise SimulationError("--out: got no period, expected --from and --duration.")
-        names = [name.strip() for name in contents.split(",") if name.strip()]
-        world = city.build(settings)
+        signal.signal(signal.SIGTERM, _interrupt)
+        world, counts = city.build(settings), {}
         with phases(PHASES) as on_progress:
-            counts = write_files(
-                world, out, start=start, end=end, contents=names, additional_buses=buses, jobs=jobs,
-                on_progress=on_progress,
-            )  # fmt: skip
-        _tell_files(out, counts, as_json=as_json)
+            if out is not None and end is not None:
+                names = [name.strip() for name in contents.split(",") if name.strip()]
+                counts = write_files(
+                    world, out, start=start, end=end, contents=names, additional_buses=buses, jobs=jobs,
+                    on_progress=on_progress,
+                )  # fmt: skip
+            if report is not None:
+                shown = None if begin is None else start
+                write_report(world, report, start=shown, end=end, on_progress=partial(on_progress, "report"))
+        _tell_files(out, counts, report, as_json=as_json)
         return
     if settings.mqtt_url is None:
         raise SettingsError("ROADTWIN_MQTT_URL: got nothing, expected an MQTT broker to publish to (or --out DIR).")
     address = parse_mqtt_url(settings.mqtt_url.get_secret_value(), ca_file=settings.mqtt_ca_file)
     world = city.build(settings)
     until = end or datetime.max.replace(tzinfo=UTC) - timedelta(days=400)
-    feed = messages(world, start=start, end=until, additional_buses=buses)
-    with _stop_on_signals() as stop, progress("Simulating") as on_time:
+    feed = message_blocks(world, start=start, end=until, additional_buses=buses)
+    with stop_on_signals() as stop, progress("Simulating") as on_time:
         result = publish_feed(
             address,
             feed,
@@ -229,53 +246,19 @@ def _day(option: str, text: str) -> date:
         raise SimulationError(f"{option}: got {text!r}, expected a date such as 2023-10-01.") from None
 
 
-def _instant(text: str) -> datetime:
-    try:
-        instant = datetime.fromisoformat(text)
-    except ValueError:
-        instant = None
-    if instant is None or instant.tzinfo is None:
-        raise SimulationError(f"--from: got {text!r}, expected a time with offset such as 2026-01-31T06:00:00+01:00.")
-    return instant.astimezone(UTC)
+def _interrupt(_signal: int, _frame: FrameType | None) -> None:
+    """SIGTERM ends the writing of files as Ctrl-C does: what is incomplete is removed."""
+    raise KeyboardInterrupt
 
 
-def _duration(text: str) -> timedelta:
-    """A length of time.
-
-    Examples
-    --------
-    >>> _duration("90s"), _duration("1.5h")
-    (datetime.timedelta(seconds=90), datetime.timedelta(seconds=5400))
-    """
-    match = re.fullmatch(r"(\d+(?:\.\d+)?)([smhd])", text.strip())
-    seconds = float(match[1]) * _UNITS[match[2]] if match else math.nan
-    if not 0 < seconds <= 3660 * 86400:
-        raise SimulationError(f"--duration: got {text!r}, expected a length of time such as 90s, 15m, 2h or 7d.")
-    return timedelta(seconds=seconds)
-
-
-@contextmanager
-def _stop_on_signals() -> Iterator[threading.Event]:
-    """An event that Ctrl-C and SIGTERM set, in place of ending us at once."""
-    stop = threading.Event()
-
-    def on_signal(_number: int, _frame: Any) -> None:
-        stop.set()
-
-    before = {number: signal.signal(number, on_signal) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield stop
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-
-
-def _tell_files(out: Path, counts: dict[str, int], *, as_json: bool) -> None:
+def _tell_files(out: Path | None, counts: dict[str, int], report: Path | None, *, as_json: bool) -> None:
     if as_json:
-        typer.echo(json.dumps(counts))
+        typer.echo(json.dumps(counts if report is None else {**counts, "report": str(report)}))
         return
     for name, count in counts.items():
-        typer.echo(f"{out / name}: {count}")
+        typer.echo(f"{name if out is None else out / name}: {count}")
+    if report is not None:
+        typer.echo(f"{report}: the report")
 
 
 def _tell(result: Published, *, as_json: bool) -> None:

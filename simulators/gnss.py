@@ -25,7 +25,7 @@ FILTER_S, SKY_S = 20.0, 1200.0
 _BLOCK_M = 60.0  # over which the error of a place changes
 _STATED_S, _STATED_SIGMA = 60.0, 0.2
 _OUTLIER_CHANCE, _OUTLIER_STEP_S, _OUTLIER_M = 0.004, 10.0, (15.0, 45.0)
-_MEMORY = 6  # steps of half a correlation time that a Gauss-Markov process looks back on
+_STEPS, _MEMORY = 4, 16  # steps in a correlation time, and how many of them a Gauss-Markov process looks back on
 
 
 class Gnss:
@@ -110,15 +110,15 @@ def gauss_markov(
 ) -> NDArray[np.float64]:
     """Standard normal numbers of vehicles at times, correlated as exp(−lag / `lasting_s`) within a vehicle.
 
-    Made from white noise at steps of half that time, and between them by interpolation: a number depends on its vehicle
-    and time only, not on what else is asked for.
+    Made from white noise at steps of a quarter of that time, and between them by interpolation: a number depends on its
+    vehicle and time only, not on what else is asked for.
     """
-    step_us = round(lasting_s * 5e5)
+    step_us = round(lasting_s * 1e6 / _STEPS)
     knot = at_us // step_us
     part = (at_us - knot * step_us) / step_us
     name_of = vehicle.astype(np.int64) << 40 | knot
     distinct, place = np.unique(np.concatenate([name_of, name_of + 1]), return_inverse=True)
-    weight = np.exp(-0.5 * np.arange(_MEMORY))
+    weight = np.exp(-np.arange(_MEMORY) / _STEPS)
     value = np.zeros(len(distinct))
     for back, part_of in enumerate((weight / np.sqrt((weight**2).sum())).tolist()):
         value += part_of * streams.normal(name, distinct >> 40, (distinct & (2**40 - 1)) - back)

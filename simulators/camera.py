@@ -16,7 +16,7 @@ from simulators.world import World
 
 RECALL_BY_SEVERITY = np.array([0.0, 0.62, 0.80, 0.92])  # index: severity 1 to 3
 OTHER_LANE, POOR_FRAME = 0.35, 0.6
-FALSE_PER_100_M = 0.0055
+FALSE_PER_100_M = 0.0045
 """False potholes per 100 m drive; with the cracks that are taken for potholes, precision is about 0.75."""
 CONFIRMED_FALSE_FACTOR = 0.2
 """Cameras that pass many times a day report what several drives agree on: this share of their false potholes stays."""

@@ -28,6 +28,7 @@ COMMANDS: dict[str, str] = {
     "state": "roadtwin.cli.state",
     "train": "roadtwin.cli.train",
     "evaluate": "roadtwin.cli.evaluate",
+    "backtest": "roadtwin.cli.backtest",
     "ceilings": "roadtwin.cli.ceilings",
     "score": "roadtwin.cli.score",
     "serve": "roadtwin.cli.serve",

@@ -1,0 +1,154 @@
+"""`roadtwin backtest`: predict a window of a real city's event file from the days before it, and score that."""
+
+import json
+import sys
+from datetime import date
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from roadtwin.cli.common import progress, settings_for_command
+from roadtwin.cli.evaluate import WIDE
+from roadtwin.cli.train import cell
+from roadtwin.errors import InputFileError, SettingsError
+from roadtwin.jobs.backtest import LOG_NAME, backtest, write_predictions
+from roadtwin.jobs.event_files import FORMATS, EventColumns, read_daily_weather, read_events, with_attributes
+
+app = typer.Typer(add_completion=False)
+
+_COLUMNS = (
+    "roc_auc",
+    "pr_auc",
+    "brier_skill",
+    "predicted_over_observed",
+    "calibration_slope",
+    "events_on_worst_10_pct",
+)
+
+
+@app.command(
+    epilog="Example: roadtwin backtest --events potholes.csv.gz --segment-column SEGMENT --date-column DATE "
+    "--cut 2025-06-01 --horizon-days 365 --out predicted.csv"
+)
+def main(
+    events: Annotated[Path, typer.Option(help="CSV file of events (.gz is unpacked).", show_default=False)],
+    cut: Annotated[
+        str, typer.Option(help="First day of the window; only days before it are used.", show_default=False)
+    ],
+    horizon_days: Annotated[int, typer.Option(help="Length of the window [d].", show_default=False)],
+    out: Annotated[Path, typer.Option(help="Where the probabilities go: segment_id, probability.", show_default=False)],
+    segment_column: Annotated[
+        str | None, typer.Option(help="Column with the segment's id.", show_default=False)
+    ] = None,
+    date_column: Annotated[
+        str | None, typer.Option(help="Column with the event's date or time.", show_default=False)
+    ] = None,
+    street_column: Annotated[
+        str | None, typer.Option(help="Column with the street; its other segments tell something.", show_default=False)
+    ] = None,
+    case_column: Annotated[
+        str | None, typer.Option(help="Column with a number of the case; it counts once.", show_default=False)
+    ] = None,
+    file_format: Annotated[
+        str, typer.Option("--format", help=f"One of {', '.join(FORMATS)} (addresses of service requests).")
+    ] = "columns",
+    segments: Annotated[
+        Path | None,
+        typer.Option(help="CSV file of a register: attributes of every segment.", show_default=False),
+    ] = None,
+    segments_column: Annotated[
+        str | None,
+        typer.Option(help="Its column with the segment's id; --segment-column if left out.", show_default=False),
+    ] = None,
+    weather: Annotated[Path | None, typer.Option(help="CSV file of daily weather.", show_default=False)] = None,
+    report: Annotated[Path | None, typer.Option(help="Write the whole report here (JSON).", show_default=False)] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the report as one JSON object.")] = False,
+) -> None:
+    """Predict, for every segment with an event before a day, the probability of another one in the days after it.
+
+    Learns from the days before the cut only. When the file holds the window, the prediction is scored beside the number
+    of events so far and the city's mean, and the scoring is written to the log in ROADTWIN_DATA_DIR.
+    """
+    settings = settings_for_command()
+    if file_format not in FORMATS:
+        raise SettingsError(f"--format: got {file_format!r}, expected one of {', '.join(FORMATS)}.")
+    columns = _columns(file_format, segment_column, date_column, street_column, case_column)
+    for option, path in (("--out", out), ("--report", report)):
+        if path is not None and not path.resolve().parent.is_dir():
+            raise InputFileError(f"{option}: got {str(path)!r}, but there is no such folder.")
+    first_day = _date(cut)
+    file = read_events(events, columns, settings.timezone, file_format=file_format)
+    if segments is not None:
+        file = with_attributes(file, segments, segments_column or (columns.segment if columns else "segment_id"))
+    daily = None if weather is None else read_daily_weather(weather, settings.timezone)
+    with progress("Backtest") as on_progress:
+        result = backtest(
+            file, first_day, horizon_days, weather=daily, log=settings.data_dir / LOG_NAME, on_progress=on_progress
+        )
+    write_predictions(out, result.prediction)
+    text = json.dumps(result.report, indent=2, ensure_ascii=False) + "\n"
+    if report is not None:
+        report.write_text(text, "utf-8")
+    if as_json:
+        typer.echo(text, nl=False)
+        return
+    _tell(result.report, out)
+
+
+def _columns(
+    file_format: str, segment: str | None, day: str | None, street: str | None, case: str | None
+) -> EventColumns | None:
+    if file_format != "columns":
+        if any((segment, day, street, case)):
+            raise SettingsError(f"--format {file_format} names its columns itself; got columns besides.")
+        return None
+    if segment is None or day is None:
+        raise SettingsError("--segment-column and --date-column: got not both, expected the names of two columns.")
+    return EventColumns(segment, day, street, case)
+
+
+def _date(text: str) -> date:
+    try:
+        return date.fromisoformat(text)
+    except ValueError:
+        raise InputFileError(f"--cut: got {text!r}, expected a date such as 2025-06-01.") from None
+
+
+def _tell(report: dict[str, Any], out: Path) -> None:
+    console = Console(width=None if sys.stdout.isatty() else WIDE)
+    events = report["events"]
+    left_out = "".join(f", {count} {reason}" for reason, count in events["left_out"].items())
+    console.print(
+        f"{events['used']:,} events of {events['rows']:,} rows{left_out}; "
+        f"{events['first_day']} to {events['last_day']}."
+    )
+    for note in events["notes"]:
+        console.print(f"Note: {note}.")
+    console.print(
+        f"{report['segments']:,} segments, window {report['cut']} to {report['window_end']}, learned from "
+        f"{report['training_windows']} windows before it. Weather: {report['weather']}. Probabilities: {out}"
+    )
+    scored = report["scored"]
+    if scored is None:
+        console.print(f"Not scored: {report['why_not_scored']}.")
+        return
+    table = Table(title=f"{scored['segments_with_event']:,} segments with an event, {scored['winters_tested']} winters")
+    table.add_column("forecast")
+    for heading in ("ROC-AUC", "PR-AUC", "Brier skill", "pred./obs.", "slope", "events on worst 10 %"):
+        table.add_column(heading, justify="right")
+    for name, figures in scored["forecasts"].items():
+        table.add_row(name.replace("_", " "), *(cell(figures[column]) for column in _COLUMNS))
+    console.print(table)
+    gain = scored["model_minus_count_so_far_roc_auc"]
+    if gain["difference"] is not None:
+        console.print(
+            f"ROC-AUC against count so far: {gain['difference']:+.3f} (95 % interval over streets "
+            f"{gain['low']:+.3f} to {gain['high']:+.3f})."
+        )
+    console.print(
+        f"This window was scored {scored['log']['this_window']} times on this machine, windows of this file "
+        f"{scored['log']['this_file']} times ({scored['log']['file']})."
+    )

@@ -1,0 +1,184 @@
+"""Backtests on real event files: predict a window from what was before it, and score the prediction if it is over.
+
+Every scoring of a window is written to a log in the data directory and counted in the report: a window that was looked
+at often is no hold-out any more.
+"""
+
+import csv
+import json
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.metrics import roc_auc_score
+
+from models.evaluation import count_winters, plain
+from models.inputs import Floats
+from models.metrics import skill
+from models.recurrence import DailyWeather, Recurrence, TooShortHistoryError, predict
+from roadtwin.errors import InputFileError
+from roadtwin.jobs.event_files import EventFile, day_number
+
+METHOD_VERSION = 3
+LOG_NAME = "backtests.jsonl"
+MAX_HORIZON_DAYS = 1100
+_TOP_SHARE = 0.1
+_RESAMPLES = 200
+_RESAMPLING_SEED = 20_200_601
+
+
+@dataclass(frozen=True, slots=True)
+class Backtest:
+    """Probabilities of one window and the report about them (plain JSON)."""
+
+    prediction: Recurrence
+    report: dict[str, Any]
+
+
+def backtest(
+    events: EventFile,
+    cut: date,
+    horizon_days: int,
+    *,
+    weather: DailyWeather | None,
+    log: Path,
+    on_progress: Callable[[float], None] | None = None,
+) -> Backtest:
+    """Predict the window that begins on `cut`, and score it when the file holds all of it.
+
+    Raises
+    ------
+    InputFileError
+        When the horizon is impossible or too few days lie before the cut.
+    """
+    if not 1 <= horizon_days <= MAX_HORIZON_DAYS:
+        raise InputFileError(f"Horizon: got {horizon_days} days, expected 1 to {MAX_HORIZON_DAYS}.")
+    report = on_progress or (lambda _: None)
+    begin, history = day_number(cut), events.history
+    try:
+        model = predict(history, begin, horizon_days, weather=weather, on_progress=lambda part: report(part / 2))
+        count_only = predict(history, begin, horizon_days, only=("events_a_year",))
+        constant = predict(history, begin, horizon_days, only=())
+    except TooShortHistoryError as exc:
+        raise InputFileError(f"Cut {cut}: {exc} The file begins on {events.first_day}.") from None
+    report(0.8)
+    end = cut + timedelta(days=horizon_days)
+    result: dict[str, Any] = {
+        "method_version": METHOD_VERSION,
+        "data": "recorded",
+        "events": {
+            "sha256": events.sha256,
+            "rows": events.rows,
+            "used": len(history.day),
+            "left_out": dict(events.left_out),
+            "notes": list(events.notes),
+            "first_day": str(events.first_day),
+            "last_day": str(events.last_day),
+        },
+        "cut": str(cut),
+        "horizon_days": horizon_days,
+        "window_end": str(end),
+        "segments": len(model.segment_ids),
+        "features": list(model.features),
+        "training_windows": model.windows,
+        "weather": "not given" if weather is None else "used" if model.uses_weather else "given, of no use",
+    }
+    if events.last_day < end - timedelta(days=1):
+        result["scored"] = None
+        result["why_not_scored"] = f"the window ends on {end}, the file on {events.last_day}"
+        report(1.0)
+        return Backtest(model, result)
+    place = {segment: number for number, segment in enumerate(history.segment_ids)}
+    index = np.array([place[segment] for segment in model.segment_ids], np.int64)
+    happened = history.counts(begin, begin + horizon_days)[index]
+    street = index if history.street is None else np.where(history.street[index] < 0, -1 - index, history.street[index])
+    forecasts = {
+        "model": model.probability,
+        "count_so_far": count_only.probability,
+        "climatology": constant.probability,
+    }
+    ranking = {"model": model.probability, "count_so_far": model.events_so_far.astype(np.float64)}
+    result["scored"] = {
+        "segments_with_event": int((happened > 0).sum()),
+        "events_in_window": int(happened.sum()),
+        "winters_tested": count_winters(
+            (np.datetime64(cut) + np.arange(horizon_days)).astype("datetime64[us]"),
+        ),
+        "forecasts": {name: _skill(happened, p, ranking.get(name, p)) for name, p in forecasts.items()},
+        "model_minus_count_so_far_roc_auc": _difference(happened > 0, ranking, street),
+        "log": _note_scoring(log, events.sha256, cut, horizon_days),
+    }
+    report(1.0)
+    return Backtest(model, plain(result))
+
+
+def _skill(happened: NDArray[np.int64], probability: Floats, ranking: Floats) -> dict[str, Any]:
+    """Figures of a forecast; where its order is that of another number (count so far), that number ranks."""
+    labels = (happened > 0).astype(np.float64)
+    figures = asdict(
+        skill(labels, probability, np.zeros(len(labels), np.int64), capacity=round(_TOP_SHARE * len(labels)))
+    )
+    del figures["at_capacity"]
+    figures["roc_auc"] = float(roc_auc_score(labels, ranking)) if 0 < labels.mean() < 1 else float("nan")
+    top = np.argsort(-ranking, kind="stable")[: max(1, round(_TOP_SHARE * len(labels)))]
+    figures["events_on_worst_10_pct"] = float(happened[top].sum() / happened.sum()) if happened.sum() else float("nan")
+    return figures
+
+
+def _difference(labels: NDArray[np.bool_], ranking: dict[str, Floats], block: NDArray[np.integer]) -> dict[str, Any]:
+    """ROC-AUC of the model less that of the count so far, with a 95 % interval by resampling whole streets."""
+    if not 0 < labels.mean() < 1:
+        return {"difference": None, "low": None, "high": None}
+    rng = np.random.default_rng(_RESAMPLING_SEED)
+    number = np.unique(block, return_inverse=True)[1]
+    blocks = int(number.max()) + 1
+
+    def difference(weight: Floats | None) -> float:
+        auc = [roc_auc_score(labels, ranking[name], sample_weight=weight) for name in ("model", "count_so_far")]
+        return float(auc[0] - auc[1])
+
+    draws = [
+        difference(np.bincount(rng.integers(0, blocks, blocks), minlength=blocks)[number].astype(np.float64))
+        for _ in range(_RESAMPLES)
+    ]
+    low, high = np.quantile(draws, [0.025, 0.975])
+    return {"difference": difference(None), "low": float(low), "high": float(high)}
+
+
+def _note_scoring(log: Path, sha256: str, cut: date, horizon_days: int) -> dict[str, Any]:
+    """Write this scoring down; says how often this window and any of the file were scored, this time included."""
+    entry = {
+        "scored_at": datetime.now(UTC).isoformat(timespec="seconds"),
+        "events_sha256": sha256,
+        "cut": str(cut),
+        "horizon_days": horizon_days,
+        "method_version": METHOD_VERSION,
+    }
+    try:
+        log.parent.mkdir(parents=True, exist_ok=True)
+        with log.open("a", encoding="utf-8") as file:
+            file.write(json.dumps(entry) + "\n")
+        entries = [json.loads(line) for line in log.read_text("utf-8").splitlines() if line.strip()]
+    except (OSError, ValueError) as exc:
+        raise InputFileError(f"{log}: the log of scorings cannot be kept: {exc}.") from None
+    of_file = [e for e in entries if e["events_sha256"] == sha256]
+    same = [e for e in of_file if (e["cut"], e["horizon_days"]) == (str(cut), horizon_days)]
+    return {"file": log.name, "this_window": len(same), "this_file": len(of_file)}
+
+
+def write_predictions(path: Path, prediction: Recurrence) -> None:
+    """CSV with segment_id and probability, the most likely first. Raises InputFileError."""
+    order = np.lexsort((np.array(prediction.segment_ids), -prediction.probability))
+    try:
+        with path.open("w", encoding="utf-8", newline="") as file:
+            writer = csv.writer(file)
+            writer.writerow(["segment_id", "probability"])
+            writer.writerows(
+                (prediction.segment_ids[i], f"{float(prediction.probability[i]):.6f}") for i in order.tolist()
+            )
+    except OSError as exc:
+        raise InputFileError(f"{path}: cannot be written: {exc.strerror}.") from None

@@ -1,0 +1,345 @@
+"""Files of dated events, register attributes and daily weather as cities publish them, read for `roadtwin backtest`."""
+
+import csv
+import gzip
+import hashlib
+import io
+import math
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import date, datetime
+from pathlib import Path
+from zoneinfo import ZoneInfo
+
+import numpy as np
+
+from models.event_history import EventHistory
+from models.inputs import Floats
+from models.recurrence import DailyWeather
+from roadtwin.errors import InputFileError
+
+FORMATS = ("columns", "houston")
+_EPOCH = date(1970, 1, 1)
+_METRES_PER_DEGREE = 111_320.0
+_LON_NAMES, _LAT_NAMES = ("lon", "longitude", "lng", "x_lon"), ("lat", "latitude", "y_lat")
+_DATE_NAMES = ("date", "day", "opendate", "mess_datum", "datum")
+_MOST_CATEGORIES = 12
+_STREET_WORDS = frozenset(
+    ("ST", "DR", "RD", "LN", "BLVD", "AVE", "CT", "CIR", "PKWY", "WAY", "PL", "TRL", "FWY", "N", "S", "E", "W")
+)
+_MISSING = frozenset({"", "na", "nan", "null", "none", "-999", "-999.0"})
+
+
+@dataclass(frozen=True, slots=True)
+class EventColumns:
+    """Which columns of an events file say what. `street` and `case` may be absent; so may the position's."""
+
+    segment: str
+    date: str
+    street: str | None = None
+    case: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class EventFile:
+    """A file of events, read: the history, and what became of every row."""
+
+    history: EventHistory
+    sha256: str
+    rows: int
+    left_out: Mapping[str, int]
+    notes: tuple[str, ...]
+
+    @property
+    def first_day(self) -> date:
+        """Day of the first event."""
+        return date.fromordinal(self.history.first_day + _EPOCH.toordinal())
+
+    @property
+    def last_day(self) -> date:
+        """Day of the last event."""
+        return date.fromordinal(int(self.history.day.max()) + _EPOCH.toordinal())
+
+
+def day_number(day: date) -> int:
+    """Days since 1970."""
+    return (day - _EPOCH).days
+
+
+def read_events(path: Path, columns: EventColumns | None, timezone: ZoneInfo, *, file_format: str) -> EventFile:
+    """Read a CSV file (`.gz` is unpacked) of events with a segment and a date.
+
+    Rows without segment or date are left out and counted. Dates are local days, or times; times with an offset are
+    taken in `timezone`.
+
+    Raises
+    ------
+    InputFileError
+        For a file that cannot be read, a missing column, dates of which some have an offset and some have none, a file
+        without a usable row.
+    """
+    content = _content(path)
+    header, lines = _table(path, content)
+    houston = file_format == "houston"
+    names = EventColumns("SR LOCATION", "SR CREATE DATE", case="CASE NUMBER") if houston else columns
+    assert names is not None
+    for name in (names.segment, names.date, *filter(None, (names.street, names.case))):
+        _require(path, header, name)
+    lon, lat = (None, None) if houston else (_find(header, _LON_NAMES), _find(header, _LAT_NAMES))
+    left_out: Counter[str] = Counter()
+    dates = _Dates(path, timezone)
+    segments: list[str] = []
+    days: list[int] = []
+    streets: list[str] = []
+    positions: list[tuple[float, float]] = []
+    cases: set[str] = set()
+    rows = 0
+    for row in lines:
+        rows += 1
+        segment = block_of(row[names.segment]) if houston else row[names.segment].strip()
+        if not segment:
+            left_out["without segment"] += 1
+            continue
+        day = dates.day(row[names.date].strip())
+        if day is None:
+            left_out["without a readable date"] += 1
+            continue
+        case = row[names.case].strip() if names.case else ""
+        if case and case in cases:
+            left_out["a case that came before"] += 1
+            continue
+        cases.add(case)
+        segments.append(segment)
+        days.append(day)
+        streets.append(segment.partition(" ")[2] if houston else row[names.street].strip() if names.street else "")
+        positions.append((_number(row[lon]), _number(row[lat])) if lon and lat else (math.nan, math.nan))
+    dates.check()
+    if not segments:
+        raise InputFileError(f"{path}: got {rows} rows, none of them with a segment and a date.")
+    ids, index = np.unique(segments, return_inverse=True)
+    position_m, notes = _positions(path, np.array(positions))
+    history = EventHistory(
+        segment_ids=tuple(ids.tolist()),
+        segment=index.astype(np.int32),
+        day=np.array(days, np.int64),
+        street=_streets(index, streets, len(ids)),
+        position_m=position_m,
+    )
+    return EventFile(history, hashlib.sha256(content).hexdigest(), rows, dict(left_out), tuple(notes))
+
+
+def block_of(location: str) -> str:
+    """The street block that an address of Houston's service requests lies in; "" if it names none.
+
+    Examples
+    --------
+    >>> block_of("4612 N Example St, HOUSTON TX 77000"), block_of("Intersection 12 A St & 9 B Rd"), block_of("Main St")
+    ('4600 EXAMPLE', '0 A', '')
+    """
+    text = " ".join(word for word in location.upper().split() if word != "INTERSECTION")
+    words = text.partition("&")[0].partition(",")[0].split()
+    if not words or not words[0].isdecimal():
+        return ""
+    name = " ".join(word for word in words[1:] if word not in _STREET_WORDS)
+    return f"{int(words[0]) // 100 * 100} {name}" if name else ""
+
+
+def with_attributes(events: EventFile, path: Path, segment_column: str) -> EventFile:
+    """The same events with the attributes of a register: every segment of it is known from the first day on.
+
+    Columns of numbers are taken as such (text in them is unknown), columns of a few words as yes or no for each word;
+    others are left out, which a note says.
+
+    Raises InputFileError.
+    """
+    header, lines = _table(path, _content(path))
+    _require(path, header, segment_column)
+    register: dict[str, dict[str, str]] = {}
+    repeated = 0
+    for row in lines:
+        segment = row[segment_column].strip()
+        repeated += segment in register
+        if segment:
+            register.setdefault(segment, row)
+    known = events.history.segment_ids
+    ids = tuple(sorted({*known, *register}))
+    names, columns, unused = _attribute_columns([register.get(i, {}) for i in ids], header, segment_column)
+    place = {segment: number for number, segment in enumerate(ids)}
+    old_to_new = np.array([place[segment] for segment in known], np.int32)
+    history = events.history
+    street = None
+    if history.street is not None:
+        street = np.full(len(ids), -1, np.int32)
+        street[old_to_new] = history.street
+    notes = list(events.notes)
+    if unused:
+        notes.append(f"columns of {path.name} that are neither numbers nor a few words: {', '.join(unused)}")
+    if repeated:
+        notes.append(f"{repeated} segments occur again in {path.name}: their first row counts")
+    extended = EventHistory(
+        segment_ids=ids,
+        segment=old_to_new[history.segment],
+        day=history.day,
+        street=street,
+        position_m=history.position_m,
+        attributes=np.column_stack(columns) if columns else np.zeros((len(ids), 0)),
+        attribute_names=tuple(names),
+    )
+    return EventFile(extended, events.sha256, events.rows, events.left_out, tuple(notes))
+
+
+def read_daily_weather(path: Path, timezone: ZoneInfo) -> DailyWeather:
+    """Daily weather from a CSV file: a date column (date, day, OpenDate, MESS_DATUM …) and columns of numbers.
+
+    A column named after events (cases) is no weather and is left out. Raises InputFileError.
+    """
+    header, lines = _table(path, _content(path))
+    name = _find(header, _DATE_NAMES)
+    if name is None:
+        raise InputFileError(
+            f"{path}: no date column; got {', '.join(header)}, expected one of {', '.join(_DATE_NAMES)}."
+        )
+    numbers = [column for column in header if column != name and column.lower() not in ("cases", "count", "events")]
+    dates = _Dates(path, timezone)
+    days: list[int] = []
+    values: list[list[float]] = []
+    for row in lines:
+        day = dates.day(row[name].strip())
+        if day is not None:
+            days.append(day)
+            values.append([_number(row[column]) for column in numbers])
+    dates.check()
+    if not days:
+        raise InputFileError(f"{path}: no row with a date.")
+    order = np.argsort(np.array(days), kind="stable")
+    table = np.array(values)[order]
+    used = np.flatnonzero(np.isfinite(table).any(axis=0))
+    return DailyWeather(np.array(days, np.int64)[order], table[:, used], tuple(numbers[i] for i in used.tolist()))
+
+
+class _Dates:
+    """Local days from dates and times, which all have an offset or all have none."""
+
+    def __init__(self, path: Path, timezone: ZoneInfo) -> None:
+        self._path, self._timezone = path, timezone
+        self._aware = self._naive = 0
+        self._known: dict[str, int | None] = {}
+
+    def day(self, text: str) -> int | None:
+        """Days since 1970; None for what is no date."""
+        if text not in self._known:
+            self._known[text] = self._read(text)
+        return self._known[text]
+
+    def _read(self, text: str) -> int | None:
+        try:
+            at = datetime.fromisoformat(text)
+        except ValueError:
+            return None
+        if at.tzinfo is not None:
+            self._aware += 1
+            return day_number(at.astimezone(self._timezone).date())
+        self._naive += len(text) > 10  # a date alone is a local day in either case
+        return day_number(at.date())
+
+    def check(self) -> None:
+        """Raise InputFileError for a mix: which hour, and at midnight which day, the others mean cannot be known."""
+        if self._aware and self._naive:
+            raise InputFileError(
+                f"{self._path}: got {self._aware} times with and {self._naive} without an offset, expected one kind: "
+                "it cannot be known which zone the others are in."
+            )
+
+
+def _content(path: Path) -> bytes:
+    try:
+        raw = path.read_bytes()
+        return gzip.decompress(raw) if path.suffix == ".gz" else raw
+    except (OSError, EOFError) as exc:
+        raise InputFileError(f"{path}: cannot be read: {exc}.") from None
+
+
+def _table(path: Path, content: bytes) -> tuple[list[str], Iterator[dict[str, str]]]:
+    try:
+        text = content.decode("utf-8-sig")
+    except UnicodeDecodeError as exc:
+        raise InputFileError(f"{path}: not UTF-8: {exc}.") from None
+    reader = csv.DictReader(io.StringIO(text, newline=""), restval="")
+    header = [name for name in reader.fieldnames or () if name]
+    if not header:
+        raise InputFileError(f"{path}: got no header line, expected a CSV file with one.")
+    return header, ({name: row[name] or "" for name in header} for row in reader)
+
+
+def _require(path: Path, header: list[str], name: str) -> None:
+    if name not in header:
+        raise InputFileError(f"{path}: got the columns {', '.join(header)}, expected one named {name!r}.")
+
+
+def _find(header: list[str], names: tuple[str, ...]) -> str | None:
+    return next((column for name in names for column in header if column.lower() == name), None)
+
+
+def _number(text: str) -> float:
+    """A number; NaN for what is none or stands for missing."""
+    if text.strip().lower() in _MISSING:
+        return math.nan
+    try:
+        value = float(text)
+    except ValueError:
+        return math.nan
+    return value if math.isfinite(value) else math.nan
+
+
+def _streets(index: np.ndarray, streets: list[str], segments: int) -> np.ndarray | None:
+    """Number of each segment's street: the one that its first event names."""
+    if not any(streets):
+        return None
+    names, number = np.unique(streets, return_inverse=True)
+    number = np.where(names[number] == "", -1, number).astype(np.int32)
+    result = np.full(segments, -1, np.int32)
+    result[index[::-1]] = number[::-1]
+    return result
+
+
+def _positions(path: Path, lon_lat: Floats) -> tuple[Floats | None, list[str]]:
+    """Metres east and north; impossible coordinates are unknown, and swapped headers are put right with a note."""
+    notes: list[str] = []
+    known = np.isfinite(lon_lat).all(axis=1)
+    if not known.any():
+        return None, notes
+    if (np.abs(lon_lat[known, 1]) > 90).all() and (np.abs(lon_lat[known, 0]) <= 90).all():
+        lon_lat = lon_lat[:, ::-1]
+        notes.append(f"longitude and latitude of {path.name} were swapped: put right")
+    impossible = known & ((np.abs(lon_lat[:, 1]) > 90) | (np.abs(lon_lat[:, 0]) > 180) | ~lon_lat.any(axis=1))
+    if impossible.any():
+        notes.append(f"{int(impossible.sum())} impossible positions are taken as unknown")
+    lon_lat = np.where(impossible[:, None], np.nan, lon_lat)
+    middle = np.nanmedian(lon_lat, axis=0)
+    scale = _METRES_PER_DEGREE * np.array([math.cos(math.radians(float(middle[1]))), 1.0])
+    return (lon_lat - middle) * scale, notes
+
+
+def _attribute_columns(
+    rows: list[dict[str, str]], header: list[str], segment_column: str
+) -> tuple[list[str], list[Floats], list[str]]:
+    names: list[str] = []
+    columns: list[Floats] = []
+    unused: list[str] = []
+    for name in header:
+        if name == segment_column:
+            continue
+        texts = [row.get(name, "").strip() for row in rows]
+        numbers = np.array([_number(text) for text in texts])
+        words = Counter(text for text in texts if text.lower() not in _MISSING)
+        if np.isfinite(numbers).sum() >= 0.5 * words.total() and words:
+            names.append(name)
+            columns.append(numbers)
+        elif 1 < len(words) <= _MOST_CATEGORIES:
+            for word in sorted(words):
+                names.append(f"{name}={word}")
+                columns.append(np.array([math.nan if not text else float(text == word) for text in texts]))
+        elif words:
+            unused.append(name)
+    return names, columns, unused

@@ -1,0 +1,158 @@
+"""Event files of cities: columns, addresses, dates with and without offsets, registers, weather. All invented."""
+
+import gzip
+from datetime import date
+from zoneinfo import ZoneInfo
+
+import numpy as np
+import pytest
+
+from roadtwin.errors import InputFileError
+from roadtwin.jobs.event_files import (
+    EventColumns,
+    block_of,
+    day_number,
+    read_daily_weather,
+    read_events,
+    with_attributes,
+)
+
+BERLIN = ZoneInfo("Europe/Berlin")
+COLUMNS = EventColumns("SEGMENT", "DATE", street="STREET", case="CASE")
+
+
+def written(tmp_path, text, name="events.csv"):
+    path = tmp_path / name
+    path.write_text(text, "utf-8")
+    return path
+
+
+def test_events_are_read_and_every_row_is_accounted_for(tmp_path):
+    path = written(
+        tmp_path,
+        "CASE,SEGMENT,DATE,STREET,lon,lat\n"
+        "1,0012,2025-03-01,Lange Straße,7.00,51.45\n"
+        "1,0012,2025-03-02,Lange Straße,7.00,51.45\n"
+        "2,0013,2025-03-05,Lange Straße,7.01,51.45\n"
+        "3,,2025-03-05,Kurze Straße,7.01,51.45\n"
+        "4,0014,someday,Kurze Straße,7.01,51.45\n"
+        "5,0014,2025-03-07,,0,0\n",
+    )
+
+    file = read_events(path, COLUMNS, BERLIN, file_format="columns")
+
+    assert file.history.segment_ids == ("0012", "0013", "0014")
+    assert file.history.day.tolist() == [day_number(date(2025, 3, d)) for d in (1, 5, 7)]
+    assert file.rows == 6
+    assert file.left_out == {"a case that came before": 1, "without segment": 1, "without a readable date": 1}
+    assert file.history.street.tolist() == [1, 1, -1]
+    assert np.isnan(file.history.position_m[2]).all()
+    east = file.history.position_m[1, 0] - file.history.position_m[0, 0]
+    assert east == pytest.approx(693, abs=3)
+    assert file.notes == ("1 impossible positions are taken as unknown",)
+
+
+def test_gzip_and_times_with_offsets_are_local_days(tmp_path):
+    path = tmp_path / "events.csv.gz"
+    path.write_bytes(gzip.compress(b"SEGMENT,DATE\na,2025-01-01T23:30:00Z\nb,2025-01-02T00:30:00+01:00\n"))
+
+    file = read_events(path, EventColumns("SEGMENT", "DATE"), BERLIN, file_format="columns")
+
+    assert str(file.first_day) == str(file.last_day) == "2025-01-02"
+    assert file.history.street is None
+    assert file.history.position_m is None
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        ("SEGMENT,DATE\na,2025-01-01T10:00:00Z\nb,2025-01-01T10:00:00\n", "1 times with and 1 without an offset"),
+        ("SEGMENT,WHEN\na,2025-01-01\n", "expected one named 'DATE'"),
+        ("SEGMENT,DATE\n,2025-01-01\na,never\n", "got 2 rows, none of them with a segment and a date"),
+        ("", "got no header line"),
+    ],
+)
+def test_a_file_that_cannot_be_used_gives_one_sentence(tmp_path, text, sentence):
+    with pytest.raises(InputFileError, match=sentence):
+        read_events(written(tmp_path, text), EventColumns("SEGMENT", "DATE"), BERLIN, file_format="columns")
+
+
+def test_swapped_headers_are_put_right_where_that_is_certain(tmp_path):
+    text = "SEGMENT,DATE,lat,lon\na,2025-01-01,-98.5,29.4\nb,2025-01-02,-98.6,29.5\n"
+
+    file = read_events(written(tmp_path, text), EventColumns("SEGMENT", "DATE"), BERLIN, file_format="columns")
+
+    assert "swapped: put right" in file.notes[0]
+    assert abs(file.history.position_m[1, 1] - file.history.position_m[0, 1]) == pytest.approx(11_132, rel=0.01)
+
+
+@pytest.mark.parametrize(
+    ("location", "block"),
+    [
+        ("4612 N EXAMPLE ST, HOUSTON TX 77000", "4600 EXAMPLE"),
+        ("4612  example", "4600 EXAMPLE"),
+        ("Intersection 1203 SAMPLE BLVD & 9900 OTHER RD", "1200 SAMPLE"),
+        ("Intersection 1203 SAMPLE BLVD&9900 OTHER RD", "1200 SAMPLE"),
+        ("99 E W WAY", ""),
+        ("EXAMPLE ST 4612", ""),
+        ("", ""),
+    ],
+)
+def test_addresses_of_service_requests_become_blocks(location, block):
+    assert block_of(location) == block
+
+
+def test_service_requests_need_no_columns_to_be_named(tmp_path):
+    path = written(
+        tmp_path,
+        "CASE NUMBER,SR LOCATION,SR CREATE DATE,LATITUDE,LONGITUDE\n"
+        '10000001-101,"4612 N EXAMPLE ST, HOUSTON TX 77000",2030-01-02 08:15:00,,\n'
+        '10000001-101,"4612 N EXAMPLE ST, HOUSTON TX 77000",2030-01-02 08:15:00,,\n'
+        "10000002-101,Intersection 4701 EXAMPLE & 3 OTHER,2030-02-02 23:59:59,word,1\n"
+        "10000003-101,,2030-02-03 08:15:00,,\n",
+    )
+
+    file = read_events(path, None, BERLIN, file_format="houston")
+
+    assert file.history.segment_ids == ("4600 EXAMPLE", "4700 EXAMPLE")
+    assert file.history.street.tolist() == [0, 0]
+    assert file.left_out == {"a case that came before": 1, "without segment": 1}
+
+
+def test_a_register_adds_attributes_and_segments_without_events(tmp_path):
+    events = read_events(
+        written(tmp_path, "SEGMENT,DATE,STREET\nb,2025-01-01,X\n"),
+        EventColumns("SEGMENT", "DATE", street="STREET"),
+        BERLIN,
+        file_format="columns",
+    )
+    register = written(
+        tmp_path,
+        "SEGMENT,PCI,SURFACE,REMARK\na,80,asphalt,by hand\nb,word,paving,old\nc,60,asphalt,x1\nc,70,asphalt,x2\n"
+        + "".join(f"z{i},50,asphalt,remark {i}\n" for i in range(20)),
+        "register.csv",
+    )
+
+    file = with_attributes(events, register, "SEGMENT")
+
+    history = file.history
+    assert history.segment_ids[:3] == ("a", "b", "c")
+    assert history.attribute_names == ("PCI", "SURFACE=asphalt", "SURFACE=paving")
+    assert history.attributes[:3, 0].tolist()[::2] == [80, 60]
+    assert np.isnan(history.attributes[1, 0])
+    assert history.segment.tolist() == [1]
+    assert history.street[:3].tolist() == [-1, 0, -1]
+    assert any("REMARK" in note for note in file.notes)
+    assert any("1 segments occur again" in note for note in file.notes)
+
+
+def test_weather_is_sorted_missing_is_unknown_and_cases_are_no_weather(tmp_path):
+    path = written(tmp_path, "OpenDate,cases,rain\n2025-01-02,5,-999\n2025-01-01,7,1.5\n", "weather.csv")
+
+    weather = read_daily_weather(path, BERLIN)
+
+    assert weather.names == ("rain",)
+    assert weather.values[0, 0] == 1.5
+    assert np.isnan(weather.values[1, 0])
+    with pytest.raises(InputFileError, match="no date column"):
+        read_daily_weather(written(tmp_path, "rain\n1\n", "no.csv"), BERLIN)

@@ -4,7 +4,7 @@ BIN := .venv/bin
 STAMP := .venv/.installed
 
 CHECKS := check-style check-types check-layers check-sql check-deploy check-documents
-.PHONY: $(CHECKS) help install demo test check format bench bench-ingest soak services services-stop services-status screenshot reference clean
+.PHONY: $(CHECKS) help install demo test check format bench bench-ingest soak services services-stop services-status scenario-pages screenshot reference clean
 
 help:
 	@echo 'make demo           the whole system on this machine: embedded database and broker, simulated city, map'
@@ -85,6 +85,9 @@ services-stop:
 
 services-status:
 	$(BIN)/python deploy/debian_services.py status
+
+scenario-pages: install
+	$(BIN)/python deploy/scenario_pages.py $(ARGS)
 
 screenshot: install
 	$(BIN)/python deploy/screenshot.py

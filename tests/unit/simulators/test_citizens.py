@@ -128,19 +128,22 @@ def count_so_far_auc(seed: int) -> float:
         segments.append(world.geometry.segment_at(section, station))
         days.append(np.full(len(section), number))
     segment, day = np.concatenate(segments), np.concatenate(days)
-    keep, size = np.random.default_rng(seed).random(len(segment)), len(world.segments)
-    low, high = 0.0, 1.0
-    for _ in range(14):
-        share = (low + high) / 2
-        past = np.bincount(segment[(day < HISTORY_DAYS) & (keep < share)], minlength=size)
-        after = np.bincount(segment[(day >= HISTORY_DAYS) & (keep < share)], minlength=size) > 0
-        low, high = (share, high) if after[past > 0].mean() < 0.29 else (low, share)
-    return roc_auc(past[past > 0].astype(float), after[past > 0])
+    size, found = len(world.segments), []
+    for thinning in range(4):
+        keep = np.random.default_rng(thinning).random(len(segment))
+        low, high = 0.0, 1.0
+        for _ in range(14):
+            share = (low + high) / 2
+            past = np.bincount(segment[(day < HISTORY_DAYS) & (keep < share)], minlength=size)
+            after = np.bincount(segment[(day >= HISTORY_DAYS) & (keep < share)], minlength=size) > 0
+            low, high = (share, high) if after[past > 0].mean() < 0.29 else (low, share)
+        found.append(roc_auc(past[past > 0].astype(float), after[past > 0]))
+    return float(np.mean(found))
 
 
 def test_reports_so_far_tell_as_much_as_in_real_cities():
-    """San Antonio has 0.62 and 0.66 there, cities 0.62 to 0.71. One city of 100 km is uncertain by 0.04 (1 σ), the mean
-    of two by 0.03: within twice that."""
-    mean = np.mean([count_so_far_auc(seed) for seed in (2, 6)])
+    """San Antonio has 0.62 and 0.66 there, cities 0.62 to 0.71; five cities of 400 km have 0.64 on average. Cities of
+    100 km are uncertain by 0.06 (1 σ), the mean of three by 0.035: within twice that."""
+    mean = np.mean([count_so_far_auc(seed) for seed in (1, 2, 3)])
 
-    assert 0.56 < mean < 0.77
+    assert 0.57 < mean < 0.76

@@ -101,6 +101,12 @@ class Truth:
                 self._run(self._next)
         return self._kept[day]
 
+    def run_to(self, day: date) -> None:
+        """Run to the end of a day, from the beginning if it was passed: `holes` stand as they did then."""
+        if self._next > day + timedelta(days=1):
+            self._reset()
+        self.day(day)
+
     def expected_holes(self, day: date) -> NDArray[np.float64]:
         """True expected number of new holes on each segment that day, without what failing patches add."""
         while self._next <= day:  # treatments up to that day have to be known

@@ -126,20 +126,24 @@ def _write_segments(truth: Truth, folder: Path) -> int:
 def _write_hazard(truth: Truth, folder: Path, first: date, last: date) -> int:
     count = (last - first).days + 1
     shape = count, len(truth.world.segments)
-    rows = np.lib.format.open_memmap(folder / "hazard.npy", mode="w+", dtype=np.float32, shape=shape)
-    with (folder / "days.csv").open("w", encoding="utf-8", newline="") as file:
+    header = {"descr": "<f4", "fortran_order": False, "shape": shape}
+    with (
+        (folder / "days.csv").open("w", encoding="utf-8", newline="") as file,
+        (folder / "hazard.npy").open("wb") as array,  # not mapped to memory: a full disk would end the process
+    ):
+        np.lib.format.write_array_header_1_0(array, header)
         writer = csv.writer(file)
         writer.writerow(["day", "expected_holes", "new_holes"])
-        for number, events in enumerate(truth.days(first, last + timedelta(days=1))):
+        for events in truth.days(first, last + timedelta(days=1)):
             factor = patch_factor(truth.condition, events.day, events.patches.astype(np.float64))
             expected = truth.hazard.expected_holes(events.day, factor)
-            rows[number] = expected
+            array.write(expected.astype("<f4").tobytes())
             writer.writerow([events.day.isoformat(), f"{expected.sum():.4f}", len(events.born)])
-    rows.flush()
     return count
 
 
 def _write_potholes(truth: Truth, folder: Path, start: datetime, end: datetime, last: date) -> int:
+    truth.run_to(last)
     holes, ids, clock = truth.holes, truth.world.segment_ids, truth.day(last).clock
     first_us, last_us = (round(t.timestamp() * 1e6) for t in (start, end))
     numbers = np.arange(len(holes))

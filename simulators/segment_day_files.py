@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator
+from itertools import pairwise
 
 import numpy as np
 
@@ -43,7 +44,7 @@ def csv_lines(days: SegmentDays) -> Iterator[bytes]:
     ]
     names, index = [_field(name) for name in days.segment_ids], days.segment_index.tolist()
     begins = np.flatnonzero(np.diff(days.day.astype(np.int64), prepend=-(2**62))).tolist()
-    for first, after in zip(begins, [*begins[1:], len(index)], strict=True):
+    for first, after in pairwise([*begins, len(index)]):
         when = f"{days.day[first]},{days.recorded_at[first].astype('datetime64[s]')}Z"
         rows = zip(index[first:after], *(column[first:after] for column in counts), rough[first:after], strict=True)
         yield "".join(

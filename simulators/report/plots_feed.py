@@ -146,7 +146,8 @@ def _radio(feed: Feed) -> Plot:
         spreading.set_title("Spreading factor [% of uplinks]")
         heard = sorted(feed.gateways)
         total = max(sum(feed.gateways.values()), 1)
-        gateways.bar([str(n) for n in heard], [100 * feed.gateways[n] / total for n in heard], 0.7, color=GREEN)
+        gateways.bar(heard, [100 * feed.gateways[n] / total for n in heard], 0.7, color=GREEN)
+        gateways.set_xticks(heard)
         gateways.set_title("Gateways that heard [%]")
         lost = np.sort([100 * part for part in feed.loss().values()])[::-1]
         loss.bar(np.arange(len(lost)), lost, 1.0, color=ORANGE)

@@ -154,17 +154,16 @@ def _solve_base_rate(
     """
     target, length_m = MEAN_PER_100_M_WEEK * raised, condition.length_m
     ceiling = SATURATION * MEAN_PER_100_M_WEEK / float(np.average(weather, weights=length_m))
-    low, high = 0.0, 200.0 * target / float(np.average(multiplier.mean(axis=0) * weather, weights=length_m))
+    base = target / float(np.average(multiplier.mean(axis=0) * weather, weights=length_m))
     patches = np.zeros_like(weather)
-    for _ in range(25):
-        base = (low + high) / 2
-        rate = weather * saturated(base * multiplier, ceiling).mean(axis=0)  # per 100 m and week
-        for _ in range(6):  # patches make holes and holes make patches: to the fixed point, segment by segment
-            patches = COLD_SHARE * rate * 52.18 * length_m / 100
-            factor = _mean_patch_factor(patches, condition)
-            rate = weather * saturated(base * multiplier * factor, ceiling).mean(axis=0)
-        low, high = (base, high) if float(np.average(rate, weights=length_m)) < target else (low, base)
-    return Calibration((low + high) / 2, ceiling, strength, patches)
+    # Patches make holes and holes make patches: to the fixed point of all segments and λ0 together. The mean grows more
+    # slowly than λ0, so that no step goes too far.
+    for _ in range(24):
+        factor = _mean_patch_factor(patches, condition)
+        rate = weather * saturated(base * multiplier * factor, ceiling).mean(axis=0)  # per 100 m and week
+        patches = COLD_SHARE * rate * 52.18 * length_m / 100
+        base *= target / float(np.average(rate, weights=length_m))
+    return Calibration(base, ceiling, strength, patches)
 
 
 def _expected_min(mean: NDArray[np.float64], limit: int) -> NDArray[np.float64]:

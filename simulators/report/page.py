@@ -16,7 +16,7 @@ header { border-bottom: 2px solid var(--ink); padding-bottom: 10px; }
 h1 { font-size: 26px; margin: 6px 0; } h2 { font-size: 20px; margin: 34px 0 6px; border-bottom: 1px solid var(--line); }
 h3 { font-size: 15px; margin: 0 0 2px; }
 figure { margin: 18px 0 26px; break-inside: avoid; }
-figure svg, figure img { width: 100%; height: auto; display: block; }
+figure svg, figure img { width: 100%; height: auto; display: block; overflow: visible; }
 figcaption { color: var(--muted); font-size: 13.5px; max-width: 80ch; }
 .badge { background: #7a4b00; color: #fff; border-radius: 4px; padding: 2px 8px; font-weight: 600; }
 .truth h3::before { content: "◆ "; color: #a8071a; }

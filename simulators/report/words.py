@@ -104,10 +104,10 @@ GERMAN: dict[str, str] = {
         "Anteil der Löcher [%] auf dem schlechtesten Anteil der Abschnitte [%]",
     "Segments [%] by their holes in the period (12: and more)":
         "Abschnitte [%] nach Löchern im Zeitraum (12: und mehr)",
-    "main roads, simulated": "Hauptstraßen, simuliert",
-    "main roads, Essen 2020": "Hauptstraßen, Essen 2020",
-    "side roads, simulated": "Nebenstraßen, simuliert",
-    "side roads, Essen 2016": "Nebenstraßen, Essen 2016",
+    "main roads, simulated": "Haupt, simuliert",
+    "main roads, Essen 2020": "Haupt, Essen 2020",
+    "side roads, simulated": "Neben, simuliert",
+    "side roads, Essen 2016": "Neben, Essen 2016",
     "Share of the segments by grade [%]: to 1.5, to 3.5, to 4.5, to 5.0":
         "Anteil der Abschnitte nach Note [%]: bis 1,5, bis 3,5, bis 4,5, bis 5,0",
     "Citizens' reports a week": "Meldungen je Woche",
@@ -116,7 +116,7 @@ GERMAN: dict[str, str] = {
     # cameras
     "good": "gut", "wet": "nass", "dark": "dunkel",
     "low": "gering", "medium": "mittel", "severe": "schwer",
-    "Recall in the own lane, by severity": "Trefferquote auf der eigenen Spur, nach Schwere",
+    "Recall in the own lane, by severity": "Trefferquote, eigene Spur",
     "Precision by frame": "Genauigkeit nach Bild",
     "Confidence of each reported pothole": "Konfidenz jedes gemeldeten Schlaglochs",
     "Their distribution: number by confidence": "Ihre Verteilung: Anzahl nach Konfidenz",

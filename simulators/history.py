@@ -102,7 +102,7 @@ class History:
 
     def _add_segment_days(self, rows: "_Rows", events: DayEvents, day_end_us: int, window_us: tuple[int, int]) -> None:
         drives = Drives.of_day(events)
-        seen = self._cameras.by_segment(drives)
+        seen = self._cameras.views.by_segment(drives)
         segment, inverse = np.unique(seen.segment, return_inverse=True)
         count = len(segment)
         passes = drives.passes

@@ -6,7 +6,7 @@ keyed by the drive and the place, so that it does not depend on which drives are
 
 import hashlib
 from dataclasses import dataclass, replace
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Protocol
 from uuid import UUID
 
@@ -37,18 +37,17 @@ from simulators.imu import (
     segment_shaking,
     wander_m,
 )
-from simulators.mistakes import POTHOLE, reported_class
+from simulators.mistakes import POTHOLE
 from simulators.observers import ranges
-from simulators.traffic import BIN_M, bin_count
+from simulators.segment_drives import THINGS, Cracks, Cut, SegmentViews
+from simulators.traffic import bin_count
 from simulators.truth import Truth
 
 CAMERA_MODEL = "roadtwin-sim-yolo"
 _UNIX = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
-# Entities of things that cameras find: 20 bits beside the drive's key.
-_THINGS, _HOLES, _OTHERS = 2**20, 2**18, 2**19
-_CRACKS_PER_100_M = np.array([[0.10, 0.035], [0.08, 0.025], [0.02, 0.045]])
-"""Mean number of cracks that a drive reports, of each class: a constant and one for each per cent of cracked area."""
+# Entities of things that cameras find, beside cracks.
+_HOLES, _OTHERS = 2**18, 2**19
 _LID_SEEN, _WORN_SHARE, _WORN_SEEN = 0.5, 0.05, 0.4
 _VERSION_OF_ID = 0xFFFFFFFFFFFF0FFF, 0x4000, 0x3FFFFFFFFFFFFFFF, 0x8000000000000000  # RFC 9562: version 4, variant
 
@@ -73,20 +72,6 @@ class PlainPseudonyms:
     def calibration_id(self, vehicle_id: str) -> str:
         """Lasting name for calibration."""
         return "c-" + hashlib.sha256(f"{vehicle_id}/calibration".encode()).hexdigest()[:24]
-
-
-@dataclass(frozen=True, slots=True)
-class SegmentDrives:
-    """Each drive cut into segments: n rows of drive and segment.
-
-    `reported` counts detections of D00, D10, D20 and D40. Roughness is what the shaking would be at
-    `ROUGHNESS_REFERENCE_SPEED_MPS`, holes included; boxes send it as it was at their speed.
-    """
-
-    row: NDArray[np.intp]
-    segment: NDArray[np.int32]
-    reported: NDArray[np.int16]  # (n, 4)
-    roughness_mps2: NDArray[np.float32]
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,42 +107,9 @@ class ReadingColumns:
         return replace(self, **columns, found=found, described=described, first=first)
 
 
-@dataclass(frozen=True, slots=True)
-class _Cracks:
-    """n cracks that cameras found: place in the rows of drive and segment, number in it, reported class."""
-
-    at: NDArray[np.intp]
-    entity: NDArray[np.int64]
-    reported: NDArray[np.int64]
-
-
-@dataclass(frozen=True, slots=True)
-class _Cut:
-    """Drives cut into segments, with the uniform numbers of each piece: three for cracks, one for the shaking."""
-
-    row: NDArray[np.intp]
-    within: NDArray[np.intp]
-    segment: NDArray[np.int32]
-    drawn: NDArray[np.float64]
-
-
 def as_time(us: int) -> datetime:
     """An instant from µs since 1970."""
     return _UNIX + us * _MICROSECOND
-
-
-def poisson(mean: NDArray[np.float64], u: NDArray[np.float64], most: int = 12) -> NDArray[np.int16]:
-    """Poisson numbers (cut off at `most`) by inversion of uniform ones."""
-    term = np.exp(-mean)
-    total, count = term.copy(), np.zeros(mean.shape, np.int16)
-    for k in range(1, most + 1):
-        more = u > total
-        if not more.any():
-            break
-        count += more
-        term = term * mean / k
-        total += term
-    return count
 
 
 class Cameras:
@@ -166,78 +118,17 @@ class Cameras:
     def __init__(self, truth: Truth) -> None:
         self.truth, self.world = truth, truth.world
         self.timetable = truth.observers.timetable
+        self.views = SegmentViews(truth)
         self._gnss = Gnss(self.world, self.timetable)
         self._lids = Lids.of(truth)
         self._bins = bin_count(self.world.geometry.section_length_m)
         self._large = np.array([s.road_class in ("main", "collector") for s in self.world.sections])
 
-    # -- per segment -----------------------------------------------------------------------------------------------
-    def by_segment(self, drives: Drives) -> SegmentDrives:
-        """What each drive saw and felt of each segment."""
-        geometry, cut = self.world.geometry, self._cut(drives)
-        cracks = self._cracks(drives, cut)
-        reported = np.bincount(cracks.at * 4 + cracks.reported, minlength=4 * len(cut.row))
-        if len(drives.seen.row):
-            place = self._place(drives, drives.seen.row, drives.seen.station_m)
-            reported += np.bincount(place * 4 + drives.seen.reported, minlength=len(reported))
-        rough = segment_shaking(self.truth, drives, cut.row, cut.segment, cut.drawn[3])
-        jolts = hole_jolts(self.truth, drives)
-        if len(jolts.row):
-            place = self._place(drives, jolts.row, jolts.station_m)
-            smooth = rough[place]
-            more = np.sqrt(smooth**2 + jolts.energy(drives.passes.speed_mps[jolts.row])) - smooth
-            part = np.minimum(BIN_M / geometry.segment_length_m[cut.segment[place]], 1.0)
-            np.add.at(rough, place, more * part)
-        return SegmentDrives(
-            cut.row, cut.segment, reported.reshape(-1, 4).astype(np.int16), rough.astype(np.float32).round(3)
-        )
-
-    def _cut(self, drives: Drives) -> _Cut:
-        geometry, passes = self.world.geometry, drives.passes
-        count = geometry.segment_count[passes.section]
-        row = np.repeat(np.arange(len(passes.section)), count)
-        within = np.arange(len(row)) - np.repeat(np.cumsum(count) - count, count)
-        segment = (geometry.first_segment[passes.section[row]] + within).astype(np.int32)
-        key = passes.key[row] * 4096 + within
-        return _Cut(row, within, segment, self.world.streams.uniforms("camera/segment", key, drives.time_key[row], 4))
-
-    def _place(self, drives: Drives, row: NDArray[np.intp], station_m: NDArray[np.float64]) -> NDArray[np.intp]:
-        """Where the pieces of drives and segments hold a station of a drive."""
-        geometry, section = self.world.geometry, drives.passes.section
-        count = geometry.segment_count[section]
-        before = np.cumsum(count) - count
-        within = geometry.segment_at(section[row], station_m) - geometry.first_segment[section[row]]
-        result: NDArray[np.intp] = before[row] + within
-        return result
-
-    def _cracks(self, drives: Drives, cut: _Cut) -> _Cracks:
-        crack = self._crack_pct(drives, cut)
-        fit = np.where(drives.quality.good, 1.0, 0.6)[cut.row]
-        fit *= self.world.geometry.segment_length_m[cut.segment] / 100
-        means = (_CRACKS_PER_100_M[:, :1] + _CRACKS_PER_100_M[:, 1:] * crack) * fit
-        counts = poisson(means, cut.drawn[:3]).T.astype(np.intp)  # (n, 3)
-        kind = np.repeat(np.arange(counts.size), counts.ravel())
-        at, true = np.divmod(kind, 3)
-        total = counts.sum(axis=1)
-        number = np.arange(len(at)) - np.repeat(np.cumsum(total) - total, total)
-        entity = drives.passes.key[cut.row[at]] * _THINGS + cut.within[at] * 64 + number
-        drawn = self.world.streams.uniform("camera/class", entity, drives.time_key[cut.row[at]])
-        passes = drives.passes
-        factor = self.timetable.faults.confusion(passes.vehicle, passes.start_us)[cut.row[at]]
-        return _Cracks(at, entity, reported_class(true, drawn, factor))
-
-    def _crack_pct(self, drives: Drives, cut: _Cut) -> NDArray[np.float64]:
-        crack, day = np.zeros(len(cut.row)), drives.day[cut.row]
-        for ordinal in np.unique(drives.day).tolist():
-            there, on = day == ordinal, date.fromordinal(ordinal)
-            crack[there] = self.truth.condition.crack_pct(on.year, on.month)[cut.segment[there]]
-        return crack
-
     # -- per ten metres --------------------------------------------------------------------------------------------
     def with_potholes(self, drives: Drives, pseudonyms: Pseudonymiser) -> list[tuple[int, VehicleReading]]:
         """The reports that show a pothole, with only the potholes in them, and when they were made [µs]; in the order
         of time."""
-        cut = self._cut(drives)
+        cut = self.views.cut(drives)
         row_of, bin_of, reported, entity, hole = self._pothole_like(drives, cut, only_potholes=True)
         if not len(row_of):
             return []
@@ -254,7 +145,7 @@ class Cameras:
         row = np.repeat(np.arange(len(count)), count)
         before = np.cumsum(count) - count
         bin_no = np.arange(len(row)) - before[row]
-        cut = self._cut(drives)
+        cut = self.views.cut(drives)
         row_of, bin_of, reported, entity, hole = self._pothole_like(drives, cut, only_potholes=False)
         found = [
             self._as_found(drives, before[row_of] + bin_of, row_of, reported, entity, hole),
@@ -279,21 +170,21 @@ class Cameras:
 
     # -- what is found ---------------------------------------------------------------------------------------------
     def _pothole_like(
-        self, drives: Drives, cut: _Cut, *, only_potholes: bool
+        self, drives: Drives, cut: Cut, *, only_potholes: bool
     ) -> tuple[NDArray[np.intp], NDArray[np.int64], NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
         """Holes, false potholes and cracks: drive, bin, reported class, entity, and the hole (−1: a crack, −2: nothing
         is there)."""
-        seen, cracks, geometry = drives.seen, self._cracks(drives, cut), self.world.geometry
+        seen, cracks, geometry = drives.seen, self.views.cracks(drives, cut), self.world.geometry
         number = np.where(seen.hole >= 0, _HOLES + seen.hole % _HOLES, _OTHERS - 1)
         if only_potholes:
             kept = np.flatnonzero(cracks.reported == POTHOLE)
-            cracks = _Cracks(cracks.at[kept], cracks.entity[kept], cracks.reported[kept])
+            cracks = Cracks(cracks.at[kept], cracks.entity[kept], cracks.reported[kept])
         crack_row, segment = cut.row[cracks.at], cut.segment[cracks.at]
         along = self.world.streams.uniform("camera/crack-at", cracks.entity, drives.time_key[crack_row])
         station = geometry.segment_from_m[segment] + along * geometry.segment_length_m[segment]
         row = np.concatenate([seen.row, crack_row])
         reported = np.concatenate([seen.reported, cracks.reported])
-        entity = np.concatenate([drives.passes.key[seen.row] * _THINGS + number, cracks.entity])
+        entity = np.concatenate([drives.passes.key[seen.row] * THINGS + number, cracks.entity])
         hole = np.concatenate([np.where(seen.hole >= 0, seen.hole, -2), np.full(len(crack_row), -1)])
         bin_no = self._bin(drives, row, np.concatenate([seen.station_m, station]))
         if only_potholes:
@@ -325,7 +216,7 @@ class Cameras:
         """Lids in the own half of the road: no damage, but detectors know them."""
         lids = self._lids
         row, lid = lids.passed(drives)
-        entity = drives.passes.key[row] * _THINGS + _OTHERS + lid % _HOLES
+        entity = drives.passes.key[row] * THINGS + _OTHERS + lid % _HOLES
         drawn = self.world.streams.uniform("camera/lid", entity, drives.time_key[row])
         ours = (lids.offset_m[lid] < 0) == (drives.passes.direction[row] > 0)
         hit = np.flatnonzero(
@@ -342,7 +233,7 @@ class Cameras:
         lined = np.flatnonzero(self._large[section])
         place = (section * 2 + (passes.direction[row] < 0))[lined] * 4096 + bin_no[lined]
         lined = lined[streams.uniform("camera/worn", place) < _WORN_SHARE]
-        entity = passes.key[row[lined]] * _THINGS + _OTHERS + _HOLES + bin_no[lined]
+        entity = passes.key[row[lined]] * THINGS + _OTHERS + _HOLES + bin_no[lined]
         seen = streams.uniform("camera/worn-seen", entity, drives.time_key[row[lined]]) < _WORN_SEEN
         lined, entity = lined[seen], entity[seen]
         return self._maskable(drives, lined, row[lined], WORN_LINE, entity, np.full(len(lined), -1.4))
@@ -363,11 +254,11 @@ class Cameras:
 
     # -- shaking ---------------------------------------------------------------------------------------------------
     def _shaking(
-        self, drives: Drives, cut: _Cut, row: NDArray[np.intp], bin_no: NDArray[np.int64], before: NDArray[np.int64]
+        self, drives: Drives, cut: Cut, row: NDArray[np.intp], bin_no: NDArray[np.int64], before: NDArray[np.int64]
     ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         passes = drives.passes
         smooth = segment_shaking(self.truth, drives, cut.row, cut.segment, cut.drawn[3])
-        road = smooth[self._place(drives, row, self._station(drives, row, bin_no))]
+        road = smooth[self.views.place(drives, row, self._station(drives, row, bin_no))]
         energy, largest = np.zeros(len(row)), np.zeros(len(row))
 
         def add(jolts: Jolts) -> NDArray[np.intp]:

@@ -52,7 +52,7 @@ def test_boxes_send_the_shaking_of_their_speed_not_that_of_the_reference_speed(s
     cameras, again, kept, raw = Cameras(truth), [], [], []
     for events in truth.days(JANUARY + timedelta(days=5), JANUARY + timedelta(days=9)):
         drives = Drives.of_day(events)
-        seen, readings = cameras.by_segment(drives), cameras.everything(drives)
+        seen, readings = cameras.views.by_segment(drives), cameras.everything(drives)
         raw.append(readings.accel_rms_mps2)
         again.append(readings.accel_rms_mps2 * np.sqrt(ROUGHNESS_REFERENCE_SPEED_MPS / readings.speed_mps))
         length_m = small_world.geometry.segment_length_m[seen.segment]

@@ -27,7 +27,7 @@ def test_each_vehicle_shakes_by_its_own_factor_which_lasts(small_world, weeks):
     streams, cameras = small_world.streams, Cameras(truth)
     shaking, vehicle, road = [], [], []
     for drives in days:
-        seen = cameras.by_segment(drives)
+        seen = cameras.views.by_segment(drives)
         shaking.append(seen.roughness_mps2)
         vehicle.append(drives.passes.vehicle[seen.row])
         road.append(seen.segment)

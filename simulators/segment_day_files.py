@@ -43,7 +43,9 @@ def csv_lines(days: SegmentDays) -> Iterator[bytes]:
         )
     ]
     names, index = [_field(name) for name in days.segment_ids], days.segment_index.tolist()
-    begins = np.flatnonzero(np.diff(days.day.astype(np.int64), prepend=-(2**62))).tolist()
+    # A day is known when it is over, and later where a box had no network.
+    times = (days.day.astype(np.int64), days.recorded_at.astype(np.int64))
+    begins = np.flatnonzero(np.any([np.diff(at, prepend=-(2**62)) != 0 for at in times], axis=0)).tolist()
     for first, after in pairwise([*begins, len(index)]):
         when = f"{days.day[first]},{days.recorded_at[first].astype('datetime64[s]')}Z"
         rows = zip(index[first:after], *(column[first:after] for column in counts), rough[first:after], strict=True)

@@ -54,7 +54,12 @@ def main(
     ] = DRAWS,
     weather_file: Annotated[
         Path | None,
-        typer.Option(help="Measured weather, if the city was simulated with some.", show_default=False),
+        typer.Option(
+            "--weather",
+            help="Measured weather, if the city was simulated with some.",
+            metavar="FILE",
+            show_default=False,
+        ),
     ] = None,
     out: Annotated[
         Path | None, typer.Option(help="Write the probabilities of all segments to this CSV file.", show_default=False)

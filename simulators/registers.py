@@ -65,6 +65,8 @@ class Registers:
 
     def _delay_us(self, at_us: int) -> int:
         """How much later than usual the city's staff enter what happened at an instant."""
+        if not self._delays:
+            return 0
         return max((delay for begin, end, delay in self._delays if begin <= at_us < end), default=0)
 
     def of_day(self, events: DayEvents) -> tuple[tuple[str, Record], ...]:
@@ -241,6 +243,7 @@ class Registers:
             *(("planned_work", record) for record in self._plans(year)),
         )
 
+    @lru_cache(maxsize=4096)  # noqa: B019
     def _noon(self, day: date) -> datetime:
         return self.world.day_start(day) + timedelta(hours=11)
 
@@ -340,5 +343,8 @@ def grade(value: float, target: float, warning: float, threshold: float) -> floa
     >>> grade(15, 1, 15, 25), grade(0, 1, 15, 25), grade(99, 1, 15, 25)
     (3.5, 1.0, 5.0)
     """
-    grades = [1.0, 1.5, 3.5, 4.5, 5.0]
-    return float(np.interp(value, [0, target, warning, threshold, threshold + (threshold - warning) / 2], grades))
+    if value < target:
+        return 1.0 + 0.5 * value / target
+    if value < warning:
+        return 1.5 + 2.0 * (value - target) / (warning - target)
+    return min(3.5 + (value - warning) / (threshold - warning), 5.0)

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator
+from functools import lru_cache
 from itertools import pairwise
 
 import numpy as np
@@ -42,7 +43,7 @@ def csv_lines(days: SegmentDays) -> Iterator[bytes]:
             days.potholes_seen,
         )
     ]
-    names, index = [_field(name) for name in days.segment_ids], days.segment_index.tolist()
+    names, index = _fields(days.segment_ids), days.segment_index.tolist()
     # A day is known when it is over, and later where a box had no network.
     times = (days.day.astype(np.int64), days.recorded_at.astype(np.int64))
     begins = np.flatnonzero(np.any([np.diff(at, prepend=-(2**62)) != 0 for at in times], axis=0)).tolist()
@@ -55,6 +56,7 @@ def csv_lines(days: SegmentDays) -> Iterator[bytes]:
         ).encode()
 
 
-def _field(name: str) -> str:
-    """An id as a field; ids of imported networks hold whatever their register has (RFC 4180)."""
-    return '"' + name.replace('"', '""') + '"' if re.search('[",\r\n]', name) else name
+@lru_cache(maxsize=2)
+def _fields(names: tuple[str, ...]) -> list[str]:
+    """Ids as fields; those of imported networks hold whatever their register has (RFC 4180)."""
+    return ['"' + name.replace('"', '""') + '"' if re.search('[",\r\n]', name) else name for name in names]

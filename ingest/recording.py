@@ -80,6 +80,8 @@ class RecordingWriter:
         Write in place of a file that is there.
     private : bool
         A new file can be read by its owner only: live feeds name vehicles.
+    durable : bool
+        Wait for the disk where something is flushed or closed; what can be made again needs no wait.
 
     Raises
     ------
@@ -95,8 +97,9 @@ class RecordingWriter:
         append: bool = False,
         replace: bool = False,
         private: bool = False,
+        durable: bool = True,
     ) -> None:
-        self.path = path
+        self.path, self._durable = path, durable
         self.messages = self.blocks = 0
         """Written, and with `flush` or at the end those that wait too."""
         self._times: list[int] = []
@@ -219,7 +222,7 @@ class RecordingWriter:
         self._pending_bytes = 0
 
     def flush(self) -> None:
-        """Close the block that is begun; when this returns everything is on disk. Raises RecordingError."""
+        """Close the block that is begun; when this returns everything is on disk, if durable. Raises RecordingError."""
         with self._explained():
             if self._times:
                 self._close_block()
@@ -259,7 +262,8 @@ class RecordingWriter:
 
     def _sync(self) -> None:
         self._file.flush()
-        sync(self._file.fileno())
+        if self._durable:
+            sync(self._file.fileno())
 
     @contextmanager
     def _explained(self) -> Iterator[None]:

@@ -9,6 +9,7 @@ columns; and the same messages must give the same bytes.
 import struct
 import zlib
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 import msgspec
@@ -150,6 +151,7 @@ def encode_block(at_us: Sequence[int], topics: Sequence[str], payloads: Sequence
     return b"".join((start, zlib.crc32(start).to_bytes(4, "little"), packed))
 
 
+@lru_cache(maxsize=65_536)
 def _encode_topic(topic: str) -> bytes:
     try:
         name = topic.encode()

@@ -35,7 +35,7 @@ def write_part(
 ) -> None:
     """Write the messages that are published from `start` to before `end`; memory: an hour of them."""
     due = _source(world, feed, additional_buses)
-    with RecordingWriter(path, {}, replace=True) as writer:
+    with RecordingWriter(path, {}, replace=True, durable=False) as writer:
         for day_start, day_end in days_of(start, end, 1):
             for at, until in windows(day_start, day_end, window):
                 for block in published_blocks(world, due, _us(at), _us(until)):
@@ -57,7 +57,7 @@ def _source(world: World, feed: Feed, additional_buses: int) -> Source:
 def open_feed(directory: Path, feed: Feed) -> RecordingWriter:
     """The file of a whole feed. Its description leaves the seed out: who knows it knows the truth."""
     description = {"recorder": "roadtwin simulate", "city": CITY_NAME, "feed": feed, "time": "publication"}
-    return RecordingWriter(directory / FEED_FILES[feed], description, replace=True)
+    return RecordingWriter(directory / FEED_FILES[feed], description, replace=True, durable=False)
 
 
 class PartJoiner:

@@ -18,7 +18,7 @@ from simulators.workers import Progress, Task, run_tasks
 from simulators.world import World
 
 CONTENTS = ("registers", "records", "segment-days", "devices", "vehicles", "truth")
-PART_DAYS = 7
+PART_DAYS = 14
 HISTORY_CHUNK = timedelta(days=14)
 FEED_WINDOW = timedelta(days=1)
 _INCOMPLETE = ".incomplete"

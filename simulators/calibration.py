@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from simulators.condition import Condition
 from simulators.kernel import (
+    ALL_YEAR,
     MEAN_PER_100_M_WEEK,
     PATCH_EFFECT,
     PATCH_LIMIT,
@@ -28,7 +29,7 @@ from simulators.weather import weather_year_of
 
 WINTER_RATIO = 2.5
 CALIBRATION_YEARS = 6
-STRENGTH_MAX = 2.2
+STRENGTH_MAX = 3.0
 """Years with nothing but mild winters cannot be made to have the ratio: the response is not stretched beyond this."""
 COLD_SHARE = 0.7
 SATURATION = 5.5
@@ -67,7 +68,9 @@ def calibrate(condition: Condition) -> Calibration:
     months = np.concatenate([_months(year, len(r.thaw)) for year, r in zip(years, responses, strict=True)])
 
     def daily(strength: float) -> NDArray[np.float64]:
-        result: NDArray[np.float64] = (np.exp(strength * log) * (1 + strength * thaw[:, None] * load)) @ share
+        result: NDArray[np.float64] = (
+            ALL_YEAR + np.exp(strength * log) * (1 + strength * thaw[:, None] * load)
+        ) @ share
         return result
 
     sampled = np.array([condition.multiplier(*month, treated=False) for month in _sample_months(epoch)])
@@ -138,7 +141,7 @@ def _mean_weather(responses: list[WeatherResponse], strength: float, condition: 
         thawing = (factor * response.thaw[:, None, None]).sum(axis=0)[condition.drainage, condition.exposure]
         total += plain + strength * thawing * (0.5 + 1.5 * heavy_rank)
         days += len(response.thaw)
-    return total / days
+    return ALL_YEAR + total / days
 
 
 def _solve_base_rate(

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from simulators.calibration import Calibration
-from simulators.kernel import MEAN_PER_100_M_WEEK, PEAK, saturated, weather_response
+from simulators.kernel import ALL_YEAR, MEAN_PER_100_M_WEEK, PEAK, saturated, weather_response
 from simulators.pavement import DRAINAGE, EXPOSURES, year_offset_days
 from simulators.weather import WeatherSource, weather_year_of
 
@@ -39,7 +39,7 @@ class MonthExposure:
         load = np.arange(LOAD_STEPS) / (LOAD_STEPS - 1)
         thaw = 1.0 + calibration.strength * response.thaw[rows, None] * (0.5 + 1.5 * load)
         self.begin = begin
-        self.weather: Floats = (factor[:, :, None] * thaw[:, None, :]).reshape(len(factor), -1)
+        self.weather: Floats = ALL_YEAR + (factor[:, :, None] * thaw[:, None, :]).reshape(len(factor), -1)
         """Shape (days, kinds)."""
         self._ceiling = calibration.ceiling
         static = np.linspace(0.0, calibration.ceiling, _NODES)

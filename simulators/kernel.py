@@ -24,6 +24,8 @@ PATCH_EFFECT, PATCH_LIMIT = 0.2, 5
 at patches. (The ×3 of the sources is for the patch's own place, not for 100 m around it.)"""
 LOW_SUN = 0.15
 """Half the difference between mid-January and mid-July that does not come from the year's own weather [logarithm]."""
+ALL_YEAR = 0.5
+"""What breaks open in any weather, by traffic and age: added to a response that is 1 at 10 °C in a dry spell."""
 PEAK = 10.0
 """No segment has more than ten times the city's mean hazard in any weather (0.38 a week per 100 m, 5 in 90 days)."""
 
@@ -79,7 +81,7 @@ def weather_factor(
     """Weather response of every segment on some days of a year, shape (days, segments)."""
     factor = np.exp(strength * response.log_factor[rows])[:, condition.drainage, condition.exposure]
     thaw = 1.0 + strength * response.thaw[rows, None] * (0.5 + 1.5 * heavy_rank)
-    result: NDArray[np.float64] = factor * thaw
+    result: NDArray[np.float64] = ALL_YEAR + factor * thaw
     return result
 
 

@@ -10,6 +10,7 @@ import socket
 import subprocess
 import sys
 import time
+from datetime import date, timedelta
 from pathlib import Path
 
 import pytest
@@ -19,6 +20,9 @@ from tests.samples import chirpstack, encoded
 
 BACKGROUND = ("roadtwin ingest", "roadtwin score --watch", "roadtwin serve")
 ELSEWHERE = ("make demo", "make test")  # run by .ci/run
+SCENARIO_DEMO = "roadtwin demo --scenario hard-winter"  # run by test_scenarios.py
+RECORD = "roadtwin record week.feed --duration 7d"
+REPLAY_EVENTS = "roadtwin replay events.ndjson.gz --format chirpstack-v4 --manifest sent.json"
 
 
 def readme_commands(section: str) -> list[str]:
@@ -46,6 +50,9 @@ def workplace(tmp_path, database_url, mqtt_url, data_dir):
     (tmp_path / "devices.csv").write_text(f"{columns}\n{row},,7.001,51.45,register,1,50,2025-01-01T00:00:00Z\n")
     lines = [encoded(chirpstack(deduplicationId=f"readme-{n}", fCnt=n)) for n in range(5)]
     (tmp_path / "events.ndjson.gz").write_bytes(gzip.compress(b"\n".join(lines)))
+    days = [date(2022, 1, 1) + timedelta(days=n) for n in range(0, 1000, 3)]
+    potholes = "".join(f"s{n % 40 if n % 3 else n % 7},{day}\n" for n, day in enumerate(days))
+    (tmp_path / "potholes.csv").write_text(f"SEGMENT,DATE\n{potholes}")
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
@@ -66,6 +73,15 @@ def run_commands(commands, folder, environment, started):
         if command.startswith("export "):
             name = command.removeprefix("export ").split("=")[0]
             assert name in environment, f"the README names {name}, which this test does not set"
+        elif command == RECORD:  # seconds in place of days, while something is published
+            short = shlex.split(command.replace("7d", "8s"))
+            with subprocess.Popen(short, cwd=folder, env=environment, stderr=subprocess.PIPE, text=True) as recorder:
+                while not (folder / "week.feed").exists():
+                    assert recorder.poll() is None, recorder.stderr.read()
+                    time.sleep(0.1)
+                time.sleep(1)
+                run_commands([REPLAY_EVENTS], folder, environment, started)
+                assert recorder.wait(timeout=60) == 0, recorder.stderr.read()
         elif command.startswith(BACKGROUND):
             log = folder / f"{len(started)}.log"
             with log.open("w") as out:
@@ -102,10 +118,23 @@ def test_own_broker_and_database_replay_and_verify_as_in_the_readme(workplace):
     assert codes == [0] * len(started), [log.read_text() for _, _, log in started]
 
 
+def test_a_city_to_prove_it_in_as_in_the_readme(workplace):
+    folder, environment = workplace
+    commands = readme_commands("A city to prove it in")
+
+    run_commands([c for c in commands if c != SCENARIO_DEMO], folder, environment, [])
+
+    assert SCENARIO_DEMO in commands
+    assert (folder / "city.html").stat().st_size > 100_000
+    assert (folder / "city" / "devices.feed").stat().st_size > 100_000
+    assert (folder / "predicted.csv").read_text().startswith("segment_id,probability")
+
+
 def test_every_command_of_the_readme_is_run_somewhere():
     sections = re.findall(r"^## (.+)$", (REPOSITORY / "README.md").read_text("utf-8"), flags=re.MULTILINE)
     commands = [command for section in sections for command in readme_commands(section)]
-    run_here = readme_commands("With a real broker and database") + readme_commands("Replay what you recorded")
+    here = ("With a real broker and database", "Replay what you recorded", "A city to prove it in")
+    run_here = [command for section in here for command in readme_commands(section)]
     after_the_demo = [".venv/bin/roadtwin status", ".venv/bin/roadtwin verify"]
 
     assert [c for c in commands if c not in run_here + after_the_demo and not c.startswith(ELSEWHERE)] == []

@@ -20,7 +20,6 @@ from simulators.randomness import Streams
 _REQUIRED_CM = {"Bk0.3": 40, "Bk1.0": 50, "Bk1.8": 50, "Bk3.2": 50, "Bk10": 55, "Bk32": 55, "Bk100": 55}
 _CLASS_LIMITS_MILLION = ((0.3, "Bk0.3"), (1.0, "Bk1.0"), (1.8, "Bk1.8"), (3.2, "Bk3.2"), (10.0, "Bk10"), (32.0, "Bk32"))
 _DESIGN_YEARS, _GROWTH_FACTOR = 30, 1.16  # f_z for 1 % growth a year over 30 years
-LAND_USES = ("centre", "housing", "industry", "green")
 
 
 @dataclass(frozen=True, slots=True)

@@ -67,7 +67,10 @@ def with_measured(
     hours = slice(24 * (begin - int(days[1])), 24 * (stop - int(days[1])))
     usual = ClimateHours(*(getattr(generated, f.name)[hours] for f in fields(ClimateHours)))
     covered = np.arange(begin - 1, stop)
-    measured, snow_cm[hours] = (_from_hours if file.is_hourly else _from_days)(file, rows, usual, noise, covered, place)
+    if file.is_hourly:
+        measured, snow_cm[hours] = _from_hours(file, rows, usual, covered, place)
+    else:
+        measured, snow_cm[hours] = _from_days(file, rows, usual, noise, covered, place)
     joined = {}
     for f in fields(ClimateHours):
         joined[f.name] = getattr(generated, f.name).copy()
@@ -84,7 +87,6 @@ def _from_hours(
     file: WeatherFile,
     rows: slice,
     usual: ClimateHours,
-    noise: Noise,  # noqa: ARG001 - as _from_days
     days: NDArray[np.int64],
     place: tuple[float, float],
 ) -> tuple[ClimateHours, Floats]:

@@ -1,13 +1,10 @@
-"""Normals of 1991-2020 that the generated climate is held against, and how near it has to come.
+"""Normals of 1991-2020 that the generated climate is made from and held against.
 
 Sources: monthly rain and temperature of Essen and global radiation of the Ruhr: Deutscher Wetterdienst (DWD), normals
 1991-2020; frost and ice days: Klimaatlas NRW, mean of the state, which is a little colder than the city.
 """
 
-from dataclasses import dataclass
-
 import numpy as np
-from numpy.typing import NDArray
 
 DAYS_IN_MONTH = np.array([31, 28.25, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31])
 RAIN_NORMAL_MM = np.array([81, 57, 75, 68, 73, 97, 89, 77, 73, 70, 83, 90], dtype=float)
@@ -20,29 +17,3 @@ RADIATION_NORMAL_KWH_PER_M2 = np.array([20, 37, 77, 120, 148, 155, 153, 132, 92,
 """Global radiation on the level, sum of each month. [kWh/m²]"""
 FROST_DAYS_A_YEAR, ICE_DAYS_A_YEAR = 62.0, 12.0
 """Days with a minimum and with a maximum below 0 °C."""
-
-
-@dataclass(frozen=True, slots=True)
-class MonthlyNormal:
-    """A normal of each month of the calendar year, January first."""
-
-    name: str
-    unit: str
-    values: NDArray[np.float64]  # (12,)
-    tolerance: NDArray[np.float64]  # (12,): how far the mean of many simulated years may lie from it
-    year_to_year: NDArray[np.float64]  # (12,): scatter (1 σ) of single years, roughly
-
-
-def monthly_normals() -> tuple[MonthlyNormal, ...]:
-    """Normals of air temperature (mean), rain (sum) and global radiation (sum)."""
-    return (
-        MonthlyNormal("air_temp_c", "°C", TEMP_NORMAL_C, np.full(12, 0.7), np.full(12, 1.8)),
-        MonthlyNormal("rain_mm", "mm", RAIN_NORMAL_MM, 0.15 * RAIN_NORMAL_MM, 0.45 * RAIN_NORMAL_MM),
-        MonthlyNormal(
-            "radiation_kwh_per_m2",
-            "kWh/m²",
-            RADIATION_NORMAL_KWH_PER_M2,
-            np.maximum(0.15 * RADIATION_NORMAL_KWH_PER_M2, 6.0),
-            0.15 * RADIATION_NORMAL_KWH_PER_M2,
-        ),
-    )

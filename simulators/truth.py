@@ -113,11 +113,6 @@ class Truth:
             self._run(self._next)
         return self.hazard.expected_holes(day)
 
-    @property
-    def next_day(self) -> date:
-        """The first day that has not been run yet."""
-        return self._next
-
     def open_holes(self) -> NDArray[np.int64]:
         """Numbers of the holes that are open on the morning of the next day."""
         return self._open.copy()

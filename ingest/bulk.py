@@ -36,7 +36,9 @@ log = get_logger(__name__)
 
 READ_BYTES = 256 * 1024
 """What one read takes from the socket at most [B]."""
-LARGEST_PACKET_BYTES = 5 + 268_435_455
+MOST_REMAINING_BYTES = 268_435_455
+"""What the length in a header of MQTT can express [B]."""
+LARGEST_PACKET_BYTES = 5 + MOST_REMAINING_BYTES
 """The longest packet that MQTT can express: fixed header and Remaining Length [B]."""
 PAUSE_S = 0.01
 """How long one wait for room may take: acknowledgements wait behind it [s]."""

@@ -7,7 +7,7 @@ from typing import Any
 import paho.mqtt.client as paho
 from paho.mqtt.enums import MQTTErrorCode
 
-from ingest.bulk import CACHE_ENTRIES, BulkClient
+from ingest.bulk import CACHE_ENTRIES, MOST_REMAINING_BYTES, BulkClient
 
 PUBLISH = 0x30
 RETAIN = 0x01
@@ -117,8 +117,8 @@ def _fixed_header(first: int, size: int) -> bytes:
         return bytes((first, size))
     if size < 16_384:
         return bytes((first, size & 127 | 128, size >> 7))
-    if size > 268_435_455:
-        raise ValueError(f"Message: got a packet of {size} bytes, MQTT allows 268,435,455.")
+    if size > MOST_REMAINING_BYTES:
+        raise ValueError(f"Message: got a packet of {size} bytes, MQTT allows {MOST_REMAINING_BYTES:,}.")
     header = bytearray((first,))
     while size > 127:
         header.append(size & 127 | 128)

@@ -140,6 +140,7 @@ class _Recorder:
             "client_id": session.client_id,
         }
         self._receiver = Receiver(address, session, topics, clock=lambda: datetime.now(UTC))
+        self._never = threading.Event()  # what has come is taken also when we are to stop
         self._told_s = 0.0
 
     def run(
@@ -161,7 +162,7 @@ class _Recorder:
             while not stop.is_set() and not self._is_full():
                 if self._limits.duration_s is not None and time.monotonic() - began_s >= self._limits.duration_s:
                     break
-                self._step(threading.Event())
+                self._step()
                 if on_progress is not None and time.monotonic() - self._told_s >= PROGRESS_S:
                     self._told_s = time.monotonic()
                     on_progress(self._account())
@@ -176,10 +177,10 @@ class _Recorder:
         most = self._limits.max_bytes
         return most is not None and self._files.written_bytes >= most
 
-    def _step(self, stop: threading.Event) -> bool:
+    def _step(self) -> bool:
         """Take what has come, write it, acknowledge it; whether anything had."""
         self._receiver.check()
-        received = self._receiver.take(BATCH_MESSAGES, LONGEST_S, stop)
+        received = self._receiver.take(BATCH_MESSAGES, LONGEST_S, self._never)
         if not received:
             return False
         self._files.write(received)
@@ -196,7 +197,7 @@ class _Recorder:
         busy = True
         try:
             while not self._is_full() and not leaving.step(busy=busy):
-                busy = self._step(threading.Event())
+                busy = self._step()
         except BrokerUnavailableError as exc:
             log.warning("the subscription was not ended: the broker is away", action="record_left", reason=str(exc))
 

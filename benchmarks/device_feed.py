@@ -18,11 +18,11 @@ import msgspec
 from ingest.formats.chirpstack_v4_protobuf import encode
 from simulators.device_feed import DeviceFeed
 from simulators.feed import FeedBlock
+from simulators.instants import HOUR_US
 from simulators.scenario import Lora, read_scenario
 from simulators.truth import truth_of
 from simulators.world import build_world
 
-_HOUR_US = 3_600_000_000
 _START_US = round(datetime(2025, 1, 14, tzinfo=UTC).timestamp() * 1e6)
 _SAMPLE = 5_000
 
@@ -37,7 +37,7 @@ def feed_of(lora: Lora, devices: int) -> DeviceFeed:
     """The feed of a city whose weather has been made."""
     scenario = msgspec.structs.replace(read_scenario("ordinary"), lora=lora)
     feed = DeviceFeed(truth_of(build_world(seed=7, length_km=120, scenario=scenario, device_count=devices)))
-    feed.block(_START_US - 48 * _HOUR_US, _START_US - 47 * _HOUR_US)
+    feed.block(_START_US - 48 * HOUR_US, _START_US - 47 * HOUR_US)
     return feed
 
 
@@ -46,7 +46,7 @@ def made(feed: DeviceFeed, hours: int) -> tuple[int, float, FeedBlock]:
     began, count = time.process_time(), 0
     block = feed.block(_START_US, _START_US)
     for hour in range(hours):
-        block = feed.block(_START_US + hour * _HOUR_US, _START_US + (hour + 1) * _HOUR_US)
+        block = feed.block(_START_US + hour * HOUR_US, _START_US + (hour + 1) * HOUR_US)
         count += len(block)
     return count, time.process_time() - began, block
 

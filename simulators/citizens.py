@@ -13,11 +13,12 @@ from numpy.typing import NDArray
 
 from simulators.condition import Condition
 from simulators.holes import Holes
+from simulators.instants import HOUR_US
 from simulators.kernel import poisson_count
 from simulators.observers import Sighting
-from simulators.scenario import ReportSurge, spans_of
+from simulators.scenario import ReportSurge
+from simulators.spans import spans_of
 
-_HOUR_US = 3_600_000_000
 REPORTS_PER_DAY = np.array([0.0, 0.003, 0.012, 0.25])
 """Of an open hole by severity, in the average street before the app."""
 _REPORTS_BY_CLASS = {"main": 1.9, "collector": 1.3, "residential": 0.7}
@@ -109,8 +110,8 @@ class Citizens:
         person = np.concatenate([np.arange(n) for n in count[count > 0].tolist()]) if len(told) else told
         key = told * 4 + person
         hour = 6.5 + 15.0 * streams.uniform("observers/report", key, ordinal, 1)
-        times = begin_us + (hour * _HOUR_US).astype(np.int64)
-        triaged = times + ((1 + 20 * streams.uniform("observers/triage", key, ordinal)) * _HOUR_US).astype(np.int64)
+        times = begin_us + (hour * HOUR_US).astype(np.int64)
+        triaged = times + ((1 + 20 * streams.uniform("observers/triage", key, ordinal)) * HOUR_US).astype(np.int64)
         reports: list[Sighting] = []
         columns = zip(told.tolist(), key.tolist(), times.tolist(), triaged.tolist(), strict=True)
         for hole, one, at, triaged_us in columns:
@@ -126,7 +127,7 @@ class Citizens:
         for segment in np.flatnonzero(drawn < self._unfounded * propensity).tolist():
             u = streams.numbers("observers/unfounded-at", segment, ordinal, 2)
             station = float(geometry.segment_from_m[segment] + u[0] * geometry.segment_length_m[segment])
-            time_us = begin_us + int((7 + 14 * u[1]) * _HOUR_US)
+            time_us = begin_us + int((7 + 14 * u[1]) * HOUR_US)
             section = int(geometry.segment_section[segment])
             reports.append(Sighting(-1, -1, section, station, time_us, -1 - segment))
         return reports

@@ -19,10 +19,10 @@ from simulators.device_kinds import DeviceKind
 from simulators.devices import CHIRPSTACK, SENML, TTS
 from simulators.feed import FeedBlock, TimedMessage
 from simulators.frames import DEDUPLICATION_US, Frames, GatewayClocks, event_times, frames_of
+from simulators.instants import DAY_US, as_time, us_of
 from simulators.lorawan import Links
 from simulators.radio import Radio, Transmissions
-from simulators.radio_faults import DAY_US, RadioFaults, year_of
-from simulators.readings import as_time
+from simulators.radio_faults import RadioFaults, year_of
 from simulators.senml import SenMl
 from simulators.sensors import Sensors
 from simulators.sessions import Samples, Schedule
@@ -104,7 +104,7 @@ class DeviceFeed:
 
     def messages(self, start: datetime, end: datetime) -> Iterator[TimedMessage]:
         """Messages of sensors published in [start, end)."""
-        yield from self.block(round(start.timestamp() * 1e6), round(end.timestamp() * 1e6))
+        yield from self.block(us_of(start), us_of(end))
 
     def block(self, begin_us: int, end_us: int) -> FeedBlock:
         """Messages of sensors published in [begin_us, end_us) [µs since 1970, UTC], whatever the window.

@@ -2,13 +2,12 @@
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 
 import numpy as np
 from numpy.typing import NDArray
 
-_UNIX = datetime(1970, 1, 1, tzinfo=UTC)
-_MICROSECOND = timedelta(microseconds=1)
+from simulators.instants import as_time
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +32,7 @@ class FeedBlock:
 
     def __iter__(self) -> Iterator[TimedMessage]:
         for us, topic, payload in zip(self.publish_us.tolist(), self.topics, self.payloads, strict=True):
-            yield TimedMessage(_UNIX + us * _MICROSECOND, topic, payload)
+            yield TimedMessage(as_time(us), topic, payload)
 
     @classmethod
     def of(cls, publish_us: NDArray[np.int64], topics: list[str], payloads: list[bytes]) -> "FeedBlock":

@@ -12,6 +12,7 @@ from typing import Literal
 
 from ingest.recording import RecordingWriter
 from simulators.device_feed import DeviceFeed
+from simulators.instants import us_of
 from simulators.messages import Source, published_blocks
 from simulators.record_files import windows
 from simulators.truth import truth_of
@@ -38,7 +39,7 @@ def write_part(
     with RecordingWriter(path, {}, replace=True, durable=False) as writer:
         for day_start, day_end in days_of(start, end, 1):
             for at, until in windows(day_start, day_end, window):
-                for block in published_blocks(world, due, _us(at), _us(until)):
+                for block in published_blocks(world, due, us_of(at), us_of(until)):
                     writer.write_block(block.publish_us, block.topics, block.payloads)
             writer.end_block()
             on_progress((day_end - start) / (end - start))
@@ -56,7 +57,7 @@ def _source(world: World, feed: Feed, additional_buses: int) -> Source:
 
 def open_feed(directory: Path, feed: Feed) -> RecordingWriter:
     """The file of a whole feed. Its description leaves the seed out: who knows it knows the truth."""
-    description = {"recorder": "roadtwin simulate", "city": CITY_NAME, "feed": feed, "time": "publication"}
+    description = {"recorder": "roadtwin simulate", "city": CITY_NAME, "feed": feed, "times": "publication"}
     return RecordingWriter(directory / FEED_FILES[feed], description, replace=True, durable=False)
 
 
@@ -88,7 +89,3 @@ def days_of(start: datetime, end: datetime, days: int) -> Iterator[tuple[datetim
         until = min(midnight, end)
         yield at, until
         at = until
-
-
-def _us(at: datetime) -> int:
-    return round(at.timestamp() * 1e6)

@@ -26,7 +26,7 @@ from scipy.special import ndtri
 
 from roadtwin.records.schema import WeatherForecast
 from simulators.climatology import VIEWS, Climatology, climatology_of
-from simulators.readings import as_time
+from simulators.instants import HOUR_US, as_time
 from simulators.weather import STATION, WeatherSource, weather_year, weather_year_of
 from simulators.world import World
 
@@ -41,7 +41,6 @@ STEPS_H = np.diff(LEADS_H, prepend=0)
 _GRID_H = 3
 _VALID_MEMORY_H, _VALID_REACH = 18.0, 40
 _ISSUE_MEMORY, _ISSUE_REACH = 0.6, 8
-_HOUR_US = 3_600_000_000
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -88,7 +87,7 @@ class Forecasts:
             return
         temp, rain, known = self._values(issues)
         for row, issue in enumerate(issues.tolist()):
-            issued_us = issue * ISSUE_EVERY_H * _HOUR_US
+            issued_us = issue * ISSUE_EVERY_H * HOUR_US
             issued_at = as_time(issued_us)
             for lead, t, r, is_known in zip(
                 LEADS_H.tolist(), temp[row].tolist(), rain[row].tolist(), known[row].tolist(), strict=True
@@ -100,7 +99,7 @@ class Forecasts:
                         recorded_at=issued_at + KNOWN_AFTER,
                         station=STATION,
                         issued_at=issued_at,
-                        valid_at=as_time(issued_us + lead * _HOUR_US),
+                        valid_at=as_time(issued_us + lead * HOUR_US),
                         air_temp_c=t,
                         rain_mm=r,
                     )

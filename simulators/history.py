@@ -16,12 +16,13 @@ from roadtwin.records.schema import RECORD_KINDS, Record
 from roadtwin.records.segment_days import ROUGHNESS_SPEED_MIN_MPS, SegmentDays
 from roadtwin.types import VehicleReading
 from simulators.drives import Drives
+from simulators.instants import HOUR_US, us_of
 from simulators.readings import Cameras, PlainPseudonyms, Pseudonymiser
 from simulators.registers import MAX_LAG, registers_of
 from simulators.truth import DayEvents, local_day, truth_of
 from simulators.world import World
 
-_SENT_US = 3_600_000_000  # by then a drive is over and sent
+_SENT_US = HOUR_US  # by then a drive is over and sent
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +81,7 @@ class History:
             reading
             for events in self._days(start, end)
             for true_us, reading in self._cameras.with_potholes(Drives.of_day(events), self._pseudonyms)
-            if _us(start) < true_us <= _us(end)
+            if us_of(start) < true_us <= us_of(end)
         ]
 
     def segment_days(self, start: datetime, end: datetime) -> SegmentDays:
@@ -92,8 +93,8 @@ class History:
         longest = timedelta(microseconds=self._truth.observers.timetable.faults.longest_delay_us)
         for events in self._days(start - longest, end):
             _, day_end_us = self._world.day_bounds_us(events.day)
-            if _us(start - longest) < day_end_us <= _us(end):
-                self._add_segment_days(rows, events, day_end_us, (_us(start), _us(end)))
+            if us_of(start - longest) < day_end_us <= us_of(end):
+                self._add_segment_days(rows, events, day_end_us, (us_of(start), us_of(end)))
         return rows.finished(self._world.segment_ids)
 
     def _days(self, start: datetime, end: datetime) -> Iterator[DayEvents]:
@@ -214,7 +215,3 @@ def months_of(world: World, start: datetime, end: datetime) -> Iterator[tuple[da
         until = min(world.day_start(month), end)
         yield at, until
         at = until
-
-
-def _us(at: datetime) -> int:
-    return round(at.timestamp() * 1e6)

@@ -8,8 +8,8 @@ from numpy.typing import NDArray
 
 from simulators.condition import Condition
 from simulators.holes import Holes
+from simulators.instants import HOUR_US
 
-_HOUR_US = 3_600_000_000
 INSPECTOR_RECALL = np.array([0.0, 0.88, 0.93, 0.98])
 
 
@@ -52,7 +52,7 @@ class Inspectors:
         segments = segments[drawn[0][segments] > 0.04]
         first = self.world.geometry.first_segment[self._section[segments]]
         hour = 7.5 + 7.0 * drawn[1][first]
-        times = begin_us + (hour * _HOUR_US).astype(np.int64) + 75_000_000 * (segments % 12)
+        times = begin_us + (hour * HOUR_US).astype(np.int64) + 75_000_000 * (segments % 12)
         visits = [Visit(int(s), int(t)) for s, t in zip(segments, times, strict=True)]
         findings: dict[int, list[Finding]] = {}
         visit_of = np.full(len(self._section), -1)

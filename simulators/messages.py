@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from roadtwin.errors import SimulationError
 from simulators.device_feed import DeviceFeed
 from simulators.feed import FeedBlock, TimedMessage
+from simulators.instants import HOUR_US, us_of
 from simulators.radio_faults import Spans, broker_outages
 from simulators.truth import local_day, truth_of
 from simulators.vehicle_feed import VehicleFeed
@@ -20,7 +21,6 @@ from simulators.world import World
 MAX_ADDITIONAL_BUSES = 2000
 BURST = 1000
 """So many times as fast as it came about goes out what was kept while the broker was away."""
-_STEP_US = 3_600_000_000
 
 Source = Callable[[int, int], FeedBlock]
 """Gives the messages that are due in [begin, end) [µs since 1970, UTC]."""
@@ -62,7 +62,7 @@ def message_blocks(world: World, *, start: datetime, end: datetime, additional_b
     def due(begin_us: int, end_us: int) -> FeedBlock:
         return FeedBlock.merged([devices.block(begin_us, end_us), vehicles.block(begin_us, end_us)])
 
-    yield from published_blocks(world, due, round(start.timestamp() * 1e6), round(end.timestamp() * 1e6))
+    yield from published_blocks(world, due, us_of(start), us_of(end))
 
 
 def published_blocks(world: World, due: Source, begin_us: int, end_us: int) -> Iterator[FeedBlock]:
@@ -72,7 +72,7 @@ def published_blocks(world: World, due: Source, begin_us: int, end_us: int) -> I
     """
     at_us = begin_us
     while at_us < end_us:
-        until_us = min(at_us - at_us % _STEP_US + _STEP_US, end_us)
+        until_us = min(at_us - at_us % HOUR_US + HOUR_US, end_us)
         yield from kept_and_sent(due, broker_outages(world, until_us), at_us, until_us)
         at_us = until_us
 
@@ -94,7 +94,7 @@ def kept_and_sent(due: Source, outages: Spans, begin_us: int, end_us: int) -> It
         elif at_us < span[1]:
             block, until_us = None, min(span[1], end_us)  # nobody can publish
         else:
-            until_us = min(_burst_end(span), end_us, at_us + _STEP_US // BURST)
+            until_us = min(_burst_end(span), end_us, at_us + HOUR_US // BURST)
             block = _burst(due, span, at_us, until_us)
         if block is not None and len(block):
             yield block

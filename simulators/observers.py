@@ -14,11 +14,11 @@ from simulators.camera import CONFIRMED_FALSE_FACTOR, FrameQuality, false_pothol
 from simulators.condition import Condition
 from simulators.geometry import RoadGeometry
 from simulators.holes import Holes
+from simulators.instants import HOUR_US
 from simulators.mistakes import POTHOLE, reported_class
 from simulators.traffic import Passes, Timetable
 from simulators.weather import hourly_weather
 
-_HOUR_US = 3_600_000_000
 CAMERA_TRUST = 0.6
 """Share of camera detections that the office puts on the list without another look."""
 
@@ -105,7 +105,7 @@ class Observers:
         trusted = self.world.streams.uniform("observers/trust", hole + 1, day.toordinal()) < CAMERA_TRUST
         _, tomorrow_us = self.world.day_bounds_us(day)
         hole = hole[trusted]
-        holes.known_us[hole] = np.minimum(holes.known_us[hole], tomorrow_us + 5 * _HOUR_US)
+        holes.known_us[hole] = np.minimum(holes.known_us[hole], tomorrow_us + 5 * HOUR_US)
 
 
 def crossings(

@@ -1,23 +1,17 @@
 """Publishing a feed through MQTT at QoS 1: paced by the messages' own times, counted when the broker confirms."""
 
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
-
-import numpy as np
+from datetime import datetime
 
 from ingest.mqtt import BrokerAddress
 from ingest.pacing import PacedBlock, Pacing, publish_paced
 from ingest.publisher import Publisher
-from simulators.feed import FeedBlock, TimedMessage
+from simulators.feed import FeedBlock
+from simulators.instants import as_time
 
 __all__ = ["Pacing", "Published", "publish_feed"]
-
-_TOGETHER = 256
-"""Single messages are handed on so many at a time."""
-_UNIX = datetime(1970, 1, 1, tzinfo=UTC)
-_MICROSECOND = timedelta(microseconds=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +26,7 @@ class Published:
 
 def publish_feed(
     address: BrokerAddress,
-    feed: Iterable[TimedMessage | FeedBlock],
+    feed: Iterable[FeedBlock],
     pacing: Pacing,
     *,
     stop: threading.Event,
@@ -46,7 +40,7 @@ def publish_feed(
 
     Parameters
     ----------
-    feed : iterable of TimedMessage or FeedBlock
+    feed : iterable of FeedBlock
         In the order of publication.
     on_progress : callable, optional
         Called with the time of publication and the number of messages published, at most ten times a second.
@@ -59,36 +53,11 @@ def publish_feed(
 
     def tell(at_us: int, published: int) -> None:
         if on_progress is not None:
-            on_progress(_UNIX + at_us * _MICROSECOND, published)
+            on_progress(as_time(at_us), published)
 
     with Publisher(address, name="simulate", keep_digests=keep_digests) as publisher:
-        newest_us = publish_paced(
-            publisher, _blocks(feed), pacing, stop=stop, by_clock=pacing.speed == 1.0, on_progress=tell
-        )
+        blocks = (PacedBlock(block.publish_us, block.topics, block.payloads) for block in feed)
+        newest_us = publish_paced(publisher, blocks, pacing, stop=stop, by_clock=pacing.speed == 1.0, on_progress=tell)
         publisher.wait_for_confirmations()
-        newest = None if newest_us is None else _UNIX + newest_us * _MICROSECOND
+        newest = None if newest_us is None else as_time(newest_us)
         return Published(publisher.published, publisher.confirmed, publisher.digests, newest)
-
-
-def _blocks(feed: Iterable[TimedMessage | FeedBlock]) -> Iterator[PacedBlock]:
-    single: list[TimedMessage] = []
-    for item in feed:
-        if isinstance(item, TimedMessage):
-            single.append(item)
-            if len(single) < _TOGETHER:
-                continue
-        if single:
-            yield _block_of(single)
-            single = []
-        if isinstance(item, FeedBlock):
-            yield PacedBlock(item.publish_us, item.topics, item.payloads)
-    if single:
-        yield _block_of(single)
-
-
-def _block_of(messages: list[TimedMessage]) -> PacedBlock:
-    return PacedBlock(
-        np.array([(message.publish_at - _UNIX) // _MICROSECOND for message in messages], np.int64),
-        [message.topic for message in messages],
-        [message.payload for message in messages],
-    )

@@ -11,6 +11,7 @@ from typing import Generic, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from simulators.instants import DAY_US
 from simulators.scenario import (
     BrokerOutage,
     CounterReset,
@@ -22,19 +23,17 @@ from simulators.scenario import (
     LateUplinks,
     PacketLoss,
     SensorOutage,
-    spans_of,
 )
 from simulators.sensor_faults import concerned_devices
+from simulators.spans import OPEN_US, spans_of
 from simulators.world import World
 
-DAY_US = 86_400_000_000
 Spans = tuple[tuple[int, int], ...]
 """Begins and ends [µs since 1970, UTC], in order; what is open is ±2⁶²."""
 AFault = TypeVar("AFault", bound=Fault)
 
 _YEARS_BEFORE = 3
 """Windows that recur are laid out from so many years before the world's first day on: no session is older."""
-_OPEN_US = 2**61
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +90,7 @@ class RadioFaults:
         error_us = np.zeros(len(gateway), np.int64)
         for active in self.gateway_clocks:
             for begin_us, end_us in active.spans:
-                runs_since_us = begin_us if begin_us > -_OPEN_US else self._world.day_bounds_us(self._world.epoch)[0]
+                runs_since_us = begin_us if begin_us > -OPEN_US else self._world.day_bounds_us(self._world.epoch)[0]
                 days = (at_us - runs_since_us) / DAY_US
                 wrong_us = (active.fault.offset_s + active.fault.drift_s_per_day * days) * 1e6
                 inside = (at_us >= begin_us) & (at_us < end_us) & active.who[gateway]

@@ -6,7 +6,7 @@ keyed by the drive and the place, so that it does not depend on which drives are
 
 import hashlib
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from typing import Protocol
 from uuid import UUID
 
@@ -37,6 +37,7 @@ from simulators.imu import (
     segment_shaking,
     wander_m,
 )
+from simulators.instants import as_time
 from simulators.mistakes import POTHOLE
 from simulators.observers import ranges
 from simulators.segment_drives import THINGS, Cracks, Cut, SegmentViews
@@ -44,8 +45,6 @@ from simulators.traffic import bin_count
 from simulators.truth import Truth
 
 CAMERA_MODEL = "roadtwin-sim-yolo"
-_UNIX = datetime(1970, 1, 1, tzinfo=UTC)
-_MICROSECOND = timedelta(microseconds=1)
 # Entities of things that cameras find, beside cracks.
 _HOLES, _OTHERS = 2**18, 2**19
 _LID_SEEN, _WORN_SHARE, _WORN_SEEN = 0.5, 0.05, 0.4
@@ -105,11 +104,6 @@ class ReadingColumns:
         columns = {name: getattr(self, name)[rows] for name in self.__slots__[:-3]}
         first = np.concatenate([[0], np.cumsum(count)])
         return replace(self, **columns, found=found, described=described, first=first)
-
-
-def as_time(us: int) -> datetime:
-    """An instant from µs since 1970."""
-    return _UNIX + us * _MICROSECOND
 
 
 class Cameras:

@@ -26,9 +26,10 @@ from roadtwin.records.schema import (
 )
 from simulators.condition import Treatment
 from simulators.forecasts import KNOWN_AFTER, Forecasts
+from simulators.instants import as_time, us_of
 from simulators.observers import Sighting
-from simulators.readings import as_time
-from simulators.scenario import RegisterDelay, spans_of
+from simulators.scenario import RegisterDelay
+from simulators.spans import spans_of
 from simulators.truth import DayEvents, Truth
 from simulators.weather import STATION, hourly_weather
 
@@ -110,7 +111,7 @@ class Registers:
                 crew=f"Kolonne {work.crew + 1}",
             )
         done = self.world.day_start(events.day) + timedelta(hours=15)
-        done_us = round(done.timestamp() * 1e6)
+        done_us = us_of(done)
         renewed = [t.segment for t in events.treated]
         for renewal in events.renewals:
             renewed += range(*self.truth.condition.segments_of(renewal.section).indices(len(self.world.segments)))

@@ -19,8 +19,8 @@ from numpy.typing import NDArray
 from simulators.condition import Condition, Treatment
 from simulators.frailty import PIECE_M
 from simulators.holes import STILL_OPEN_US, Holes
+from simulators.instants import HOUR_US
 
-_HOUR_US = 3_600_000_000
 USUAL_PER_KM_DAY, WINTER_PER_KM_DAY = 120 / 1600, 300 / 1600
 _METHODS = ("cold_mix", "hot_mix", "infill", "patch")
 _WINTER_SHARES, _SUMMER_SHARES = np.array([0.84, 0.04, 0.12, 0.0]), np.array([0.38, 0.42, 0.08, 0.12])
@@ -64,9 +64,9 @@ class Crews:
     def from_list(self, day: date, begin_us: int, holes: Holes, open_holes: NDArray[np.int64]) -> list[Work]:
         """Work down the list of what was known at six in the morning; on Saturdays and Sundays only severe holes."""
         age_us, severity = begin_us - holes.grade_since_us[open_holes], holes.grade[open_holes]
-        overdue = age_us > DEADLINE_DAYS[severity] * 24 * _HOUR_US
+        overdue = age_us > DEADLINE_DAYS[severity] * 24 * HOUR_US
         holes.known_us[open_holes[overdue]] = np.minimum(holes.known_us[open_holes[overdue]], begin_us)
-        on_list = holes.known_us[open_holes] <= begin_us + 6 * _HOUR_US
+        on_list = holes.known_us[open_holes] <= begin_us + 6 * HOUR_US
         if day.weekday() > 4:
             on_list &= severity == 3
         listed, severity, overdue = open_holes[on_list], severity[on_list], overdue[on_list]
@@ -82,22 +82,22 @@ class Crews:
         if day.weekday() <= 4:
             self._credit = max(self._credit - len(order), 0.0)
         hour = 6.8 + 8.7 * self._streams.uniform("repairs/hour", listed[order], day.toordinal())
-        times = begin_us + (hour * _HOUR_US).astype(np.int64)
+        times = begin_us + (hour * HOUR_US).astype(np.int64)
         return self._repair(day, holes, listed[order], times)
 
     def same_day(self, day: date, begin_us: int, holes: Holes, open_holes: NDArray[np.int64]) -> list[Work]:
         """Severe holes that became known today: closed within hours, or made safe when it is late."""
-        end_us = begin_us + 21 * _HOUR_US
+        end_us = begin_us + 21 * HOUR_US
         known = holes.known_us[open_holes]
         new = open_holes[
-            (known > begin_us + 6 * _HOUR_US) & (known < end_us) & (holes.closed_us[open_holes] >= STILL_OPEN_US)
+            (known > begin_us + 6 * HOUR_US) & (known < end_us) & (holes.closed_us[open_holes] >= STILL_OPEN_US)
         ]
         new = new[holes.grade[new] == 3]
         delay = 0.6 + 2.6 * self._streams.uniform("repairs/same-day", new, day.toordinal())
-        times = holes.known_us[new] + (delay * _HOUR_US).astype(np.int64)
-        early = times < begin_us + 18 * _HOUR_US
+        times = holes.known_us[new] + (delay * HOUR_US).astype(np.int64)
+        early = times < begin_us + 18 * HOUR_US
         late = new[~early & (holes.secured_us[new] >= STILL_OPEN_US)]
-        secured_us = holes.known_us[late] + _HOUR_US
+        secured_us = holes.known_us[late] + HOUR_US
         holes.secured_us[late] = secured_us
         secured = [
             Work(int(hole), "secured", "barrier", int(at), int(hole) % self.count)

@@ -7,8 +7,7 @@ and, where it concerns devices or vehicles, a share of them, drawn by their numb
 import json
 import re
 import tomllib
-from dataclasses import dataclass
-from datetime import date, datetime, timedelta
+from datetime import date
 from importlib import resources
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
@@ -19,32 +18,14 @@ from msgspec import Meta
 
 from roadtwin.errors import SimulationError
 from simulators.scenario_errors import nearest, plain
+from simulators.spans import Windowed, spans_of
 
 LIBRARY = resources.files("simulators") / "scenarios"
-_YEARLY = re.compile(r"(\d{2})-(\d{2})")
-_RELATIVE = re.compile(r"today((?:[+-]\d{1,5}[dh])*)")
-_STEP = re.compile(r"([+-]\d+)([dh])")
 
 Share = Annotated[float, Meta(gt=0, le=1)]
 """Part of the devices, vehicles or messages concerned."""
 Positive = Annotated[float, Meta(gt=0, le=1e6)]
 Factor = Annotated[float, Meta(ge=0, le=100)]
-Instant = Annotated[
-    str,
-    Meta(
-        description="A local date (2026-01-31) or time (2026-01-31T06:00), a day of every year (01-31), or a time "
-        "relative to the scenario's today: today, today-3d, today-2d+6h."
-    ),
-]
-
-
-class Windowed(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What has a window in time; without one it holds always. A window from 12-01 until 03-01 recurs every winter, or
-    with `repeat = "latest"` only the newest one that has begun by the scenario's today."""
-
-    begins: Instant | None = msgspec.field(default=None, name="from")
-    ends: Instant | None = msgspec.field(default=None, name="until")
-    repeat: Literal["yearly", "latest"] = "yearly"
 
 
 class WeatherChange(Windowed, frozen=True, kw_only=True):
@@ -253,20 +234,6 @@ class Scenario(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     fault: tuple[AnyFault, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Span:
-    """Instants from `begin` to before `end`; None is open. Aware."""
-
-    begin: datetime | None
-    end: datetime | None
-
-    @property
-    def bounds_us(self) -> tuple[int, int]:
-        """Begin and end [µs since 1970, UTC]; what is open is ±2⁶²."""
-        begin = -(2**62) if self.begin is None else round(self.begin.timestamp() * 1e6)
-        return begin, 2**62 if self.end is None else round(self.end.timestamp() * 1e6)
-
-
 def read_scenario(name_or_path: str) -> Scenario:
     """A scenario of the library by its name, or a file by its path (which ends in .toml, or in .json with the
     same entries).
@@ -342,88 +309,14 @@ def _check_window(where: str, entry: Windowed) -> None:
         raise SimulationError(f"{where}: got a window from {entry.begins} until {entry.ends}, expected its end later.")
 
 
-def spans_of(entry: Windowed, today: date, zone: ZoneInfo, first: date, last: date) -> tuple[Span, ...]:
-    """The spans of a window that matter between two days, in order.
-
-    Parameters
-    ----------
-    today : date
-        The scenario's today, to which relative times refer.
-    zone : ZoneInfo
-        The city's time zone.
-    first, last : date
-        Recurring windows are laid out over this period; others are given whole.
-
-    Raises
-    ------
-    ValueError
-        For an instant that is none, or a mix of a day of every year with another kind.
-
-    Examples
-    --------
-    >>> cold = WeatherChange(begins="12-01", ends="03-01", air_temp_shift_c=-3)
-    >>> spans = spans_of(cold, date(2026, 11, 24), ZoneInfo("Europe/Berlin"), date(2024, 7, 1), date(2026, 6, 30))
-    >>> [f"{span.begin:%Y-%m-%d} {span.end:%Y-%m-%d}" for span in spans]
-    ['2024-12-01 2025-03-01', '2025-12-01 2026-03-01']
-    """
-    yearly = [text is not None and _YEARLY.fullmatch(text) is not None for text in (entry.begins, entry.ends)]
-    if not any(yearly):
-        return (Span(_instant(entry.begins, today, zone), _instant(entry.ends, today, zone)),)
-    if not all(yearly):
-        raise ValueError("got a day of every year at one end of a window only, expected both ends as MM-DD")
-    assert entry.begins is not None
-    assert entry.ends is not None
-    wraps = entry.ends <= entry.begins
-    spans = [
-        Span(_day(entry.begins, year, zone), _day(entry.ends, year + wraps, zone))
-        for year in range(min(first.year, today.year) - 1, max(last.year, today.year) + 1)
-    ]
-    if entry.repeat == "latest":
-        begun = [span for span in spans if span.begin is not None and span.begin.date() <= today]
-        return tuple(begun[-1:])
-    return tuple(
-        span for span in spans if span.begin and span.end and span.begin.date() <= last and span.end.date() >= first
-    )
-
-
-def _day(text: str, year: int, zone: ZoneInfo) -> datetime:
-    match = _YEARLY.fullmatch(text)
-    assert match is not None
-    month, day = int(match[1]), int(match[2])
-    if (month, day) == (2, 29):
-        month, day = 3, 1  # the same boundary, in every year
-    try:
-        return datetime(year, month, day, tzinfo=zone)
-    except ValueError:
-        raise ValueError(f"got the day {text!r}, expected a month and a day such as 01-31") from None
-
-
-def _instant(text: str | None, today: date, zone: ZoneInfo) -> datetime | None:
-    if text is None:
-        return None
-    if relative := _RELATIVE.fullmatch(text):
-        steps = _STEP.findall(relative[1])
-        days = sum(int(number) for number, unit in steps if unit == "d")
-        hours = sum(int(number) for number, unit in steps if unit == "h")
-        begin = today + timedelta(days=days)
-        return datetime(begin.year, begin.month, begin.day, tzinfo=zone) + timedelta(hours=hours)
-    try:
-        at = datetime.fromisoformat(text)
-    except ValueError:
-        at = None
-    if at is None or _YEARLY.fullmatch(text):
-        raise ValueError(f"got the time {text!r}, expected 2026-01-31, 2026-01-31T06:00, 01-31, today or today-3d+6h")
-    return at if at.tzinfo is not None else at.replace(tzinfo=zone)
-
-
-def to_toml_values(scenario: Scenario) -> dict[str, Any]:
+def to_values(scenario: Scenario) -> dict[str, Any]:
     """Plain values of a scenario; `from_values` is the inverse."""
     result: dict[str, Any] = msgspec.to_builtins(scenario)
     return result
 
 
 def from_values(values: dict[str, Any]) -> Scenario:
-    """A scenario from `to_toml_values`. Raises SimulationError."""
+    """A scenario from `to_values`. Raises SimulationError."""
     try:
         return msgspec.convert(values, Scenario)
     except msgspec.ValidationError as exc:

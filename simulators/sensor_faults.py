@@ -11,13 +11,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from simulators.device_kinds import DeviceKind
-from simulators.scenario import BatteryDeath, DeviceFault, SensorDrift, SensorSpikes, SensorStuck, spans_of
+from simulators.instants import DAY_US
+from simulators.scenario import BatteryDeath, DeviceFault, SensorDrift, SensorSpikes, SensorStuck
+from simulators.spans import OPEN_US, spans_of
 from simulators.world import World
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
-DAY_US = 86_400_000_000
 NEVER_US = 2**62
 _YEARS = 30
 """Windows that recur are laid out so far beyond the scenario's today."""
@@ -119,7 +120,7 @@ class SensorFaults:
         numbers = np.arange(count)
         for death, window in self._windows(BatteryDeath):
             end_us = window.end_us
-            if end_us >= NEVER_US:
+            if end_us >= OPEN_US:
                 end_us = window.begin_us + round(_OPEN_END_DAYS * DAY_US)
             share = self._streams.uniform(f"fault/{window.number}/battery-death/when", numbers)
             at_us = window.begin_us + (share * (end_us - window.begin_us)).astype(np.int64)

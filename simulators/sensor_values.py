@@ -18,7 +18,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from simulators.device_kinds import LSE01_DEPTH_CM, PT100_DEPTH_CM, SMTP_DEPTHS_CM, SPEED_CLASSES_KMH, DeviceKind
-from simulators.surroundings import DAY_US, HOUR_US, Floats, Ints, Surroundings
+from simulators.instants import DAY_US, HOUR_US
+from simulators.surroundings import Floats, Ints, Surroundings
 from simulators.traffic_flow import class_shares, inbound_share, per_hour, poisson
 
 RAIN_TIP_MM = 0.017

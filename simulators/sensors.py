@@ -14,9 +14,10 @@ from scipy.special import ndtri
 from ingest import codecs
 from simulators.condition import Condition
 from simulators.device_kinds import DeviceKind
+from simulators.instants import DAY_US
 from simulators.sensor_faults import SensorFaults, dying_voltage
 from simulators.sensor_values import BIASES, MODELS, Samples, Sites, Values
-from simulators.surroundings import DAY_US, Floats, Ints, Surroundings
+from simulators.surroundings import Floats, Ints, Surroundings
 from simulators.traffic_flow import vehicles_per_day
 from simulators.weather import weather_year, weather_year_of
 

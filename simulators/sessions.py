@@ -11,8 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from simulators.devices import SENML, TTS
+from simulators.instants import DAY_US, HOUR_US
 from simulators.lorawan import AIR_TIME_LIMIT_US, MAC_BYTES, MOST_ATTEMPTS, Links, air_time_us
-from simulators.radio_faults import DAY_US, RadioFaults
+from simulators.radio_faults import RadioFaults
 from simulators.world import World
 
 SESSION_DAYS = 120
@@ -23,7 +24,6 @@ LASTING_DAYS = 600
 """Such a device joined at most so many days before the world's first day."""
 JITTER_US = 4_000_000
 """Samples are taken up to so long after their nominal time [µs]."""
-_HOUR_US = 3_600_000_000
 _MOST_RESETS_A_DAY = 48
 
 
@@ -184,7 +184,7 @@ def _stride(interval_us: NDArray[np.int64], air_us: NDArray[np.int64]) -> NDArra
     """Of how many samples one is sent, so that an hour's frames, all in one sub-band, keep the duty cycle."""
     stride = np.ones(len(interval_us), np.int64)
     while True:
-        an_hour = -(-_HOUR_US // (interval_us * stride)) + 1  # one more for the seconds by which times scatter
+        an_hour = -(-HOUR_US // (interval_us * stride)) + 1  # one more for the seconds by which times scatter
         too_much = an_hour * air_us > AIR_TIME_LIMIT_US
         if not too_much.any() or stride.max() > 1000:
             return stride

@@ -12,14 +12,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from simulators.holidays import public_holidays
+from simulators.instants import HOUR_US
 from simulators.pavement import DEPTHS_M, pavement_year
 from simulators.weather import WeatherSource, weather_year
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
-HOUR_US = 3_600_000_000
-DAY_US = 24 * HOUR_US
 _RUNOFF_HOURS = 3.0
 """Time constant of what runs off a street and out of a gully again."""
 _SALT_DAYS = 2.0

@@ -21,8 +21,9 @@ from roadtwin.network.geojson import ReadOptions, read_geojson
 from roadtwin.network.sections import RoadSection
 from simulators.frailty import LEAK_FACTOR
 from simulators.holes import STILL_OPEN_US
+from simulators.instants import us_of
 from simulators.kernel import patch_factor
-from simulators.scenario import from_values, to_toml_values
+from simulators.scenario import from_values, to_values
 from simulators.truth import Truth, local_day, truth_of
 from simulators.world import SIMULATOR_VERSION, World, build_world
 
@@ -84,7 +85,7 @@ def _world_file(world: World, truth: Truth) -> WorldFile:
         epoch=world.epoch,
         today=world.today,
         segment_length_m=world.segment_length_m,
-        scenario=to_toml_values(world.scenario),
+        scenario=to_values(world.scenario),
         network_source=world.sections[0].source if world.is_imported else None,
         weather_file=world.weather.file.name if world.weather.file is not None else None,
         segments_sha256=_digest(world),
@@ -145,7 +146,7 @@ def _write_hazard(truth: Truth, folder: Path, first: date, last: date) -> int:
 def _write_potholes(truth: Truth, folder: Path, start: datetime, end: datetime, last: date) -> int:
     truth.run_to(last)
     holes, ids, clock = truth.holes, truth.world.segment_ids, truth.day(last).clock
-    first_us, last_us = (round(t.timestamp() * 1e6) for t in (start, end))
+    first_us, last_us = (us_of(t) for t in (start, end))
     numbers = np.arange(len(holes))
     inside = numbers[(holes.born_us[numbers] < last_us) & (holes.closed_us[numbers] > first_us)]
     with (folder / "potholes.csv").open("w", encoding="utf-8", newline="") as file:

@@ -19,8 +19,8 @@ from simulators.scenario import (
     VehicleClock,
     VehicleFault,
     VehicleOutage,
-    spans_of,
 )
+from simulators.spans import spans_of
 from simulators.world import World
 
 CAMERA_VERSION = "1.0.0"

@@ -9,13 +9,13 @@ from numpy.typing import NDArray
 from simulators.camera import frame_quality
 from simulators.drives import Drives
 from simulators.feed import FeedBlock, TimedMessage
-from simulators.readings import Cameras, as_time
+from simulators.instants import HOUR_US, as_time, us_of
+from simulators.readings import Cameras
 from simulators.traffic import Passes
 from simulators.truth import Truth, local_day
 from simulators.vehicle_wire import payloads
 from simulators.weather import hourly_weather
 
-_HOUR_US = 3_600_000_000
 _BUFFERED_SHARE, _BUFFERED_S = 0.03, (300.0, 2400.0)
 """Share of drives whose box was off the air and sends its readings up to forty minutes later."""
 _SENDING_S = (0.6, 2.4)
@@ -39,16 +39,16 @@ class VehicleFeed:
 
     def messages(self, start: datetime, end: datetime) -> Iterator[TimedMessage]:
         """Messages published in [start, end), an hour at a time; both aware."""
-        begin_us, end_us = round(start.timestamp() * 1e6), round(end.timestamp() * 1e6)
-        for at_us in range(begin_us, end_us, _HOUR_US):
-            yield from self.block(at_us, min(at_us + _HOUR_US, end_us))
+        begin_us, end_us = us_of(start), us_of(end)
+        for at_us in range(begin_us, end_us, HOUR_US):
+            yield from self.block(at_us, min(at_us + HOUR_US, end_us))
 
     def block(self, begin_us: int, end_us: int) -> FeedBlock:
         """Messages published in [begin, end), µs since 1970, UTC: the same however a period is cut.
 
         Takes 1 kB of memory for each message of the window; what else is needed is bounded.
         """
-        portion_us = _HOUR_US // (1 + self._buses // _BUSES_AT_ONCE)
+        portion_us = HOUR_US // (1 + self._buses // _BUSES_AT_ONCE)
         return FeedBlock.merged(
             self._portion(at_us, min(at_us + portion_us, end_us)) for at_us in range(begin_us, end_us, portion_us)
         )
@@ -67,7 +67,7 @@ class VehicleFeed:
 
     def _of_timetable(self, begin_us: int, end_us: int) -> Iterator[Drives]:
         """Drives of the timetable from which something is published in a window."""
-        first = max(local_day(self._world, as_time(begin_us - self._longest_delay_us - _HOUR_US)), self._world.epoch)
+        first = max(local_day(self._world, as_time(begin_us - self._longest_delay_us - HOUR_US)), self._world.epoch)
         for ordinal in range(first.toordinal(), local_day(self._world, as_time(end_us)).toordinal() + 1):
             drives = Drives.of_day(self._truth.day(date.fromordinal(ordinal)))
             rows = self._due(drives.passes, drives.time_key, begin_us, end_us)
@@ -131,7 +131,7 @@ class VehicleFeed:
         weather = hourly_weather(self._world.weather, start - timedelta(hours=2), start + timedelta(hours=26))
         quality = frame_quality(self._world, passes, weather, number)
         clock, holes = self._truth.day(day).clock, self._truth.holes
-        count, latest_us = len(holes), int(passes.start_us.max()) + _HOUR_US
+        count, latest_us = len(holes), int(passes.start_us.max()) + HOUR_US
         which = np.flatnonzero(
             (holes.closed_us[:count] > int(passes.start_us.min())) & (holes.born_us[:count] < latest_us)
         )

@@ -7,10 +7,11 @@ from zoneinfo import ZoneInfo
 import numpy as np
 from numpy.typing import NDArray
 
-from simulators.scenario import WeatherChange, spans_of
+from simulators.instants import DAY_US
+from simulators.scenario import WeatherChange
+from simulators.spans import spans_of
 
 _BLEND_DAYS = 7.0
-_DAY_US = 86_400_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +65,7 @@ def change_weight(change: WeatherChange, days: NDArray[np.int64], today: date, t
     first, last = (date(1970, 1, 1) + timedelta(days=int(day)) for day in (days[0], days[-1]))
     weight = np.zeros(len(days))
     for span in spans_of(change, today, ZoneInfo(timezone), first, last):
-        begin, end = (bound / _DAY_US for bound in span.bounds_us)
+        begin, end = (bound / DAY_US for bound in span.bounds_us)
         ramp = min(_BLEND_DAYS, (end - begin) / 2)
         middle = days + 0.5
         weight = np.maximum(weight, np.clip(np.minimum(middle - begin, end - middle) / ramp, 0.0, 1.0))

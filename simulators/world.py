@@ -17,6 +17,7 @@ from roadtwin.network.split import split_network
 from simulators.device_kinds import KINDS
 from simulators.devices import Device, Gateway, device_rows
 from simulators.geometry import RoadGeometry
+from simulators.instants import us_of
 from simulators.network import build_plan, plan_of_network
 from simulators.placement import place_devices, place_gateways
 from simulators.randomness import Streams
@@ -91,7 +92,7 @@ class World:
     def day_bounds_us(self, day: date) -> tuple[int, int]:
         """Begin and end of a local day [µs since 1970, UTC]; 23 to 25 hours apart."""
         begin, end = self.day_start(day), self.day_start(day + timedelta(days=1))
-        return round(begin.timestamp() * 1e6), round(end.timestamp() * 1e6)
+        return us_of(begin), us_of(end)
 
     def device_rows(self) -> list[dict[str, str]]:
         """The device register in the columns of `roadtwin import devices`."""

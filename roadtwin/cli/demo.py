@@ -22,7 +22,7 @@ from roadtwin.jobs.demo_chain import LEAD, check_chain
 from roadtwin.jobs.processes import ProcessGroup
 from roadtwin.jobs.simulated import keep_up
 from roadtwin.settings import Settings
-from simulators.scenario import Scenario, read_scenario, to_toml_values
+from simulators.scenario import Scenario, read_scenario, to_values
 
 app = typer.Typer(add_completion=False)
 
@@ -191,7 +191,7 @@ def _run_feed(url: str, settings: Settings, prepared: Prepared, group: ProcessGr
     simulated = prepared.simulated
     # The scenario as it was when the city was founded: the library's may have changed since then.
     scenario_file = settings.data_dir / "demo-scenario.json"
-    scenario_file.write_text(json.dumps(to_toml_values(simulated.scenario), ensure_ascii=False), "utf-8")
+    scenario_file.write_text(json.dumps(to_values(simulated.scenario), ensure_ascii=False), "utf-8")
     group.start(
         "simulate",
         [

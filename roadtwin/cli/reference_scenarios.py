@@ -5,7 +5,8 @@ from typing import Any
 
 import msgspec
 
-from simulators.scenario import Fault, Lora, Scenario, WeatherChange, Windowed, fault_kinds
+from simulators.scenario import Fault, Lora, Scenario, WeatherChange, fault_kinds
+from simulators.spans import Windowed
 
 _INTRODUCTION = """# Scenario files
 

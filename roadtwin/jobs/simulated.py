@@ -20,7 +20,7 @@ from roadtwin.types import Origin
 from simulators.feed import TimedMessage
 from simulators.history import live_records, simulate_history
 from simulators.messages import messages
-from simulators.scenario import Scenario, from_values, to_toml_values
+from simulators.scenario import Scenario, from_values, to_values
 from simulators.world import CITY_NAME, SIMULATOR_VERSION, World, build_world
 
 RAW_PERIOD = timedelta(days=7)
@@ -55,7 +55,7 @@ class SimulatedCity:
             "length_km": self.length_km,
             "start": self.start.isoformat(),
             "until": self.until.isoformat(),
-            "scenario": to_toml_values(self.scenario),
+            "scenario": to_values(self.scenario),
             "today": self.today.isoformat(),
         }
 

@@ -16,8 +16,9 @@ from roadtwin.errors import MessageRejectedError
 from roadtwin.types import Flag, Message, VehicleReading
 from simulators.messages import messages
 from simulators.report.climate import Climate
-from simulators.scenario import DeviceFault, spans_of
+from simulators.scenario import DeviceFault
 from simulators.sensor_faults import concerned_devices
+from simulators.spans import spans_of
 from simulators.world import World
 
 MOST_DAYS, USUAL_DAYS = 10, 7

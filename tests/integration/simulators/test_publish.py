@@ -10,12 +10,14 @@ import time
 from datetime import UTC, datetime, timedelta
 from uuid import uuid4
 
+import numpy as np
 import pytest
 
 from ingest.mqtt import Session, open_client, parse_mqtt_url
 from roadtwin.errors import BrokerUnavailableError, SettingsError
 from roadtwin.manifest import read_manifest
-from simulators.feed import TimedMessage
+from simulators.feed import FeedBlock, TimedMessage
+from simulators.instants import us_of
 from simulators.publish import Pacing, publish_feed
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
@@ -53,6 +55,11 @@ def feed(topic, count, step=timedelta(seconds=1)):
     return [TimedMessage(NOW + i * step, f"{topic}/{i % 3}", f"payload {i}".encode()) for i in range(count)]
 
 
+def blocks(sent):
+    at_us = np.array([us_of(message.publish_at) for message in sent], np.int64)
+    return [FeedBlock(at_us, [message.topic for message in sent], [message.payload for message in sent])]
+
+
 def until(condition, seconds=10.0):
     deadline = time.monotonic() + seconds
     while not condition() and time.monotonic() < deadline:
@@ -64,7 +71,7 @@ def test_everything_is_confirmed_and_arrives(mqtt_url, topic, witness):
     received, sent = witness(f"{topic}/#"), feed(topic, 3000)
 
     result = publish_feed(
-        parse_mqtt_url(mqtt_url), sent, Pacing(None), stop=threading.Event(), keep_digests=True
+        parse_mqtt_url(mqtt_url), blocks(sent), Pacing(None), stop=threading.Event(), keep_digests=True
     )  # fmt: skip
 
     assert (result.published, result.confirmed, result.newest_at) == (3000, 3000, sent[-1].publish_at)
@@ -76,9 +83,9 @@ def test_everything_is_confirmed_and_arrives(mqtt_url, topic, witness):
 def test_speed_and_rate_set_the_pace(mqtt_url, topic):
     address = parse_mqtt_url(mqtt_url)
     began = time.monotonic()
-    publish_feed(address, feed(topic, 11), Pacing(10.0), stop=threading.Event())
+    publish_feed(address, blocks(feed(topic, 11)), Pacing(10.0), stop=threading.Event())
     faster = time.monotonic()
-    publish_feed(address, feed(topic, 31), Pacing(None, rate_per_s=30.0), stop=threading.Event())
+    publish_feed(address, blocks(feed(topic, 31)), Pacing(None, rate_per_s=30.0), stop=threading.Event())
 
     assert faster - began > 0.95  # 10 s of feed at ten times the speed
     assert time.monotonic() - faster > 0.95  # 30 intervals at 30 a second
@@ -88,7 +95,7 @@ def test_what_is_past_in_real_time_goes_out_at_once_and_what_is_not_waits(mqtt_u
     soon = datetime.now(UTC) + timedelta(seconds=1)
     sent = [*feed(topic, 50), TimedMessage(soon, topic, b"later")]
 
-    result = publish_feed(parse_mqtt_url(mqtt_url), sent, Pacing(1.0), stop=threading.Event())
+    result = publish_feed(parse_mqtt_url(mqtt_url), blocks(sent), Pacing(1.0), stop=threading.Event())
 
     assert result.confirmed == 51
     assert datetime.now(UTC) >= soon
@@ -99,7 +106,7 @@ def test_a_stop_ends_the_wait_and_accounts_for_what_went_out(mqtt_url, topic):
     threading.Timer(0.5, stop.set).start()
     began = time.monotonic()
 
-    result = publish_feed(parse_mqtt_url(mqtt_url), feed(topic, 100), Pacing(0.5), stop=stop, keep_digests=True)
+    result = publish_feed(parse_mqtt_url(mqtt_url), blocks(feed(topic, 100)), Pacing(0.5), stop=stop, keep_digests=True)
 
     assert time.monotonic() - began < 10
     assert result.published == result.confirmed == len(result.payload_sha256) < 5

@@ -14,6 +14,7 @@ from roadtwin.types import Clock, DeviceKey, Flag
 from simulators import device_feed
 from simulators.device_feed import DeviceFeed
 from simulators.feed import FeedBlock
+from simulators.instants import HOUR_US
 from simulators.scenario import (
     BatteryDeath,
     CounterReset,
@@ -29,7 +30,6 @@ from simulators.scenario import (
 from simulators.truth import truth_of
 from simulators.world import build_world
 
-HOUR_US = 3_600_000_000
 T0_US = round(datetime(2025, 1, 15, tzinfo=UTC).timestamp() * 1e6)
 WINDOW = {"begins": "2025-01-15T06:00Z", "ends": "2025-01-15T18:00Z"}
 BEGIN_US, END_US = T0_US + 6 * HOUR_US, T0_US + 18 * HOUR_US

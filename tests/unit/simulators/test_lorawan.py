@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from simulators.devices import SENML, TTS
+from simulators.instants import DAY_US, HOUR_US
 from simulators.lorawan import (
     AIR_TIME_LIMIT_US,
     MAC_BYTES,
@@ -16,14 +17,13 @@ from simulators.lorawan import (
     loss_probability,
 )
 from simulators.radio import Radio
-from simulators.radio_faults import DAY_US, RadioFaults
+from simulators.radio_faults import RadioFaults
 from simulators.scenario import CounterReset, GatewayOutage, Lora, PacketLoss, Scenario, SensorOutage
 from simulators.sessions import SESSION_DAYS, Schedule
 from simulators.world import build_world
 
 START = datetime(2024, 9, 30, 22, tzinfo=UTC)
 T0_US = round(datetime(2025, 1, 15, tzinfo=UTC).timestamp() * 1e6)
-HOUR_US = 3_600_000_000
 
 
 def scenario(*faults, **lora):

@@ -18,11 +18,11 @@ from ingest import codecs
 from ingest.formats import chirpstack_v4_protobuf
 from roadtwin.records.senml import SenmlPack
 from simulators.device_feed import DeviceFeed
+from simulators.instants import HOUR_US
 from simulators.scenario import GatewayClock, Lora, Scenario
 from simulators.truth import truth_of
 from simulators.world import build_world
 
-HOUR_US = 3_600_000_000
 T0_US = round(datetime(2025, 1, 15, tzinfo=UTC).timestamp() * 1e6)
 SHARED = Path(os.environ.get("ROADTWIN_SHARED_DIR") or Path(__file__).resolve().parents[4] / "shared")
 CLASSES = {

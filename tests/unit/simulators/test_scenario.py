@@ -17,9 +17,9 @@ from simulators.scenario import (
     read_scenario,
     scenario_names,
     scenario_structs,
-    spans_of,
-    to_toml_values,
+    to_values,
 )
+from simulators.spans import spans_of
 from simulators.world import build_world
 
 HEAD = 'name = "a"\ntitle = "A"\ntitle_de = "A"\nsummary = "A."\n'
@@ -32,7 +32,7 @@ def test_a_scenario_of_the_library_is_called_like_its_file_and_survives_a_round_
     scenario = read_scenario(name)
 
     assert scenario.name == name
-    assert from_values(to_toml_values(scenario)) == scenario
+    assert from_values(to_values(scenario)) == scenario
     assert (LIBRARY / f"{name}.toml").read_text("utf-8").startswith("# "), "says why its figures are what they are"
 
 

@@ -11,6 +11,7 @@ from ingest.quality import LOWEST_BATTERY_V
 from roadtwin.types import Flag
 from simulators.condition import Condition
 from simulators.device_kinds import KINDS
+from simulators.instants import DAY_US
 from simulators.scenario import parse_scenario
 from simulators.sensors import Sensors
 from simulators.world import build_world
@@ -20,7 +21,6 @@ KIND = {kind.short: kind for kind in KINDS}
 HEAD = 'name = "test"\ntitle = "Test"\ntitle_de = "Test"\nsummary = "A test."\n'
 FAULT = '[[fault]]\nkind = "{}"\nfrom = "2024-03-10T00:00"\nuntil = "2024-03-20T00:00"\n'
 BEGIN, END = datetime(2024, 3, 9, 23, tzinfo=UTC), datetime(2024, 3, 19, 23, tzinfo=UTC)
-DAY_US = 86_400_000_000
 
 
 def sensors_with(faults="", seed=5):

@@ -12,12 +12,12 @@ from roadtwin.types import Flag
 from roadtwin.units import QUANTITIES
 from simulators.condition import Condition
 from simulators.device_kinds import KINDS
+from simulators.instants import DAY_US
 from simulators.scenario import parse_scenario
 from simulators.sensors import Sensors
 from simulators.world import build_world
 
 START, DAYS = datetime(2024, 1, 5, tzinfo=UTC), 25
-DAY_US = 86_400_000_000
 HEAD = 'name = "test"\ntitle = "Test"\ntitle_de = "Test"\nsummary = "A test."\n'
 LIBRARY = load_profiles()
 

@@ -12,6 +12,7 @@ from ingest.quality import LOW_BATTERY_PCT, LOW_BATTERY_SHARE, LOWEST_BATTERY_V
 from roadtwin.errors import SimulationError
 from simulators.condition import Condition
 from simulators.device_kinds import KINDS, SMTP_DEPTHS_CM, kind_counts
+from simulators.instants import DAY_US
 from simulators.sensor_values import MODELS, RAIN_TIP_MM
 from simulators.sensors import Sensors
 from simulators.weather import hourly_weather
@@ -19,7 +20,6 @@ from simulators.world import build_world
 
 EPOCH = datetime(2023, 9, 30, 22, tzinfo=UTC)
 KIND = {kind.short: kind for kind in KINDS}
-DAY_US = 86_400_000_000
 
 
 @pytest.fixture(scope="module")

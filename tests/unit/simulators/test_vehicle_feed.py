@@ -11,6 +11,7 @@ import pytest
 from ingest.formats.vehicle import parse
 from roadtwin.records.vehicle import WireVehicleReading
 from simulators.history import simulate_history
+from simulators.instants import DAY_US
 from simulators.readings import PlainPseudonyms
 from simulators.scenario import (
     BoxOffline,
@@ -29,7 +30,6 @@ from simulators.world import build_world
 
 START = datetime(2024, 9, 30, 22, tzinfo=UTC)
 TODAY = date(2024, 10, 21)  # a Monday
-DAY_US = 86_400_000_000
 METRES = np.array([111_320 * np.cos(np.radians(51.45)), 111_320])
 
 

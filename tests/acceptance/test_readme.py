@@ -34,6 +34,13 @@ def readme_commands(section: str) -> list[str]:
     return [line.split("  #")[0].strip() for block in blocks for line in block.splitlines() if line.strip()]
 
 
+def with_roadtwin(**settings):
+    """An environment with `roadtwin` on its path."""
+    environment = clean_environment(**settings)
+    environment["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{environment['PATH']}"
+    return environment
+
+
 @pytest.fixture
 def workplace(tmp_path, database_url, mqtt_url, data_dir):
     """A folder with the files that the README names, and an environment that has `roadtwin` on its path."""
@@ -50,9 +57,6 @@ def workplace(tmp_path, database_url, mqtt_url, data_dir):
     (tmp_path / "devices.csv").write_text(f"{columns}\n{row},,7.001,51.45,register,1,50,2025-01-01T00:00:00Z\n")
     lines = [encoded(chirpstack(deduplicationId=f"readme-{n}", fCnt=n)) for n in range(5)]
     (tmp_path / "events.ndjson.gz").write_bytes(gzip.compress(b"\n".join(lines)))
-    days = [date(2022, 1, 1) + timedelta(days=n) for n in range(0, 1000, 3)]
-    potholes = "".join(f"s{n % 40 if n % 3 else n % 7},{day}\n" for n, day in enumerate(days))
-    (tmp_path / "potholes.csv").write_text(f"SEGMENT,DATE\n{potholes}")
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
@@ -63,9 +67,7 @@ def workplace(tmp_path, database_url, mqtt_url, data_dir):
         "DATA_DIR": str(data_dir),
         "HTTP_PORT": str(port),
     }
-    environment = clean_environment(**settings)
-    environment["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{environment['PATH']}"
-    return tmp_path, environment
+    return tmp_path, with_roadtwin(**settings)
 
 
 def run_commands(commands, folder, environment, started):
@@ -118,16 +120,19 @@ def test_own_broker_and_database_replay_and_verify_as_in_the_readme(workplace):
     assert codes == [0] * len(started), [log.read_text() for _, _, log in started]
 
 
-def test_a_city_to_prove_it_in_as_in_the_readme(workplace):
-    folder, environment = workplace
+def test_a_city_to_prove_it_in_as_in_the_readme(tmp_path, data_dir):
+    """Needs neither broker nor database."""
+    days = [date(2022, 1, 1) + timedelta(days=n) for n in range(0, 1000, 3)]
+    potholes = "".join(f"s{n % 40 if n % 3 else n % 7},{day}\n" for n, day in enumerate(days))
+    (tmp_path / "potholes.csv").write_text(f"SEGMENT,DATE\n{potholes}")
     commands = readme_commands("A city to prove it in")
 
-    run_commands([c for c in commands if c != SCENARIO_DEMO], folder, environment, [])
+    run_commands([c for c in commands if c != SCENARIO_DEMO], tmp_path, with_roadtwin(DATA_DIR=str(data_dir)), [])
 
     assert SCENARIO_DEMO in commands
-    assert (folder / "city.html").stat().st_size > 100_000
-    assert (folder / "city" / "devices.feed").stat().st_size > 100_000
-    assert (folder / "predicted.csv").read_text().startswith("segment_id,probability")
+    assert (tmp_path / "city.html").stat().st_size > 100_000
+    assert (tmp_path / "city" / "devices.feed").stat().st_size > 100_000
+    assert (tmp_path / "predicted.csv").read_text().startswith("segment_id,probability")
 
 
 def test_every_command_of_the_readme_is_run_somewhere():

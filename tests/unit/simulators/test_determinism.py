@@ -16,7 +16,7 @@ from simulators.files import write_files
 from simulators.scenario import parse_scenario
 from simulators.world import build_world
 
-EPOCH = datetime(2024, 9, 30, 22, tzinfo=UTC)
+EPOCH = datetime(2024, 11, 30, 23, tzinfo=UTC)
 START, END = datetime(2024, 12, 20, 3, 17, tzinfo=UTC), datetime(2024, 12, 26, 14, tzinfo=UTC)
 SCENARIO = """
 name = "faulty"

@@ -2,7 +2,6 @@
 
 import json
 import sys
-from datetime import date
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -10,8 +9,8 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from roadtwin.cli.common import progress, settings_for_command
-from roadtwin.cli.evaluate import WIDE
+from roadtwin.cli.common import WIDE, progress, settings_for_command
+from roadtwin.cli.quantities import read_day
 from roadtwin.cli.train import cell
 from roadtwin.errors import InputFileError, SettingsError
 from roadtwin.jobs.backtest import LOG_NAME, backtest, write_predictions
@@ -79,7 +78,7 @@ def main(
     for option, path in (("--out", out), ("--report", report)):
         if path is not None and not path.resolve().parent.is_dir():
             raise InputFileError(f"{option}: got {str(path)!r}, but there is no such folder.")
-    first_day = _date(cut)
+    first_day = read_day("--cut", cut)
     file = read_events(events, columns, settings.timezone, file_format=file_format)
     if segments is not None:
         file = with_attributes(file, segments, segments_column or (columns.segment if columns else "segment_id"))
@@ -108,13 +107,6 @@ def _columns(
     if segment is None or day is None:
         raise SettingsError("--segment-column and --date-column: got not both, expected the names of two columns.")
     return EventColumns(segment, day, street, case)
-
-
-def _date(text: str) -> date:
-    try:
-        return date.fromisoformat(text)
-    except ValueError:
-        raise InputFileError(f"--cut: got {text!r}, expected a date such as 2025-06-01.") from None
 
 
 def _tell(report: dict[str, Any], out: Path) -> None:

@@ -3,7 +3,6 @@
 import csv
 import json
 import sys
-from datetime import date
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -12,15 +11,15 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from roadtwin.cli.common import progress
-from roadtwin.errors import InputFileError, SimulationError
+from roadtwin.cli.common import WIDE, progress
+from roadtwin.cli.quantities import read_day
+from roadtwin.errors import InputFileError
 from simulators.ceilings import DRAWS, HORIZONS_DAYS, Ceilings, ceilings_at
 from simulators.skill import skill_of
 from simulators.truth_files import read_world
 
 app = typer.Typer(add_completion=False)
 
-_WIDE = 140
 _COLUMNS = ("roc_auc", "pr_auc", "brier", "brier_skill", "log_score", "predicted_over_observed")
 _HEADINGS = ("ROC-AUC", "PR-AUC", "Brier", "Brier skill", "log score", "pred./obs.")
 _LABELS = {
@@ -71,7 +70,7 @@ def main(
     Oracle knows the true hazard and the weather to come; informed knows all that could be known on the morning of the
     cut. Below them stand two simple forecasts from every hole so far. No figure is of a real city.
     """
-    cuts = [_day(text) for text in dict.fromkeys(cut)]
+    cuts = [read_day("--cut", text) for text in dict.fromkeys(cut)]
     if out is not None and not out.resolve().parent.is_dir():
         raise InputFileError(f"--out: got {str(out)!r}, but there is no such folder.")
     world = read_world(directory, weather_file)
@@ -82,16 +81,9 @@ def main(
     if as_json:
         typer.echo(json.dumps([_summary(one) for one in found]))
         return
-    console = Console(width=None if sys.stdout.isatty() else _WIDE)
+    console = Console(width=None if sys.stdout.isatty() else WIDE)
     for number in range(len(found[0].horizons_days)):
         console.print(_table(found, number))
-
-
-def _day(text: str) -> date:
-    try:
-        return date.fromisoformat(text)
-    except ValueError:
-        raise SimulationError(f"--cut: got {text!r}, expected a date such as 2024-01-15.") from None
 
 
 def _write(path: Path, found: list[Ceilings]) -> None:

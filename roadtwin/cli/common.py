@@ -25,6 +25,9 @@ from roadtwin.storage.migrate import check_schema
 from roadtwin.storage.migrate import migrate as migrate_database
 from roadtwin.telemetry import configure_logging
 
+WIDE = 140
+"""Width of the tables where no terminal gives one: a file or a pipe must not lose a column."""
+
 
 def settings_for_command(**overrides: object) -> Settings:
     """Settings of this process, with the options given on the command line on top; sets logging up.

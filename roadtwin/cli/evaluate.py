@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.table import Table
 
 from models.evaluation import SPLIT_KINDS, SplitKind
-from roadtwin.cli.common import open_connection, progress, settings_for_command
+from roadtwin.cli.common import WIDE, open_connection, progress, settings_for_command
 from roadtwin.cli.train import cell
 from roadtwin.errors import InputFileError, SettingsError
 from roadtwin.jobs.evaluate import evaluate
@@ -20,8 +20,6 @@ from roadtwin.jobs.match import match_new
 
 app = typer.Typer(add_completion=False)
 
-WIDE = 140
-"""Width of the tables where no terminal gives one: a file or a pipe must not lose a column."""
 _COLUMNS = ("roc_auc", "pr_auc", "brier_skill", "predicted_over_observed", "calibration_slope")
 
 

@@ -1,8 +1,8 @@
-"""Options that are a time, a length of time or a size, written as people write them."""
+"""Options that are a day, a time, a length of time or a size, written as people write them."""
 
 import math
 import re
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 
 from roadtwin.errors import SettingsError
 
@@ -48,3 +48,11 @@ def read_instant(option: str, text: str) -> datetime:
     if instant is None or instant.tzinfo is None:
         raise SettingsError(f"{option}: got {text!r}, expected a time with offset such as 2026-01-31T06:00:00+01:00.")
     return instant.astimezone(UTC)
+
+
+def read_day(option: str, text: str) -> date:
+    """A day. Raises SettingsError."""
+    try:
+        return date.fromisoformat(text)
+    except ValueError:
+        raise SettingsError(f"{option}: got {text!r}, expected a date such as 2026-01-31.") from None

@@ -13,7 +13,7 @@ import typer
 
 from ingest.mqtt import parse_mqtt_url
 from roadtwin.cli.common import phases, progress, settings_for_command
-from roadtwin.cli.quantities import read_duration_s, read_instant
+from roadtwin.cli.quantities import read_day, read_duration_s, read_instant
 from roadtwin.cli.running import stop_on_signals
 from roadtwin.errors import SettingsError, SimulationError
 from roadtwin.jobs.importing import read_network_file, source_of
@@ -148,9 +148,9 @@ def main(
         segment_m=segment_m,
         weather=weather,
         devices=devices,
-        epoch=_day("--epoch", epoch),
+        epoch=read_day("--epoch", epoch),
         scenario=read_scenario(scenario),
-        today=start.astimezone(settings.timezone).date() if today is None else _day("--today", today),
+        today=start.astimezone(settings.timezone).date() if today is None else read_day("--today", today),
     )
     real_time = speed == 1.0 and not as_fast_as_possible and out is None
     buses = additional_buses if additional_buses is not None else LIVE_BUSES if real_time else 0
@@ -237,13 +237,6 @@ def _list_scenarios(*, as_json: bool) -> None:
     width = max(len(one.name) for one in found)
     for one in found:
         typer.echo(f"{one.name:<{width}}  {one.title}")
-
-
-def _day(option: str, text: str) -> date:
-    try:
-        return date.fromisoformat(text)
-    except ValueError:
-        raise SimulationError(f"{option}: got {text!r}, expected a date such as 2023-10-01.") from None
 
 
 def _interrupt(_signal: int, _frame: FrameType | None) -> None:

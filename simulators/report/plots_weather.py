@@ -22,7 +22,7 @@ from simulators.report.drawing import (
     month_axis,
     svg,
 )  # fmt: skip
-from simulators.report.skill import ForecastSkill
+from simulators.report.forecast_skill import ForecastSkill
 from simulators.report.words import Plot, plot
 
 _MONTHS = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"]

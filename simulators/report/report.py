@@ -11,8 +11,8 @@ from simulators.history import check_period
 from simulators.report.climate import Climate, gather_climate
 from simulators.report.damage import Damage, gather_damage, substance_grades
 from simulators.report.feed import Feed, close_up, gather_feed
+from simulators.report.forecast_skill import gather_skill
 from simulators.report.page import Section, page_of
-from simulators.report.skill import gather_skill
 from simulators.report.words import Plot
 from simulators.truth import local_day
 from simulators.world import World

@@ -55,7 +55,6 @@ class Recurrence:
 
     segment_ids: tuple[str, ...]
     probability: Floats
-    expected_events: Floats
     events_so_far: NDArray[np.int64]
     features: tuple[str, ...]
     windows: int
@@ -119,7 +118,6 @@ def predict(
     return Recurrence(
         segment_ids=tuple(past.segment_ids[i] for i in known.tolist()),
         probability=model.probability(expected),
-        expected_events=expected,
         events_so_far=past.counts(past.first_day, cut)[known],
         features=model.names_,
         windows=len(windows),

@@ -56,11 +56,8 @@ class PavementYear:
 
     depth_temp_c: NDArray[np.float32]  # (hours, depths, exposures)
     freeze_thaw_cycles: NDArray[np.int8]  # (days, exposures): cycles completed on that day
-    freezing_index_c_d: NDArray[np.float64]  # (days,): of the present frost period
     thaw_weakness: NDArray[np.float64]  # (days,): 0 none … 1 base and subgrade at their weakest
     saturation: NDArray[np.float64]  # (days, drainage): degree of saturation at the end of the day
-    inflow_mm: NDArray[np.float64]  # (days, drainage)
-    outflow_mm: NDArray[np.float64]  # (days, drainage)
 
     @property
     def surface_temp_c(self) -> NDArray[np.float32]:
@@ -85,19 +82,16 @@ def _pavement_year(source: WeatherSource, year: int) -> PavementYear:
     spin = before.window(len(before.ends_at) - spin_hours, len(before.ends_at))
     temp = _column(HourlyWeather.joined([spin, weather]))[spin_hours:].astype(np.float32)
     daily_temp = weather.air_temp_c.reshape(-1, 24).mean(axis=1)
-    freezing, weakness = thaw_weakness(daily_temp)
+    _, weakness = thaw_weakness(daily_temp)
     liquid = np.concatenate([spin.melt_mm, weather.melt_mm]).reshape(-1, 24).sum(axis=1)
     radiation = np.concatenate([spin.radiation_w_per_m2, weather.radiation_w_per_m2]).reshape(-1, 24).mean(axis=1)
-    saturation, inflow, outflow = base_moisture(liquid, radiation)
+    saturation, _, _ = base_moisture(liquid, radiation)
     days = spin_hours // 24
     return PavementYear(
         depth_temp_c=temp,
         freeze_thaw_cycles=daily_cycles(temp[:, 0, :]),
-        freezing_index_c_d=freezing,
         thaw_weakness=weakness,
         saturation=saturation[days:],
-        inflow_mm=inflow[days:],
-        outflow_mm=outflow[days:],
     )
 
 

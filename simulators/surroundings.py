@@ -106,11 +106,6 @@ class Surroundings:
         """Rain since the begin of the year at the begin and end of each hour."""
         return np.concatenate([[0.0], np.cumsum(self._weather.rain_mm)])
 
-    @cached_property
-    def rain_total_mm(self) -> float:
-        """Rain of the year."""
-        return float(self._rain_edges_mm[-1])
-
     def rain_mm(self, at_us: Ints) -> Floats:
         """Rain since the begin of the year [mm]; negative before, as it fell in the year before."""
         place = (at_us - self.begin_us) / HOUR_US

@@ -15,6 +15,7 @@ from simulators.truth import DayEvents, Truth
 from simulators.world import World, build_world
 
 FIRST = datetime(2021, 6, 30, 22, tzinfo=UTC)
+EARLY = date(2022, 2, 1)
 CUTS = [date(2022, 10, 1), date(2023, 1, 10), date(2023, 4, 1), date(2023, 7, 1)]
 
 
@@ -77,7 +78,7 @@ def test_oracle_informed_and_count_so_far_stand_in_this_order(found):
 class NoMoreHoles(Truth):
     """The same truth, but after a day nothing breaks open any more."""
 
-    last_day = CUTS[0] - timedelta(days=1)
+    last_day = EARLY - timedelta(days=1)
 
     def _births(self, day: date, begin_us: int, end_us: int) -> np.ndarray:
         born = super()._births(day, begin_us, end_us)
@@ -87,8 +88,8 @@ class NoMoreHoles(Truth):
 def test_informed_does_not_look_ahead():
     world = city(4, 12)
     other = city(4, 12)
-    usual = ceilings(world, CUTS[0], (28, 90), draws=3)
-    altered = ceilings_at(other, CUTS[:1], (28, 90), 3, truth=NoMoreHoles(other))[0]
+    usual = ceilings(world, EARLY, (28, 90), draws=3)
+    altered = ceilings_at(other, [EARLY], (28, 90), 3, truth=NoMoreHoles(other))[0]
 
     assert usual.observed.sum() > 0 == altered.observed.sum()
     assert np.array_equal(usual.informed, altered.informed)
@@ -96,8 +97,8 @@ def test_informed_does_not_look_ahead():
 
 
 def test_several_cuts_give_what_each_gives_alone():
-    together = ceilings_at(city(4, 12), [CUTS[0], CUTS[0] + timedelta(days=40)], (28,), 2)
-    alone = ceilings(city(4, 12), CUTS[0] + timedelta(days=40), (28,), 2)
+    together = ceilings_at(city(4, 12), [EARLY, EARLY + timedelta(days=40)], (28,), 2)
+    alone = ceilings(city(4, 12), EARLY + timedelta(days=40), (28,), 2)
 
     assert np.allclose(together[1].informed, alone.informed)
     assert np.array_equal(together[1].oracle, alone.oracle)

@@ -25,7 +25,7 @@ def main(
         typer.Option(help="Topic filter, once or several times; else those of the ingester.", show_default=False),
     ] = None,
     duration: Annotated[
-        str | None, typer.Option(help="End after this long (90s, 15m, 2h, 7d).", show_default=False)
+        str | None, typer.Option(help="End so long after the first connection (90s, 15m, 2h, 7d).", show_default=False)
     ] = None,
     max_mb: Annotated[float | None, typer.Option(help="End with so many megabytes of files.", show_default=False)] = (
         None

@@ -60,7 +60,7 @@ def main(
     drivable: Annotated[
         bool, typer.Option("--drivable", help="With --network: leave out OSM ways that no car of the city uses.")
     ] = False,
-    segment_m: Annotated[int, typer.Option(help="Length of a segment [m]: 100, or 20.")] = 100,
+    segment_m: Annotated[int, typer.Option(help="Length of a segment [m], 10 to 1,000.")] = 100,
     weather: Annotated[
         Path | None,
         typer.Option(
@@ -156,6 +156,9 @@ def main(
     buses = additional_buses if additional_buses is not None else LIVE_BUSES if real_time else 0
     pacing = Pacing(None if as_fast_as_possible else speed, rate)
     if out is not None or report is not None:
+        for option, given in (("--rate", rate), ("--manifest", manifest)):
+            if given is not None:
+                raise SimulationError(f"{option}: got it with files to write, expected it for publishing only.")
         if out is not None and (begin is None or end is None):
             raise SimulationError("--out: got no period, expected --from and --duration.")
         signal.signal(signal.SIGTERM, _interrupt)
@@ -211,6 +214,8 @@ class _City:
     def build(self, settings: Settings) -> World:
         if self.km is not None and self.network is not None:
             raise SimulationError("--km and --network: got both, expected one of them.")
+        if self.network is None and (self.source is not None or self.drivable):
+            raise SimulationError("--source, --drivable: got no --network, expected one that they are about.")
         return build_world(
             seed=self.seed,
             length_km=DEFAULT_KM if self.km is None else self.km,

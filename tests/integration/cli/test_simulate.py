@@ -161,6 +161,9 @@ def test_the_library_of_scenarios_is_listed():
         (["--out", "somewhere"], "--out: got no period"),
         ([*PERIOD, "--out", "x", "--contents", "records,potholes"], "Contents: got potholes"),
         ([*PERIOD, "--out", "x", "--jobs", "0"], "Jobs: got 0"),
+        ([*PERIOD, "--out", "x", "--rate", "5"], "--rate: got it with files"),
+        ([*PERIOD, "--out", "x", "--manifest", "sent.json"], "--manifest: got it with files"),
+        (["--source", "essen"], "--source, --drivable: got no --network"),
         (["--from", "2021-06-01T00:00:00Z", "--duration", "1d", "--out", "x"], "expected no time before"),
     ],
 )

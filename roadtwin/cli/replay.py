@@ -18,7 +18,7 @@ from roadtwin.cli.running import stop_on_signals
 from roadtwin.errors import SettingsError
 from roadtwin.jobs.replay import FORMATS, STALLED_AFTER_S, CommitWatch, replay
 from roadtwin.jobs.replay_feed import FeedContents, FeedPart, FeedReplayed, look_into, replay_feed
-from roadtwin.manifest import Manifest, write_manifest
+from roadtwin.manifest import Manifest, read_manifest, write_manifest
 from roadtwin.settings import Settings
 
 app = typer.Typer(add_completion=False)
@@ -117,13 +117,25 @@ def main(
         else:
             result, counts = play(stop, on_progress), None
     if manifest is not None:
-        write_manifest(manifest, Manifest(result.digests))
+        _write_manifest(manifest, result)
     if as_json:
         typer.echo(json.dumps(result.to_json() | ({} if counts is None else counts)))
         return
     _tell(result)
     if counts is not None:
         typer.echo(f"{counts['stored']} stored, {counts['duplicate']} duplicate, {counts['rejected']} rejected.")
+
+
+def _write_manifest(path: Path, result: FeedReplayed) -> None:
+    """What was confirmed, by earlier runs that this one went on from too."""
+    earlier = read_manifest(path).payload_sha256 if result.skipped and path.exists() else ()
+    write_manifest(path, Manifest((*earlier, *result.digests)))
+    if len(earlier) < result.skipped:  # a run that was killed wrote none
+        typer.echo(
+            f"{path} proves {len(earlier) + len(result.digests):,} messages: of the {result.skipped:,} that earlier "
+            f"runs published it knows {len(earlier):,}.",
+            err=True,
+        )
 
 
 def _address(settings: Settings) -> BrokerAddress:

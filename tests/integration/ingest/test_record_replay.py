@@ -23,6 +23,7 @@ from roadtwin.cli.record import app as record_app
 from roadtwin.cli.replay import app as replay_app
 from roadtwin.errors import RecordingError, ReplayError, RoadtwinError
 from roadtwin.jobs.record import RecordingLimits, record
+from roadtwin.manifest import read_manifest
 from tests.integration.ingest.conftest import fetch, wait_for
 from tests.integration.ingest.mosquitto import needs_mosquitto
 
@@ -222,13 +223,15 @@ def test_a_killed_replay_goes_on_where_it_was_confirmed(own_mosquitto, tmp_path,
             wait_for(lambda: state.exists() and json.loads(state.read_text())["position"] > 1000, within_s=30)
             replayer.kill()
         position = json.loads(state.read_text())["position"]
-        second = run(replay_app, *replay)
-        third = run(replay_app, *replay)
+        manifest = tmp_path / "manifest.json"
+        second = run(replay_app, *replay, "--manifest", manifest)
+        third = run(replay_app, *replay, "--manifest", manifest)
         recorder.result()
 
     assert second["skipped"] == position < 8000
     assert second["published"] == second["confirmed"] == 8000 - position
     assert (third["published"], third["finished"]) == (0, True)
+    assert len(read_manifest(manifest).payload_sha256) == 8000 - position  # the run that was killed wrote none
     expected = by_topic(messages)
     for topic, payloads in recorded(target).items():
         assert list(dict.fromkeys(payloads)) == expected[topic]

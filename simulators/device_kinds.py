@@ -81,7 +81,7 @@ SPEED_CLASSES_KMH = (30.0, 50.0, 70.0)
 
 KINDS: tuple[DeviceKind, ...] = (
     DeviceKind(
-        "decentlab-dl-cws2", "decentlab/dl-cws2", "surface", "Fahrbahntemperatur", 8.0, 1800, 1, _alkaline(1500),
+        "decentlab-dl-cws2", "decentlab/dl-cws2", "surface", "Fahrbahntemperatur", 8.0, 3600, 1, _alkaline(1500),
         (
             _celsius("surface_temperature"), _celsius("air_temperature"),
             Measured("air_humidity", 2, 0, 100, -327, 327), _celsius("dew_point", low=-20, high=25),
@@ -125,7 +125,7 @@ KINDS: tuple[DeviceKind, ...] = (
         _lithium("battery", 2400, None), (Measured("distance", 0, 300, 3000, 0, 65534),),
     ),
     DeviceKind(
-        "decentlab-dl-atm41g2", "decentlab/dl-atm41g2", "weather", "Wetterstation", 1.5, 600, 1, _alkaline(900),
+        "decentlab-dl-atm41g2", "decentlab/dl-atm41g2", "weather", "Wetterstation", 0.8, 900, 1, _alkaline(900),
         (
             Measured("solar_radiation", 1, 0, 1000, -3276, 3276), Measured("wind_speed", 2, 0, 30, -327, 327),
             Measured("maximum_wind_speed", 2, 0, 40, -327, 327), _celsius("air_temperature", 1),

@@ -16,11 +16,11 @@ from typing import Any
 import msgspec
 
 from ingest.formats.chirpstack_v4_protobuf import encode
-from simulators.device_feed import DeviceFeed
+from simulators.devices.device_feed import DeviceFeed
 from simulators.feed import FeedBlock
 from simulators.instants import HOUR_US
 from simulators.scenario import Lora, read_scenario
-from simulators.truth import truth_of
+from simulators.truth.truth import truth_of
 from simulators.world import build_world
 
 _START_US = round(datetime(2025, 1, 14, tzinfo=UTC).timestamp() * 1e6)

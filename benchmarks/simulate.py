@@ -25,7 +25,7 @@ from multiprocessing import active_children, get_context
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from simulators.files import write_files
+from simulators.files.files import write_files
 from simulators.world import build_world
 
 START = datetime(2022, 6, 30, 22, tzinfo=UTC)

@@ -15,11 +15,11 @@ from roadtwin.errors import SimulationError
 from roadtwin.records.schema import RECORD_KINDS, Record
 from roadtwin.records.segment_days import ROUGHNESS_SPEED_MIN_MPS, SegmentDays
 from roadtwin.types import VehicleReading
-from simulators.drives import Drives
 from simulators.instants import HOUR_US, us_of
-from simulators.readings import Cameras, PlainPseudonyms, Pseudonymiser
 from simulators.registers import MAX_LAG, registers_of
-from simulators.truth import DayEvents, local_day, truth_of
+from simulators.truth.truth import DayEvents, local_day, truth_of
+from simulators.vehicles.drives import Drives
+from simulators.vehicles.readings import Cameras, PlainPseudonyms, Pseudonymiser
 from simulators.world import World
 
 _SENT_US = HOUR_US  # by then a drive is over and sent

@@ -10,12 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from roadtwin.errors import SimulationError
-from simulators.device_feed import DeviceFeed
+from simulators.devices.device_feed import DeviceFeed
 from simulators.feed import FeedBlock, TimedMessage
 from simulators.instants import HOUR_US, us_of
-from simulators.radio_faults import Spans, broker_outages
-from simulators.truth import local_day, truth_of
-from simulators.vehicle_feed import VehicleFeed
+from simulators.radio.radio_faults import Spans, broker_outages
+from simulators.truth.truth import local_day, truth_of
+from simulators.vehicles.vehicle_feed import VehicleFeed
 from simulators.world import World
 
 MAX_ADDITIONAL_BUSES = 2000

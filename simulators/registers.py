@@ -24,14 +24,14 @@ from roadtwin.records.schema import (
     Weather,
     WeatherForecast,
 )
-from simulators.condition import Treatment
-from simulators.forecasts import KNOWN_AFTER, Forecasts
 from simulators.instants import as_time, us_of
-from simulators.observers import Sighting
 from simulators.scenario import RegisterDelay
 from simulators.spans import spans_of
-from simulators.truth import DayEvents, Truth
-from simulators.weather import STATION, hourly_weather
+from simulators.truth.condition import Treatment
+from simulators.truth.truth import DayEvents, Truth
+from simulators.vehicles.observers import Sighting
+from simulators.weather.forecasts import KNOWN_AFTER, Forecasts
+from simulators.weather.weather import STATION, hourly_weather
 
 RULE_SET = "sim-zeb-1"
 SURVEY_EVERY_YEARS = 4

@@ -7,7 +7,7 @@ from simulators.scenario import DeviceFault, ReportSurge, Scenario, VehicleFault
 from simulators.scenario_errors import nearest
 
 VEHICLE_NAMES = ("bus-", "kontrolle-", "muell-")
-"""What names of vehicles begin with (`simulators.fleet`)."""
+"""What names of vehicles begin with (`simulators.vehicles.fleet`)."""
 
 
 def check_names(scenario: Scenario, profiles: Iterable[str], districts: Iterable[str]) -> None:

@@ -1,4 +1,4 @@
-"""The simulated city: what its registers know. What they do not know is in `simulators.truth`."""
+"""The simulated city: what its registers know. What they do not know is in `simulators.truth.truth`."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -14,17 +14,17 @@ from numpy.typing import NDArray
 from roadtwin.errors import SimulationError
 from roadtwin.network.sections import RoadSection, Segment
 from roadtwin.network.split import split_network
-from simulators.device_kinds import KINDS
-from simulators.devices import Device, Gateway, device_rows
+from simulators.devices.device_kinds import KINDS
+from simulators.devices.devices import Device, Gateway, device_rows
+from simulators.devices.placement import place_devices, place_gateways
 from simulators.geometry import RoadGeometry
 from simulators.instants import us_of
 from simulators.network import build_plan, plan_of_network
-from simulators.placement import place_devices, place_gateways
 from simulators.randomness import Streams
 from simulators.scenario import Scenario, read_scenario
 from simulators.scenario_check import check_names
-from simulators.weather import WeatherSource
-from simulators.weather_files import WeatherFile, read_weather_file
+from simulators.weather.weather import WeatherSource
+from simulators.weather.weather_files import WeatherFile, read_weather_file
 
 EPOCH = date(2021, 7, 1)
 """Day on which every world begins unless told otherwise; nothing can be simulated before it."""
@@ -137,7 +137,7 @@ def build_world(
     device_count : int, optional
         Sensors in all, from one of each kind to 100,000; about 37 a 100 km if left out.
     weather_file : Path, optional
-        Measured weather (`simulators.weather_files`) in place of generated; it has to cover the first day, and a day
+        Measured weather (`weather.weather_files`) in place of generated; it has to cover the first day, and a day
         more than what is simulated. The city and its hidden hazards are the same.
 
     Raises

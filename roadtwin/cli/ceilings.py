@@ -14,9 +14,9 @@ from rich.table import Table
 from roadtwin.cli.common import WIDE, progress
 from roadtwin.cli.quantities import read_day
 from roadtwin.errors import InputFileError
-from simulators.ceilings import DRAWS, HORIZONS_DAYS, Ceilings, ceilings_at
-from simulators.skill import skill_of
-from simulators.truth_files import read_world
+from simulators.ceilings.ceilings import DRAWS, HORIZONS_DAYS, Ceilings, ceilings_at
+from simulators.ceilings.skill import skill_of
+from simulators.truth.truth_files import read_world
 
 app = typer.Typer(add_completion=False)
 

@@ -21,10 +21,10 @@ from roadtwin.manifest import Manifest, write_manifest
 from roadtwin.network.geojson import ReadOptions
 from roadtwin.network.sections import RoadSection
 from roadtwin.settings import Settings
-from simulators.files import CONTENTS, write_files
+from simulators.files.files import CONTENTS, left_from_before, write_files
 from simulators.messages import message_blocks
 from simulators.publish import Pacing, Published, publish_feed
-from simulators.report import write_report
+from simulators.report import SHORTEST, write_report
 from simulators.scenario import Scenario, read_scenario, scenario_names
 from simulators.world import EPOCH, World, build_world
 
@@ -156,11 +156,20 @@ def main(
     buses = additional_buses if additional_buses is not None else LIVE_BUSES if real_time else 0
     pacing = Pacing(None if as_fast_as_possible else speed, rate)
     if out is not None or report is not None:
-        for option, given in (("--rate", rate), ("--manifest", manifest)):
-            if given is not None:
+        for option, is_given in (
+            ("--rate", rate is not None),
+            ("--manifest", manifest is not None),
+            ("--speed", speed != 1.0),
+            ("--as-fast-as-possible", as_fast_as_possible),
+        ):
+            if is_given:
                 raise SimulationError(f"{option}: got it with files to write, expected it for publishing only.")
+        if report is not None and begin is not None and end is not None and end - start < SHORTEST:
+            raise SimulationError(f"--report: got {end - start} of time, expected a week at least.")
         if out is not None and (begin is None or end is None):
             raise SimulationError("--out: got no period, expected --from and --duration.")
+        if out is None and contents != ",".join(CONTENTS):
+            raise SimulationError("--contents: got no --out, expected the folder where they go.")
         signal.signal(signal.SIGTERM, _interrupt)
         world, counts = city.build(settings), {}
         with phases(PHASES) as on_progress:
@@ -174,6 +183,8 @@ def main(
                 shown = None if begin is None else start
                 write_report(world, report, start=shown, end=end, on_progress=partial(on_progress, "report"))
         _tell_files(out, counts, report, as_json=as_json)
+        if out is not None and (old := left_from_before(out, counts)):
+            typer.echo(f"Left as they were, from an earlier run: {', '.join(old)}.", err=True)
         return
     if settings.mqtt_url is None:
         raise SettingsError("ROADTWIN_MQTT_URL: got nothing, expected an MQTT broker to publish to (or --out DIR).")

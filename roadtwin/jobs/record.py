@@ -105,6 +105,8 @@ def record(
         The file is there already, or cannot be written.
     BrokerRefusedError
         The broker says no.
+    BrokerUnavailableError
+        The broker was not there for as long as the recording was to last.
     """
     return _Recorder(path, address, topics, limits or RecordingLimits(), append, keepalive_s).run(
         stop, on_ready, on_progress
@@ -152,7 +154,7 @@ class _Recorder:
         self._files.open(self._description)
         subscribed = False
         try:
-            open_patiently(self._receiver, stop)
+            self._open(stop)
             if stop.is_set():
                 return self._account()
             subscribed = True
@@ -172,6 +174,23 @@ class _Recorder:
             self._files.close(wanted=subscribed)
         self._end_session()
         return self._account()
+
+    def _open(self, stop: threading.Event) -> None:
+        """Wait for the broker: as long as it takes, or as the recording was to last."""
+        longest_s = self._limits.duration_s
+        if longest_s is None:
+            open_patiently(self._receiver, stop)
+            return
+        enough = threading.Event()
+        timer = threading.Timer(longest_s, enough.set)
+        timer.daemon = True
+        timer.start()
+        try:
+            open_patiently(self._receiver, _Either(stop, enough))
+        finally:
+            timer.cancel()
+        if enough.is_set() and not stop.is_set() and not self._receiver.session_history:
+            raise BrokerUnavailableError(f"The MQTT broker {self._address} was not there for {longest_s:g} s.")
 
     def _is_full(self) -> bool:
         most = self._limits.max_bytes
@@ -212,6 +231,25 @@ class _Recorder:
         self.recorded.file_bytes = self._files.written_bytes
         self.recorded.possible_gaps = sum(not present for _, present in self._receiver.session_history[1:])
         return self.recorded
+
+
+class _Either(threading.Event):
+    """Set when either of two events is."""
+
+    def __init__(self, first: threading.Event, second: threading.Event) -> None:
+        super().__init__()
+        self._events = first, second
+
+    def is_set(self) -> bool:
+        """Whether one of them is."""
+        return any(event.is_set() for event in self._events)
+
+    def wait(self, timeout: float | None = None) -> bool:
+        """As of `threading.Event`, to a tenth of a second."""
+        deadline = None if timeout is None else time.monotonic() + timeout
+        while not self.is_set() and (deadline is None or time.monotonic() < deadline):
+            self._events[0].wait(0.1 if deadline is None else min(0.1, max(deadline - time.monotonic(), 0.0)))
+        return self.is_set()
 
 
 class _Files:

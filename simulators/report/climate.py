@@ -6,8 +6,8 @@ from datetime import UTC, date, datetime
 import numpy as np
 from numpy.typing import NDArray
 
-from simulators.pavement import pavement_year, year_offset_days
-from simulators.weather import WeatherSource, hourly_weather, weather_year, weather_year_of
+from simulators.weather.pavement import pavement_year, year_offset_days
+from simulators.weather.weather import WeatherSource, hourly_weather, weather_year, weather_year_of
 from simulators.world import World
 
 COMPARED_YEARS = 20

@@ -8,9 +8,9 @@ from datetime import date
 import numpy as np
 from numpy.typing import NDArray
 
-from simulators.holes import Holes
 from simulators.registers import registers_of
-from simulators.truth import DayEvents, Truth, truth_of
+from simulators.truth.holes import Holes
+from simulators.truth.truth import DayEvents, Truth, truth_of
 from simulators.world import World
 
 FRAMES = ("good", "wet", "dark")

@@ -14,10 +14,10 @@ from ingest.profile import load_profiles
 from ingest.pseudonyms import Pseudonyms
 from roadtwin.errors import MessageRejectedError
 from roadtwin.types import Flag, Message, VehicleReading
+from simulators.devices.sensor_faults import concerned_devices
 from simulators.messages import messages
 from simulators.report.climate import Climate
 from simulators.scenario import DeviceFault
-from simulators.sensor_faults import concerned_devices
 from simulators.spans import spans_of
 from simulators.world import World
 

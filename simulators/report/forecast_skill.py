@@ -6,8 +6,8 @@ from datetime import datetime, timedelta
 import numpy as np
 from numpy.typing import NDArray
 
-from simulators.forecasts import LEADS_H, STEPS_H, Forecasts
-from simulators.weather import hourly_weather
+from simulators.weather.forecasts import LEADS_H, STEPS_H, Forecasts
+from simulators.weather.weather import hourly_weather
 from simulators.world import World
 
 

@@ -4,8 +4,6 @@ import numpy as np
 from matplotlib.axes import Axes
 from numpy.typing import NDArray
 
-from simulators.normals import FROST_DAYS_A_YEAR, ICE_DAYS_A_YEAR, RAIN_NORMAL_MM, TEMP_NORMAL_C
-from simulators.pavement import WET_SATURATION
 from simulators.report.climate import Climate, Months
 from simulators.report.drawing import (
     BAND,
@@ -24,6 +22,8 @@ from simulators.report.drawing import (
 )  # fmt: skip
 from simulators.report.forecast_skill import ForecastSkill
 from simulators.report.words import Plot, plot
+from simulators.weather.normals import FROST_DAYS_A_YEAR, ICE_DAYS_A_YEAR, RAIN_NORMAL_MM, TEMP_NORMAL_C
+from simulators.weather.pavement import WET_SATURATION
 
 _MONTHS = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"]
 

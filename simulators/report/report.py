@@ -14,10 +14,10 @@ from simulators.report.feed import Feed, close_up, gather_feed
 from simulators.report.forecast_skill import gather_skill
 from simulators.report.page import Section, page_of
 from simulators.report.words import Plot
-from simulators.truth import local_day
+from simulators.truth.truth import local_day
 from simulators.world import World
 
-SHORTEST_DAYS = 7
+SHORTEST = timedelta(days=7)
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +61,7 @@ def make_report(
     check_period(world, start, end)
     first, last = local_day(world, start), local_day(world, end - timedelta(microseconds=1))
     after = last + timedelta(days=1)
-    if (after - first).days < SHORTEST_DAYS:
+    if after - first < SHORTEST:
         raise SimulationError(f"Report: got {(after - first).days} days, expected a week at least.")
     climate = gather_climate(world, first, after)
     damage = gather_damage(world, first, after, lambda part: tell(0.5 * part))

@@ -3,6 +3,7 @@
 import json
 import random
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -21,7 +22,7 @@ from ingest.publisher import Publisher
 from ingest.recording import RecordedMessage, RecordingWriter, read_info, read_recording
 from roadtwin.cli.record import app as record_app
 from roadtwin.cli.replay import app as replay_app
-from roadtwin.errors import RecordingError, ReplayError, RoadtwinError
+from roadtwin.errors import BrokerUnavailableError, RecordingError, ReplayError, RoadtwinError
 from roadtwin.jobs.record import RecordingLimits, record
 from roadtwin.manifest import read_manifest
 from tests.integration.ingest.conftest import fetch, wait_for
@@ -384,3 +385,14 @@ def test_a_file_that_a_crash_cut_short_is_played_to_its_last_whole_block(mqtt_ur
     assert "200 messages in" in told
     assert "not closed" in told
     assert run(replay_app, path, "--as-fast-as-possible", "--mqtt-url", mqtt_url)["confirmed"] == 200
+
+
+def test_a_recording_of_some_time_ends_with_an_error_when_no_broker_comes(tmp_path):
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        address = parse_mqtt_url(f"mqtt://127.0.0.1:{probe.getsockname()[1]}")
+
+    with pytest.raises(BrokerUnavailableError, match=r"was not there for 1\.5 s"):
+        record(tmp_path / "none.feed", address, ["#"], stop=threading.Event(), limits=RecordingLimits(duration_s=1.5))
+
+    assert not (tmp_path / "none.feed").exists()

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 import msgspec
 
 from roadtwin.jobs.importing import import_records_file
-from simulators.forecasts import Forecasts
+from simulators.weather.forecasts import Forecasts
 from simulators.world import build_world
 
 

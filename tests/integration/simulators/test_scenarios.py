@@ -11,7 +11,7 @@ from simulators.report.climate import Climate, gather_climate
 from simulators.report.feed import Feed, gather_feed
 from simulators.report.plots_maps import distance_to_streets_m
 from simulators.scenario import read_scenario
-from simulators.truth import truth_of
+from simulators.truth.truth import truth_of
 from simulators.world import World, build_world
 
 SEEDS = (1, 2, 3)

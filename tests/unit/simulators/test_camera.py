@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 from roadtwin.records.segment_days import FIT_FRAME_LIGHT_MIN, ROUGHNESS_REFERENCE_SPEED_MPS
-from simulators.camera import daylight
-from simulators.drives import Drives
-from simulators.readings import Cameras
-from simulators.truth import truth_of
+from simulators.truth.truth import truth_of
+from simulators.vehicles.camera import daylight
+from simulators.vehicles.drives import Drives
+from simulators.vehicles.readings import Cameras
 
 JANUARY = date(2025, 1, 1)
 

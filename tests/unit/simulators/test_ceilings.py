@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 
 from roadtwin.errors import SimulationError
-from simulators.ceilings import ceilings, ceilings_at
-from simulators.kernel import patch_factor
-from simulators.mixture import GRID, Mixture
-from simulators.past import Past
-from simulators.skill import skill_of
-from simulators.truth import DayEvents, Truth
+from simulators.ceilings.ceilings import ceilings, ceilings_at
+from simulators.ceilings.mixture import GRID, Mixture
+from simulators.ceilings.past import Past
+from simulators.ceilings.skill import skill_of
+from simulators.truth.kernel import patch_factor
+from simulators.truth.truth import DayEvents, Truth
 from simulators.world import World, build_world
 
 FIRST = datetime(2021, 6, 30, 22, tzinfo=UTC)

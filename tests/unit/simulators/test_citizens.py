@@ -7,12 +7,12 @@ import msgspec
 import numpy as np
 import pytest
 
-from simulators.citizens import APP_GAIN, Citizens
-from simulators.condition import Condition
+from simulators.ceilings.skill import roc_auc
 from simulators.history import live_records
 from simulators.scenario import RegisterDelay, ReportSurge, read_scenario
-from simulators.skill import roc_auc
-from simulators.truth import Truth, truth_of
+from simulators.truth.citizens import APP_GAIN, Citizens
+from simulators.truth.condition import Condition
+from simulators.truth.truth import Truth, truth_of
 from simulators.world import World, build_world
 
 FIRST = datetime(2021, 6, 30, 22, tzinfo=UTC)

@@ -7,12 +7,12 @@ import numpy as np
 import pytest
 
 from roadtwin.records.classes import DISTRESS_CLASSES
-from simulators.detector import CODES, IMAGE_HEIGHT_PX, IMAGE_WIDTH_PX
-from simulators.drives import Drives
-from simulators.mistakes import CONFUSION, DAMAGE_CLASSES, POTHOLE, reported_class
-from simulators.observers import crossings
-from simulators.readings import Cameras
-from simulators.truth import Truth
+from simulators.truth.truth import Truth
+from simulators.vehicles.detector import CODES, IMAGE_HEIGHT_PX, IMAGE_WIDTH_PX
+from simulators.vehicles.drives import Drives
+from simulators.vehicles.mistakes import CONFUSION, DAMAGE_CLASSES, POTHOLE, reported_class
+from simulators.vehicles.observers import crossings
+from simulators.vehicles.readings import Cameras
 from simulators.world import build_world
 
 FIRST = date(2024, 10, 1)

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from ingest.recording import read_recording
-from simulators.files import write_files
+from simulators.files.files import write_files
 from simulators.scenario import parse_scenario
 from simulators.world import build_world
 

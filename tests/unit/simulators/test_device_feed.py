@@ -11,8 +11,8 @@ import pytest
 from ingest.decode import open_decoder
 from roadtwin.settings import Settings
 from roadtwin.types import Clock, DeviceKey, Flag
-from simulators import device_feed
-from simulators.device_feed import DeviceFeed
+from simulators.devices import device_feed
+from simulators.devices.device_feed import DeviceFeed
 from simulators.feed import FeedBlock
 from simulators.instants import HOUR_US
 from simulators.scenario import (
@@ -27,7 +27,7 @@ from simulators.scenario import (
     Scenario,
     SensorOutage,
 )
-from simulators.truth import truth_of
+from simulators.truth.truth import truth_of
 from simulators.world import build_world
 
 T0_US = round(datetime(2025, 1, 15, tzinfo=UTC).timestamp() * 1e6)

@@ -10,10 +10,10 @@ import pytest
 from ingest.recording import read_info, read_recording
 from roadtwin.errors import SimulationError
 from roadtwin.records.schema import RECORD_KINDS
-from simulators.files import CONTENTS, write_files
+from simulators.files.files import CONTENTS, left_from_before, write_files
+from simulators.files.segment_day_files import COLUMNS, csv_lines
 from simulators.history import History
 from simulators.messages import messages
-from simulators.segment_day_files import COLUMNS, csv_lines
 
 START = datetime(2024, 11, 4, 5, tzinfo=UTC)
 END = datetime(2024, 11, 11, 17, tzinfo=UTC)
@@ -85,6 +85,10 @@ def test_only_what_was_asked_for_is_written(small_world, tmp_path):
 
     assert set(counts) == {"segment-days.csv", "network.geojson", "devices.csv"}
     assert {path.name for path in tmp_path.iterdir()} == set(counts)
+    assert left_from_before(tmp_path, counts) == []
+    assert left_from_before(tmp_path, ["devices.csv"]) == ["network.geojson", "segment-days.csv"]
+    (tmp_path / "truth").mkdir()
+    assert left_from_before(tmp_path, counts) == ["truth/"]
 
 
 def test_progress_is_told_by_phase_and_reaches_its_end(small_world, tmp_path):

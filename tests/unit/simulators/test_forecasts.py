@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 
 from roadtwin.records.schema import WeatherForecast
-from simulators.forecasts import KNOWN_AFTER, LEADS_H, STEPS_H, Forecasts
 from simulators.registers import Registers
-from simulators.truth import truth_of
-from simulators.weather import hourly_weather
+from simulators.truth.truth import truth_of
+from simulators.weather.forecasts import KNOWN_AFTER, LEADS_H, STEPS_H, Forecasts
+from simulators.weather.weather import hourly_weather
 from simulators.world import build_world
 
 START = datetime(2021, 7, 1, 22, tzinfo=UTC)

@@ -5,11 +5,11 @@ from datetime import UTC, date, datetime, timedelta
 import numpy as np
 import pytest
 
-from simulators.drives import Drives
-from simulators.gnss import ERROR_M, FILTER_S, gauss_markov
 from simulators.randomness import Streams
-from simulators.readings import Cameras
-from simulators.truth import Truth
+from simulators.truth.truth import Truth
+from simulators.vehicles.drives import Drives
+from simulators.vehicles.gnss import ERROR_M, FILTER_S, gauss_markov
+from simulators.vehicles.readings import Cameras
 from simulators.world import build_world
 
 FIRST = date(2024, 10, 7)

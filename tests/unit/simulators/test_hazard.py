@@ -6,16 +6,16 @@ from datetime import UTC, date, datetime, timedelta
 import numpy as np
 import pytest
 
-from simulators.condition import Condition
-from simulators.cracking import roughness_index, wear_of_months
-from simulators.effects import effects_of
-from simulators.frailty import frailty_of_segments
-from simulators.hazard import Hazard
 from simulators.randomness import Streams
-from simulators.regime import regime_of
 from simulators.scenario import WeatherChange, read_scenario
-from simulators.truth import Truth, truth_of
-from simulators.weather import WeatherSource
+from simulators.truth.condition import Condition
+from simulators.truth.cracking import roughness_index, wear_of_months
+from simulators.truth.effects import effects_of
+from simulators.truth.frailty import frailty_of_segments
+from simulators.truth.hazard import Hazard
+from simulators.truth.regime import regime_of
+from simulators.truth.truth import Truth, truth_of
+from simulators.weather.weather import WeatherSource
 from simulators.world import World, build_world
 
 FIRST = datetime(2021, 6, 30, 22, tzinfo=UTC)

@@ -11,8 +11,8 @@ from roadtwin.errors import SimulationError
 from roadtwin.network.geojson import ReadOptions, read_geojson
 from roadtwin.network.sections import Attributes, RoadSection
 from roadtwin.network.split import section_lengths_m
-from simulators.files import write_files
-from simulators.truth import truth_of
+from simulators.files.files import write_files
+from simulators.truth.truth import truth_of
 from simulators.world import build_world
 
 ESSEN = Path(__file__).parents[3].parent / "shared" / "data" / "essen_osm_ways" / "essen_ways.geojson"

@@ -5,13 +5,13 @@ from datetime import date, timedelta
 import numpy as np
 import pytest
 
-from simulators.drives import Drives
-from simulators.fleet import HALF_TRACK_M, SUSPENSION_SIGMA, suspension
-from simulators.imu import Lids, hole_jolts, lane_m, lid_jolts, wander_m
-from simulators.observers import crossings
 from simulators.randomness import Streams
-from simulators.readings import Cameras
-from simulators.truth import truth_of
+from simulators.truth.truth import truth_of
+from simulators.vehicles.drives import Drives
+from simulators.vehicles.fleet import HALF_TRACK_M, SUSPENSION_SIGMA, suspension
+from simulators.vehicles.imu import Lids, hole_jolts, lane_m, lid_jolts, wander_m
+from simulators.vehicles.observers import crossings
+from simulators.vehicles.readings import Cameras
 
 JANUARY = date(2025, 1, 6)
 

@@ -15,7 +15,7 @@ from ingest import codecs
 from roadtwin.errors import SimulationError
 from roadtwin.records.senml import SenmlPack
 from roadtwin.records.vehicle import WireVehicleReading
-from simulators.device_kinds import KINDS
+from simulators.devices.device_kinds import KINDS
 from simulators.messages import messages
 from simulators.scenario import BrokerOutage, Scenario
 

@@ -7,7 +7,7 @@ from shapely import LineString, STRtree
 
 from roadtwin.errors import SimulationError
 from roadtwin.network.split import section_lengths_m
-from simulators.device_kinds import KINDS
+from simulators.devices.device_kinds import KINDS
 from simulators.world import build_world
 
 

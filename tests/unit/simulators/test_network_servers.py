@@ -17,10 +17,10 @@ from google.protobuf import json_format
 from ingest import codecs
 from ingest.formats import chirpstack_v4_protobuf
 from roadtwin.records.senml import SenmlPack
-from simulators.device_feed import DeviceFeed
+from simulators.devices.device_feed import DeviceFeed
 from simulators.instants import HOUR_US
 from simulators.scenario import GatewayClock, Lora, Scenario
-from simulators.truth import truth_of
+from simulators.truth.truth import truth_of
 from simulators.world import build_world
 
 T0_US = round(datetime(2025, 1, 15, tzinfo=UTC).timestamp() * 1e6)

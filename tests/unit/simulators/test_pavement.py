@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from simulators.pavement import (
+from simulators.randomness import Streams
+from simulators.weather.pavement import (
     CAPACITY_MM,
     CONDUCTIVITY_W_PER_MK,
     DEPTHS_M,
@@ -21,8 +22,7 @@ from simulators.pavement import (
     pavement_year,
     thaw_weakness,
 )
-from simulators.randomness import Streams
-from simulators.weather import WeatherSource, weather_year
+from simulators.weather.weather import WeatherSource, weather_year
 
 
 def constant(air_temp_c, hours=24 * 40, radiation=0.0, cloud=1.0, wind=3.0):

@@ -9,11 +9,11 @@ from ingest import codecs
 from ingest.profile import apply, load_profiles
 from ingest.quality import LOWEST_BATTERY_V
 from roadtwin.types import Flag
-from simulators.condition import Condition
-from simulators.device_kinds import KINDS
+from simulators.devices.device_kinds import KINDS
+from simulators.devices.sensors import Sensors
 from simulators.instants import DAY_US
 from simulators.scenario import parse_scenario
-from simulators.sensors import Sensors
+from simulators.truth.condition import Condition
 from simulators.world import build_world
 
 TODAY = date(2024, 5, 1)

@@ -10,11 +10,11 @@ from ingest.profile import load_profiles
 from ingest.quality import NEVER, Limits, SeriesState, judge_values
 from roadtwin.types import Flag
 from roadtwin.units import QUANTITIES
-from simulators.condition import Condition
-from simulators.device_kinds import KINDS
+from simulators.devices.device_kinds import KINDS
+from simulators.devices.sensors import Sensors
 from simulators.instants import DAY_US
 from simulators.scenario import parse_scenario
-from simulators.sensors import Sensors
+from simulators.truth.condition import Condition
 from simulators.world import build_world
 
 START, DAYS = datetime(2024, 1, 5, tzinfo=UTC), 25

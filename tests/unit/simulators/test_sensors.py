@@ -10,12 +10,12 @@ from ingest import codecs
 from ingest.profile import load_profiles
 from ingest.quality import LOW_BATTERY_PCT, LOW_BATTERY_SHARE, LOWEST_BATTERY_V
 from roadtwin.errors import SimulationError
-from simulators.condition import Condition
-from simulators.device_kinds import KINDS, SMTP_DEPTHS_CM, kind_counts
+from simulators.devices.device_kinds import KINDS, SMTP_DEPTHS_CM, kind_counts
+from simulators.devices.sensor_values import MODELS, RAIN_TIP_MM
+from simulators.devices.sensors import Sensors
 from simulators.instants import DAY_US
-from simulators.sensor_values import MODELS, RAIN_TIP_MM
-from simulators.sensors import Sensors
-from simulators.weather import hourly_weather
+from simulators.truth.condition import Condition
+from simulators.weather.weather import hourly_weather
 from simulators.world import build_world
 
 EPOCH = datetime(2023, 9, 30, 22, tzinfo=UTC)

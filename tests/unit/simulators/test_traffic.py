@@ -5,9 +5,9 @@ from datetime import UTC, date, datetime, timedelta
 import numpy as np
 import pytest
 
-from simulators.fleet import BUS, CAR, TRUCK
 from simulators.holidays import is_holiday, public_holidays, rounds_on
-from simulators.traffic import Timetable
+from simulators.vehicles.fleet import BUS, CAR, TRUCK
+from simulators.vehicles.traffic import Timetable
 from simulators.world import build_world
 
 MONDAY = date(2024, 12, 2)

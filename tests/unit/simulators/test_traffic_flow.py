@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from simulators.traffic_flow import class_shares, inbound_share, per_hour, poisson, vehicles_per_day
+from simulators.devices.traffic_flow import class_shares, inbound_share, per_hour, poisson, vehicles_per_day
 
 
 def test_the_hours_of_a_day_sum_to_the_day():

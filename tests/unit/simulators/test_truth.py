@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 
 from roadtwin.errors import SimulationError
-from simulators.calibration import CALIBRATION_YEARS
-from simulators.holes import STILL_OPEN_US
-from simulators.repairs import TREATMENT_SHARE_PER_YEAR
-from simulators.truth import Truth, truth_of
+from simulators.truth.calibration import CALIBRATION_YEARS
+from simulators.truth.holes import STILL_OPEN_US
+from simulators.truth.repairs import TREATMENT_SHARE_PER_YEAR
+from simulators.truth.truth import Truth, truth_of
 from simulators.world import build_world
 
 FIRST = date(2018, 7, 1)

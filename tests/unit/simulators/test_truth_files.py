@@ -13,8 +13,8 @@ from roadtwin.cli.ceilings import app
 from roadtwin.errors import SimulationError
 from roadtwin.network.geojson import ReadOptions, read_geojson
 from simulators.scenario import RegisterDelay, WeatherChange, read_scenario
-from simulators.truth import truth_of
-from simulators.truth_files import read_world, write_truth
+from simulators.truth.truth import truth_of
+from simulators.truth.truth_files import read_world, write_truth
 from simulators.world import build_world
 
 START, END = datetime(2021, 12, 1, tzinfo=UTC), datetime(2022, 1, 15, tzinfo=UTC)

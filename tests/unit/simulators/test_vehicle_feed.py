@@ -12,7 +12,6 @@ from ingest.formats.vehicle import parse
 from roadtwin.records.vehicle import WireVehicleReading
 from simulators.history import simulate_history
 from simulators.instants import DAY_US
-from simulators.readings import PlainPseudonyms
 from simulators.scenario import (
     BoxOffline,
     CameraUpdate,
@@ -23,9 +22,10 @@ from simulators.scenario import (
     VehicleClock,
     VehicleOutage,
 )
-from simulators.truth import Truth
-from simulators.vehicle_faults import CAMERA_VERSION
-from simulators.vehicle_feed import VehicleFeed
+from simulators.truth.truth import Truth
+from simulators.vehicles.readings import PlainPseudonyms
+from simulators.vehicles.vehicle_faults import CAMERA_VERSION
+from simulators.vehicles.vehicle_feed import VehicleFeed
 from simulators.world import build_world
 
 START = datetime(2024, 9, 30, 22, tzinfo=UTC)

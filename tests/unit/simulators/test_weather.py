@@ -6,15 +6,15 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from simulators.normals import (
+from simulators.randomness import Streams
+from simulators.weather.normals import (
     FROST_DAYS_A_YEAR,
     ICE_DAYS_A_YEAR,
     RADIATION_NORMAL_KWH_PER_M2,
     RAIN_NORMAL_MM,
     TEMP_NORMAL_C,
 )
-from simulators.randomness import Streams
-from simulators.weather import WeatherSource, hourly_weather, weather_year
+from simulators.weather.weather import WeatherSource, hourly_weather, weather_year
 
 
 @pytest.fixture(scope="module")

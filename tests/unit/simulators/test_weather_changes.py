@@ -8,8 +8,8 @@ import pytest
 
 from simulators.randomness import Streams
 from simulators.scenario import WeatherChange
-from simulators.weather import HourlyWeather, WeatherSource, hourly_weather, weather_year
-from simulators.weather_changes import change_weight
+from simulators.weather.weather import HourlyWeather, WeatherSource, hourly_weather, weather_year
+from simulators.weather.weather_changes import change_weight
 
 TODAY = date(2020, 7, 1)
 

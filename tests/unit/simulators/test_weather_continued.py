@@ -5,10 +5,10 @@ from datetime import UTC, date, datetime, timedelta
 import numpy as np
 import pytest
 
-from simulators.pavement import pavement_year
 from simulators.randomness import Streams
 from simulators.scenario import WeatherChange
-from simulators.weather import HourlyWeather, WeatherSource, hourly_weather, weather_year
+from simulators.weather.pavement import pavement_year
+from simulators.weather.weather import HourlyWeather, WeatherSource, hourly_weather, weather_year
 
 AFTER = date(2023, 1, 20)
 PARENT = WeatherSource(Streams(5))

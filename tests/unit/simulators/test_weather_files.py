@@ -10,15 +10,15 @@ import numpy as np
 import pytest
 
 from roadtwin.errors import SimulationError
-from simulators.device_feed import DeviceFeed
+from simulators.devices.device_feed import DeviceFeed
 from simulators.history import live_records
 from simulators.messages import messages
-from simulators.pavement import pavement_year
 from simulators.randomness import Streams
 from simulators.scenario import read_scenario
-from simulators.truth import truth_of
-from simulators.weather import WeatherSource, hourly_weather, weather_year
-from simulators.weather_files import read_weather_file
+from simulators.truth.truth import truth_of
+from simulators.weather.pavement import pavement_year
+from simulators.weather.weather import WeatherSource, hourly_weather, weather_year
+from simulators.weather.weather_files import read_weather_file
 from simulators.world import build_world
 
 DAILY_HEAD = (

@@ -7,7 +7,7 @@ from functools import partial
 import pytest
 
 from roadtwin.errors import SimulationError
-from simulators.workers import Task, run_tasks
+from simulators.files.workers import Task, run_tasks
 
 
 def segments_times(world, on_progress, *, factor):

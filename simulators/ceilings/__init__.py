@@ -1,0 +1,1 @@
+"""How good a forecast could be at best, from the truth: oracle and informed."""

@@ -1,0 +1,1 @@
+"""Sensors: which, where, what they measure, how they fail."""

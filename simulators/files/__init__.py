@@ -1,0 +1,1 @@
+"""A simulated period as files, made by several processes."""

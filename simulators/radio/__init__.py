@@ -1,0 +1,1 @@
+"""LoRaWAN and its network servers: what becomes of a frame, and the messages that tell of it."""

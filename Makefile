@@ -69,6 +69,8 @@ bench: install
 	$(BIN)/python -m benchmarks.journal
 	$(BIN)/python -m benchmarks.digest
 	$(BIN)/python -m benchmarks.latency
+	$(BIN)/python -m benchmarks.recording
+	$(BIN)/python -m benchmarks.device_feed
 	$(BIN)/python -m benchmarks.simulate --short
 	$(BIN)/python -m benchmarks.ingest_rate --messages 50000 --runs 1
 

@@ -34,7 +34,7 @@ class TooShortHistoryError(ValueError):
 
 
 @dataclass(frozen=True, slots=True)
-class DailyWeather:
+class WeatherDays:
     """Weather by day: `values` (n, k), NaN unknown, of the days `day` (n,) in rising order."""
 
     day: NDArray[np.int64]
@@ -66,7 +66,7 @@ def predict(
     cut: int,
     horizon_days: int,
     *,
-    weather: DailyWeather | None = None,
+    weather: WeatherDays | None = None,
     only: tuple[str, ...] | None = None,
     on_progress: Callable[[float], None] | None = None,
 ) -> Recurrence:
@@ -78,7 +78,7 @@ def predict(
         May go on after the cut; nothing of that is used.
     cut, horizon_days : int
         First day of the window [d since 1970] and its length [d].
-    weather : DailyWeather, optional
+    weather : WeatherDays, optional
         Only days before the cut are used.
     only : tuple of str, optional
         Names of the features to use; for baselines.
@@ -172,7 +172,7 @@ class _Volume:
     made the forecast of each left-out quarter of the record better.
     """
 
-    def __init__(self, past: EventHistory, cut: int, horizon_days: int, weather: DailyWeather | None) -> None:
+    def __init__(self, past: EventHistory, cut: int, horizon_days: int, weather: WeatherDays | None) -> None:
         self._cut, self._horizon_days = cut, horizon_days
         days = min(cut - past.first_day, 365)
         self._last_year = float((past.day >= cut - days).sum()) / days * DAYS_PER_YEAR
@@ -203,7 +203,7 @@ class _Volume:
         spread = float(np.average(np.exp(miss), weights=self._weight))  # from the mean logarithm to the mean
         return float(np.exp(log)) * spread * DAYS_PER_YEAR / STEP_DAYS
 
-    def _columns(self, weather: DailyWeather | None) -> Floats | None:
+    def _columns(self, weather: WeatherDays | None) -> Floats | None:
         """Standardised weather before each step and, as the last row, before the cut; unknown is the mean."""
         if weather is None or self._horizon_days > WEATHER_DAYS or len(self._begin) < LEAST_STEPS_FOR_WEATHER:
             return None

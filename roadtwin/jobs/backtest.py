@@ -19,7 +19,7 @@ from sklearn.metrics import roc_auc_score
 from models.evaluation import count_winters, plain
 from models.inputs import Floats
 from models.metrics import skill
-from models.recurrence import DailyWeather, Recurrence, TooShortHistoryError, predict
+from models.recurrence import Recurrence, TooShortHistoryError, WeatherDays, predict
 from roadtwin.errors import InputFileError
 from roadtwin.jobs.event_files import EventFile, day_number
 
@@ -44,7 +44,7 @@ def backtest(
     cut: date,
     horizon_days: int,
     *,
-    weather: DailyWeather | None,
+    weather: WeatherDays | None,
     log: Path,
     on_progress: Callable[[float], None] | None = None,
 ) -> Backtest:

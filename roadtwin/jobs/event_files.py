@@ -16,7 +16,7 @@ import numpy as np
 
 from models.event_history import EventHistory
 from models.inputs import Floats
-from models.recurrence import DailyWeather
+from models.recurrence import WeatherDays
 from roadtwin.errors import InputFileError
 
 FORMATS = ("columns", "houston")
@@ -189,7 +189,7 @@ def with_attributes(events: EventFile, path: Path, segment_column: str) -> Event
     return EventFile(extended, events.sha256, events.rows, events.left_out, tuple(notes))
 
 
-def read_daily_weather(path: Path, timezone: ZoneInfo) -> DailyWeather:
+def read_daily_weather(path: Path, timezone: ZoneInfo) -> WeatherDays:
     """Daily weather from a CSV file: a date column (date, day, OpenDate, MESS_DATUM …) and columns of numbers.
 
     A column named after events (cases) is no weather and is left out. Raises InputFileError.
@@ -215,7 +215,7 @@ def read_daily_weather(path: Path, timezone: ZoneInfo) -> DailyWeather:
     order = np.argsort(np.array(days), kind="stable")
     table = np.array(values)[order]
     used = np.flatnonzero(np.isfinite(table).any(axis=0))
-    return DailyWeather(np.array(days, np.int64)[order], table[:, used], tuple(numbers[i] for i in used.tolist()))
+    return WeatherDays(np.array(days, np.int64)[order], table[:, used], tuple(numbers[i] for i in used.tolist()))
 
 
 class _Dates:

@@ -12,7 +12,7 @@ pytestmark = pytest.mark.slow
 
 @pytest.mark.parametrize("name", scenario_names())
 def test_a_scenario_runs_through_the_whole_product(name, data_dir):
-    city = ("--km", "8", "--winters", "3", "--seed", "3")
+    city = ("--km", "15", "--winters", "3", "--seed", "5")
 
     result = roadtwin("demo", *city, "--scenario", name, "--once", "--json", DATA_DIR=str(data_dir))
 
@@ -26,7 +26,7 @@ def test_a_city_keeps_its_scenario(data_dir, tmp_path):
     settings = {"DATA_DIR": str(data_dir)}
     own = tmp_path / "own.toml"
     own.write_text('name = "own"\ntitle = "t"\ntitle_de = "t"\nsummary = "s"\n[[fault]]\nkind = "packet-loss"\n')
-    first = roadtwin("demo", "--km", "6", "--winters", "3", "--scenario", str(own), "--once", "--json", **settings)
+    first = roadtwin("demo", "--km", "15", "--winters", "3", "--scenario", str(own), "--once", "--json", **settings)
     assert first.returncode == 0, first.stdout + first.stderr
 
     again = roadtwin("demo", "--once", "--json", **settings)

@@ -7,7 +7,7 @@ import pytest
 from sklearn.metrics import roc_auc_score
 
 from models.event_history import EventHistory
-from models.recurrence import DailyWeather, TooShortHistoryError, predict
+from models.recurrence import TooShortHistoryError, WeatherDays, predict
 
 DAYS, SEGMENTS, CUT, HORIZON = 900, 2000, 600, 200
 
@@ -52,7 +52,7 @@ def test_nothing_after_the_cut_is_looked_at():
         day=np.concatenate([history.day[past], np.full(500, CUT, np.int64)]),
         position_m=np.concatenate([history.position_m[past], np.full((500, 2), 1e4)]),
     )
-    weather = DailyWeather(np.arange(DAYS), np.random.default_rng(1).normal(size=(DAYS, 2)), ("a", "b"))
+    weather = WeatherDays(np.arange(DAYS), np.random.default_rng(1).normal(size=(DAYS, 2)), ("a", "b"))
     warmer_later = replace(weather, values=np.where(np.arange(DAYS)[:, None] < CUT, weather.values, 99.0))
 
     first = predict(history, CUT, 60, weather=weather)
@@ -120,12 +120,12 @@ def test_weather_takes_part_only_where_it_helped():
     )
 
     def used(values: np.ndarray) -> bool:
-        weather = DailyWeather(np.arange(DAYS), values[:, None], ("rain",))
+        weather = WeatherDays(np.arange(DAYS), values[:, None], ("rain",))
         return predict(history, 616, 28, weather=weather).uses_weather
 
     assert used(wet)
     assert not used(np.random.default_rng(11).normal(size=DAYS))
-    assert not predict(history, 616, 365, weather=DailyWeather(np.arange(DAYS), wet[:, None], ("rain",))).uses_weather
+    assert not predict(history, 616, 365, weather=WeatherDays(np.arange(DAYS), wet[:, None], ("rain",))).uses_weather
 
 
 @pytest.mark.parametrize("cut", [0, 140])

@@ -28,7 +28,9 @@ from models.inputs import (
     Repairs,
     SegmentDayTable,
     SegmentTable,
+    Surveys,
     TrenchPermits,
+    WeatherForecasts,
     WeatherHours,
 )
 from models.potholes import RULE_VERSION
@@ -65,11 +67,14 @@ def synthetic_inputs(count: int, rng: np.random.Generator) -> CityInputs:
             bus_route=(rng.random(count) < 0.2).astype(float), trench_area_pct=rng.gamma(1, 4, count),
             frost_deficit_cm=rng.normal(0, 8, count), drainage=rng.integers(0, 3, count).astype(float),
             tree_cover_pct=rng.random(count) * 60, width_m=rng.uniform(4, 9, count),
+            axle_passes_per_day=rng.gamma(2, 60, count), thickness_cm=rng.uniform(30, 60, count),
+            gully_spacing_m=rng.uniform(20, 60, count),
         ),
         weather=WeatherHours(
             recorded_at=hours, observed_at=hours, station=np.zeros(hours.size, np.int32),
             air_temp_c=rng.normal(4, 5, hours.size), rain_mm=rng.exponential(0.1, hours.size),
         ),
+        forecasts=WeatherForecasts.empty(),
         potholes=Potholes(
             segment_index=hole.astype(np.int32), first_recorded_at=first, confirmed_at=first + DAY,
             secured_at=np.full(count, np.datetime64("NaT", "us")),
@@ -86,6 +91,7 @@ def synthetic_inputs(count: int, rng: np.random.Generator) -> CityInputs:
                         renewal=np.zeros(count, bool)),
         trench_permits=TrenchPermits(recorded_at=first[:500], observed_at=first[:500],
                                      segment_index=hole[:500].astype(np.int32), area_m2=np.full(500, 10.0)),
+        surveys=Surveys.empty(),
         timezone=ZoneInfo("Europe/Berlin"),
     )  # fmt: skip
 

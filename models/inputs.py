@@ -59,6 +59,16 @@ class Columns:
     def __len__(self) -> int:
         return int(next(iter(self._columns().values())).shape[0])
 
+    @classmethod
+    def empty(cls) -> Self:
+        """No rows: a source that a city does not have."""
+        kinds: dict[Any, Any] = {Ints: np.int32, Bools: np.bool_}
+        columns = {
+            f.name: INSTANT if f.name in cls.INSTANTS else DAY if f.name in cls.DAYS else kinds.get(f.type, np.float64)
+            for f in fields(cls)
+        }
+        return cls(**{name: np.zeros(0, kind) for name, kind in columns.items()})
+
     def take(self, rows: NDArray[Any]) -> Self:
         """The same columns with these rows only (index or mask)."""
         return replace(self, **{name: column[rows] for name, column in self._columns().items()})
@@ -81,7 +91,8 @@ class SegmentTable(Columns):
 
     `district` (n,) points into `districts`; `road_class` (n,) into `roadtwin.network.sections.ROAD_CLASSES`.
     `pavement_class` (n,) is the rank of the RStO class, Bk0.3 = 0 … Bk100 = 6; `drainage` (n,) 0 good, 1 fair, 2 poor;
-    `bus_route` (n,) 0 or 1. Lengths and stations [m], widths [m], trench and tree cover [%], frost deficit [cm].
+    `bus_route` (n,) 0 or 1; `axle_passes_per_day` (n,) equivalent 10-t axles (RStO). Lengths, stations, widths and
+    gully spacing [m], trench and tree cover [%], thickness and frost deficit [cm].
     """
 
     segment_id: Ints
@@ -103,6 +114,9 @@ class SegmentTable(Columns):
     drainage: Floats
     tree_cover_pct: Floats
     width_m: Floats
+    axle_passes_per_day: Floats
+    thickness_cm: Floats
+    gully_spacing_m: Floats
 
     def positions_m(self) -> Floats:
         """Midpoints on a local plane, shape (n, 2) [m].
@@ -124,6 +138,23 @@ class WeatherHours(Facts):
     """Weather of the hour that ended at `observed_at`; `station` (n,) is any code. NaN: not measured."""
 
     observed_at: Instants
+    station: Ints
+    air_temp_c: Floats
+    rain_mm: Floats
+
+
+@dataclass(frozen=True, slots=True)
+class WeatherForecasts(Facts):
+    """Forecasts of the weather at `valid_at`, issued at `issued_at`; known from `recorded_at` on, never before.
+
+    `air_temp_c` (n,) at the valid time [°C]; `rain_mm` (n,) is the mean hourly rain since the valid time before it in
+    the same issue [mm/h]. `station` (n,) is any code.
+    """
+
+    INSTANTS: ClassVar[frozenset[str]] = frozenset({"issued_at", "valid_at", "recorded_at"})
+
+    issued_at: Instants
+    valid_at: Instants
     station: Ints
     air_temp_c: Floats
     rain_mm: Floats
@@ -274,17 +305,31 @@ class TrenchPermits(Facts):
 
 
 @dataclass(frozen=True, slots=True)
+class Surveys(Facts):
+    """Condition surveys of segments; shares of cracked and patched surface [%], rut depth [mm], total grade 1 to 5."""
+
+    observed_at: Instants
+    segment_index: Ints
+    crack_pct: Floats
+    patch_pct: Floats
+    rut_depth_mm: Floats
+    total_grade: Floats
+
+
+@dataclass(frozen=True, slots=True)
 class CityInputs:
     """All that a model may see of one city; `timezone` makes its days."""
 
     segments: SegmentTable
     weather: WeatherHours
+    forecasts: WeatherForecasts
     potholes: Potholes
     open_spells: OpenSpells
     segment_days: SegmentDayTable
     inspections: Inspections
     repairs: Repairs
     trench_permits: TrenchPermits
+    surveys: Surveys
     timezone: tzinfo
 
     def recorded_by(self, as_of: Instant) -> "CityInputs":
@@ -292,10 +337,12 @@ class CityInputs:
         return replace(
             self,
             weather=self.weather.recorded_by(as_of),
+            forecasts=self.forecasts.recorded_by(as_of),
             potholes=self.potholes.recorded_by(as_of),
             open_spells=self.open_spells.recorded_by(as_of),
             segment_days=self.segment_days.recorded_by(as_of),
             inspections=self.inspections.recorded_by(as_of),
             repairs=self.repairs.recorded_by(as_of),
             trench_permits=self.trench_permits.recorded_by(as_of),
+            surveys=self.surveys.recorded_by(as_of),
         )

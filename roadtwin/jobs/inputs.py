@@ -21,7 +21,9 @@ from models.inputs import (
     Repairs,
     SegmentDayTable,
     SegmentTable,
+    Surveys,
     TrenchPermits,
+    WeatherForecasts,
     WeatherHours,
 )
 from models.potholes import derive, to_spells, to_table
@@ -102,13 +104,14 @@ def load_city(conn: psycopg.Connection[Any], settings: Settings, *, now: datetim
     city = read_city(conn)
     segments = to_segment_table(read_model_segments(conn))
     ids = segments.segment_id
-    weather = read_columns(conn, "weather", now=now)
+    weather, forecasts = (read_columns(conn, name, now=now) for name in ("weather", "forecasts"))
     all_days, all_inspections = (read_columns(conn, name, now=now) for name in ("segment_days", "inspections"))
     looks = _looks(all_days, all_inspections, _day_zone(city))
     holes = derive(load_evidence(conn, now=now), looks, to_instant(now))
     days, inspections = _on_segments(all_days, ids), _on_segments(all_inspections, ids)
     repairs = _on_segments(read_columns(conn, "repairs", now=now), ids)
     permits = _on_segments(read_columns(conn, "trench_permits", now=now), ids)
+    surveys = _on_segments(read_columns(conn, "surveys", now=now), ids)
     return CityInputs(
         segments=segments,
         weather=WeatherHours(
@@ -117,6 +120,14 @@ def load_city(conn: psycopg.Connection[Any], settings: Settings, *, now: datetim
             station=weather["station"],
             air_temp_c=weather["air_temp_c"].astype(np.float64),
             rain_mm=weather["rain_mm"].astype(np.float64),
+        ),
+        forecasts=WeatherForecasts(
+            recorded_at=forecasts["recorded_at"],
+            issued_at=forecasts["issued_at"],
+            valid_at=forecasts["valid_at"],
+            station=forecasts["station"],
+            air_temp_c=forecasts["air_temp_c"].astype(np.float64),
+            rain_mm=forecasts["rain_mm"].astype(np.float64),
         ),
         potholes=to_table(holes, ids),
         open_spells=to_spells(holes, ids),
@@ -145,6 +156,15 @@ def load_city(conn: psycopg.Connection[Any], settings: Settings, *, now: datetim
             observed_at=permits["observed_at"],
             segment_index=permits["segment_index"],
             area_m2=permits["area_m2"].astype(np.float64),
+        ),
+        surveys=Surveys(
+            recorded_at=surveys["recorded_at"],
+            observed_at=surveys["observed_at"],
+            segment_index=surveys["segment_index"],
+            crack_pct=surveys["crack_pct"].astype(np.float64),
+            patch_pct=surveys["patch_pct"].astype(np.float64),
+            rut_depth_mm=surveys["rut_depth_mm"].astype(np.float64),
+            total_grade=surveys["total_grade"].astype(np.float64),
         ),
         timezone=ZoneInfo(city.timezone) if city is not None else settings.timezone,
     )
@@ -195,6 +215,9 @@ def to_segment_table(rows: list[ModelSegment]) -> SegmentTable:
         drainage=np.array([_DRAINAGE.get(str(row.attributes.get("drainage")), np.nan) for row in rows], np.float64),
         tree_cover_pct=numbers("tree_cover_pct"),
         width_m=numbers("width_m"),
+        axle_passes_per_day=numbers("axle_passes_per_day"),
+        thickness_cm=numbers("thickness_cm"),
+        gully_spacing_m=numbers("gully_spacing_m"),
     )
 
 

@@ -25,6 +25,14 @@ _COLUMNS: dict[str, tuple[tuple[str, str], ...]] = {
         ("recorded_at", "timestamptz"), ("observed_at", "timestamptz"), ("station", "int4"), ("air_temp_c", "float4"),
         ("rain_mm", "float4"),
     ),
+    "copy_forecasts": (
+        ("recorded_at", "timestamptz"), ("issued_at", "timestamptz"), ("valid_at", "timestamptz"), ("station", "int4"),
+        ("air_temp_c", "float4"), ("rain_mm", "float4"),
+    ),
+    "copy_surveys": (
+        ("recorded_at", "timestamptz"), ("observed_at", "timestamptz"), ("segment_id", "int4"), ("crack_pct", "float4"),
+        ("patch_pct", "float4"), ("rut_depth_mm", "float4"), ("total_grade", "float4"),
+    ),
     "copy_segment_days": (
         ("recorded_at", "timestamptz"), ("segment_id", "int4"), ("day", "date"), ("good_passes", "int2"),
         ("linear_cracks", "int4"), ("alligator_cracks", "int4"), ("roughness_mps2", "float4"),

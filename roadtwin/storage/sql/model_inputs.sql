@@ -76,6 +76,25 @@ COPY (
     WHERE recorded_at <= %(now)s
 ) TO STDOUT (FORMAT BINARY);
 
+-- name: copy_forecasts
+COPY (
+    SELECT
+        recorded_at, issued_at, valid_at, (dense_rank() OVER (ORDER BY station))::integer,
+        coalesce(air_temp_c, 'NaN'), coalesce(rain_mm, 'NaN')
+    FROM weather_forecast
+    WHERE recorded_at <= %(now)s
+) TO STDOUT (FORMAT BINARY);
+
+-- name: copy_surveys
+COPY (
+    SELECT
+        v.recorded_at, v.observed_at, s.segment_id, coalesce(v.crack_pct, 'NaN'), coalesce(v.patch_pct, 'NaN'),
+        coalesce(v.rut_depth_mm, 'NaN'), coalesce(v.total_grade, 'NaN')
+    FROM survey AS v
+    INNER JOIN segment AS s ON v.public_segment_id = s.public_id AND s.valid_to IS NULL
+    WHERE v.recorded_at <= %(now)s
+) TO STDOUT (FORMAT BINARY);
+
 -- name: copy_segment_days
 COPY (
     SELECT

@@ -21,7 +21,9 @@ from models.inputs import (
     Repairs,
     SegmentDayTable,
     SegmentTable,
+    Surveys,
     TrenchPermits,
+    WeatherForecasts,
     WeatherHours,
 )
 from models.potholes import derive, to_spells, to_table
@@ -65,6 +67,9 @@ def make_segments(count: int, rng: np.random.Generator) -> SegmentTable:
         drainage=rng.integers(0, 3, count).astype(float),
         tree_cover_pct=np.full(count, np.nan),  # a quantity that this city lacks entirely
         width_m=rng.uniform(4, 8, count),
+        axle_passes_per_day=rng.gamma(2.0, 60.0, count),
+        thickness_cm=np.full(count, np.nan),
+        gully_spacing_m=np.full(count, 45.0),
     )
 
 
@@ -113,6 +118,7 @@ def make_city(segment_count: int = 200, days: int = 1095, *, seed: int = 1) -> C
     inputs = CityInputs(
         segments=segments,
         weather=weather,
+        forecasts=WeatherForecasts.empty(),
         potholes=to_table(holes, segments.segment_id),
         open_spells=to_spells(holes, segments.segment_id),
         segment_days=passes,
@@ -128,6 +134,7 @@ def make_city(segment_count: int = 200, days: int = 1095, *, seed: int = 1) -> C
             segment_index=np.array([0, 5], np.int32),
             area_m2=np.array([20.0, 40.0]),
         ),
+        surveys=Surveys.empty(),
         timezone=BERLIN,
     )
     return City(inputs, evidence, looks, until)

@@ -3,11 +3,11 @@
 import numpy as np
 from numpy.typing import NDArray
 
+from roadtwin.reporting.page import Section
 from simulators.report.climate import Climate
 from simulators.report.damage import Damage
 from simulators.report.feed import Feed
 from simulators.report.forecast_skill import ForecastSkill
-from simulators.report.page import Section
 from simulators.report.plots_damage import damage_plots
 from simulators.report.plots_feed import camera_plots, sensor_plots
 from simulators.report.plots_maps import coverage_map, hazard_map, positions_plot

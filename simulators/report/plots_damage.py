@@ -6,8 +6,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from numpy.typing import NDArray
 
-from simulators.report.damage import Damage
-from simulators.report.drawing import (
+from roadtwin.reporting.drawing import (
     BAND,
     BLUE,
     CLASS_COLOURS,
@@ -22,7 +21,9 @@ from simulators.report.drawing import (
     note,
     svg,
 )  # fmt: skip
-from simulators.report.words import Plot, plot
+from roadtwin.reporting.words import Plot
+from simulators.report.damage import Damage
+from simulators.report.words import plot
 from simulators.world import World
 
 ESSEN_KM, ESSEN_A_DAY, ESSEN_WINTER_A_DAY, WORKING_DAYS = 1600, 120, 300, 250

@@ -3,9 +3,7 @@
 import numpy as np
 from matplotlib.axes import Axes
 
-from roadtwin.units import QUANTITIES
-from simulators.report.damage import FRAMES, CameraCounts
-from simulators.report.drawing import (
+from roadtwin.reporting.drawing import (
     BLACK,
     BLUE,
     GREEN,
@@ -21,8 +19,11 @@ from simulators.report.drawing import (
     note,
     svg,
 )  # fmt: skip
+from roadtwin.reporting.words import Plot
+from roadtwin.units import QUANTITIES
+from simulators.report.damage import FRAMES, CameraCounts
 from simulators.report.feed import Feed, Series
-from simulators.report.words import Plot, measured, plot
+from simulators.report.words import measured, plot
 
 _LINE_COLOURS = (BLUE, ORANGE, GREEN, RED, PURPLE, SKY)
 _FORMAT_COLOURS = (BLUE, GREEN, ORANGE, PURPLE, SKY, BLACK)

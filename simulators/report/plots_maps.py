@@ -7,11 +7,12 @@ from matplotlib.colors import BoundaryNorm, ListedColormap
 from numpy.typing import NDArray
 from shapely import STRtree, linestrings, points
 
+from roadtwin.reporting.drawing import BLUE, ORANGE, REFERENCE, figure, note, png, svg
+from roadtwin.reporting.words import Plot
 from simulators.geometry import METRES_PER_DEGREE_LAT
 from simulators.report.damage import WINDOW_DAYS, Damage
-from simulators.report.drawing import BLUE, ORANGE, REFERENCE, figure, note, png, svg
 from simulators.report.feed import Feed
-from simulators.report.words import Plot, plot
+from simulators.report.words import plot
 from simulators.world import World
 
 _LAST = ("#1B7837", "#7FBF7B", "#FEE08B", "#F46D43", "#A50026")  # luminance and hue both change

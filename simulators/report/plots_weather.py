@@ -4,8 +4,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from numpy.typing import NDArray
 
-from simulators.report.climate import Climate, Months
-from simulators.report.drawing import (
+from roadtwin.reporting.drawing import (
     BAND,
     BLACK,
     BLUE,
@@ -20,8 +19,10 @@ from simulators.report.drawing import (
     month_axis,
     svg,
 )  # fmt: skip
+from roadtwin.reporting.words import Plot
+from simulators.report.climate import Climate, Months
 from simulators.report.forecast_skill import ForecastSkill
-from simulators.report.words import Plot, plot
+from simulators.report.words import plot
 from simulators.weather.normals import FROST_DAYS_A_YEAR, ICE_DAYS_A_YEAR, RAIN_NORMAL_MM, TEMP_NORMAL_C
 from simulators.weather.pavement import WET_SATURATION
 

@@ -1,19 +1,19 @@
 """Gathering what the page shows, and writing it."""
 
-import importlib.util
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 
 from roadtwin.errors import SimulationError
+from roadtwin.reporting.page import Section
+from roadtwin.reporting.words import MISSING_MATPLOTLIB, Plot, can_draw
 from simulators.history import check_period
 from simulators.report.climate import Climate, gather_climate
 from simulators.report.damage import Damage, gather_damage, substance_grades
 from simulators.report.feed import Feed, close_up, gather_feed
 from simulators.report.forecast_skill import gather_skill
-from simulators.report.page import Section, page_of
-from simulators.report.words import Plot
+from simulators.report.page import page_of
 from simulators.truth.truth import local_day
 from simulators.world import World
 
@@ -49,8 +49,8 @@ def make_report(
     on_progress: Callable[[float], None] | None = None,
 ) -> Report:
     """Gather and draw everything; arguments and errors as for `write_report`."""
-    if importlib.util.find_spec("matplotlib") is None:
-        raise SimulationError("Report: got no matplotlib, expected it: pip install 'roadtwin[report]'.")
+    if not can_draw():
+        raise SimulationError(MISSING_MATPLOTLIB)
     from simulators.report.plots import all_sections  # only now: what does not draw does not need matplotlib
 
     tell = on_progress or (lambda _: None)

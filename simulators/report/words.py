@@ -1,60 +1,22 @@
-"""Plots in two languages: they are drawn once, in English, and every text inside them gets its German beside it.
+"""Titles, captions and German words of the simulator's page."""
 
-The page shows one of the two. Numbers are turned by rule, all else is in the table.
-"""
-
-import html
-import re
 import tomllib
-from dataclasses import dataclass
 from functools import lru_cache
 from importlib import resources
 
+from roadtwin.reporting import words
+from roadtwin.reporting.words import Plot, Words
 from roadtwin.units import QUANTITIES, Quantity
-
-Words = tuple[str, str]
-"""English and German."""
-_COMMA = str.maketrans(".,", ",.")
-_TEXT = re.compile(r"<text([^>]*)>([^<]*)</text>")
-_NUMBER = re.compile(r"[−\-+]?\d[\d,]*(?:\.\d+)?")
-
-
-@dataclass(frozen=True, slots=True)
-class Plot:
-    """One plot of the page."""
-
-    key: str
-    title: Words
-    caption: Words
-    """What to look for, and where the reference comes from."""
-    image: str
-    """SVG, or an img element with its data."""
 
 
 def plot(key: str, image: str, **numbers: float) -> Plot:
     """A plot with its title and caption from `captions.toml`, in which `numbers` are filled in."""
-    texts = _captions()[key]
-    captions = [
-        texts[f"caption_{language}"].format_map({k: _Number(v, comma=language == "de") for k, v in numbers.items()})
-        for language in ("en", "de")
-    ]
-    return Plot(key, (texts["title_en"], texts["title_de"]), (captions[0], captions[1]), image)
+    return words.plot(_captions(), key, image, **numbers)
 
 
 @lru_cache(maxsize=1)
 def _captions() -> dict[str, dict[str, str]]:
     return tomllib.loads((resources.files("simulators.report") / "captions.toml").read_text("utf-8"))
-
-
-class _Number:
-    """A number that is written with a decimal comma where a language has one."""
-
-    def __init__(self, value: float, *, comma: bool) -> None:
-        self._value, self._comma = value, comma
-
-    def __format__(self, how: str) -> str:
-        text = format(self._value, how)
-        return text.translate(_COMMA) if self._comma else text
 
 
 def measured(quantity: Quantity) -> Words:
@@ -144,31 +106,6 @@ SAME_IN_BOTH = (
 """Texts that are the same in both languages, but for names of districts and quantities."""
 
 
-def bilingual(drawing: str) -> str:
-    """An SVG in which every text stands in both languages, one of which the page hides."""
-
-    def both(match: re.Match[str]) -> str:
-        english = html.unescape(match[2])
-        words = in_german(english)
-        if words == english:
-            return match[0]
-        return (
-            f'<text{match[1]}><tspan lang="en">{match[2]}</tspan><tspan lang="de">{html.escape(words)}</tspan></text>'
-        )
-
-    return _TEXT.sub(both, drawing)
-
-
 def in_german(text: str) -> str:
-    """The German words of a drawing's text: from the table, or a number with a decimal comma; else the text itself.
-
-    Examples
-    --------
-    >>> in_german("0.5"), in_german("1,600"), in_german("wet"), in_german("SF7")
-    ('0,5', '1.600', 'nass', 'SF7')
-    """
-    if text in GERMAN:
-        return GERMAN[text]
-    if _NUMBER.fullmatch(text.strip()):
-        return text.translate(_COMMA)
-    return text
+    """The German words of a text in one of this page's drawings."""
+    return words.in_german(text, GERMAN)

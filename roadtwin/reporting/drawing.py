@@ -1,4 +1,4 @@
-"""How every plot of the report looks.
+"""How every plot of a report looks.
 
 Colours are those of Okabe and Ito, which stay apart for the colour-blind; what a plot is compared with is
 grey or dashed everywhere.
@@ -20,7 +20,7 @@ from matplotlib.dates import DateFormatter, DayLocator, MonthLocator
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from simulators.report.words import Words
+from roadtwin.reporting.words import Words
 
 BLUE, SKY, GREEN, ORANGE, RED, PURPLE, BLACK = (
     "#0072B2", "#56B4E9", "#009E73", "#E69F00", "#D55E00", "#CC79A7", "#222222",
@@ -63,7 +63,7 @@ def _shorter(number: re.Match[str]) -> str:
 def figure(
     size: tuple[float, float] = WIDE, rows: int = 1, columns: int = 1, **more: Any
 ) -> Iterator[tuple[Figure, list[Axes]]]:
-    """A figure in the report's style with its axes, to be drawn and turned into an image inside the context."""
+    """A figure in the reports' style with its axes, to be drawn and turned into an image inside the context."""
     with mpl.rc_context(_STYLE):  # type: ignore[arg-type]
         drawing = Figure(figsize=size, layout="constrained")
         axes = drawing.subplots(rows, columns, squeeze=False, **more)

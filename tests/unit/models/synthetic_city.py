@@ -67,7 +67,7 @@ def make_segments(count: int, rng: np.random.Generator) -> SegmentTable:
         drainage=rng.integers(0, 3, count).astype(float),
         tree_cover_pct=np.full(count, np.nan),  # a quantity that this city lacks entirely
         width_m=rng.uniform(4, 8, count),
-        axle_passes_per_day=rng.gamma(2.0, 60.0, count),
+        axle_passes_per_day=np.linspace(5.0, 400.0, count),
         thickness_cm=np.full(count, np.nan),
         gully_spacing_m=np.full(count, 45.0),
     )

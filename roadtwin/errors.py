@@ -71,6 +71,18 @@ class ModelVersionError(RoadtwinError):
     """The stored model was made by other library versions or for another feature set."""
 
 
+class ModelRunNotFoundError(RoadtwinError):
+    """There is no trained model with this number."""
+
+
+class ModelPromotionError(RoadtwinError):
+    """This model cannot be brought into use."""
+
+
+class ScoreNotFoundError(RoadtwinError):
+    """There is no score of this segment as of this time."""
+
+
 class NotEnoughHistoryError(RoadtwinError):
     """There is too little recorded history to train or to evaluate on."""
 

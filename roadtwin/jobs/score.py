@@ -15,6 +15,7 @@ from models.features.build import FeatureBuilder
 from models.inputs import Floats, Ints
 from models.registry import Artefact, load_model
 from models.risk import RiskModel, expected_count
+from roadtwin.code_version import code_version
 from roadtwin.errors import ModelNotTrainedError
 from roadtwin.jobs.inputs import load_city, to_instant
 from roadtwin.settings import Settings
@@ -51,7 +52,13 @@ def score_all(conn: psycopg.Connection[Any], settings: Settings, *, now: datetim
         model_run, model = load_active_model(conn)
         inputs = load_city(conn, settings, now=now)
         features = FeatureBuilder(inputs).at(to_instant(now))
-        run = ScoreRun(as_of=now, model_run_id=model_run.model_run_id, recorded_at=now, segment_count=len(features))
+        run = ScoreRun(
+            as_of=now,
+            model_run_id=model_run.model_run_id,
+            recorded_at=now,
+            segment_count=len(features),
+            code_version=code_version(),
+        )
         ids = inputs.segments.segment_id
         feature_rows = (FeatureRow(*row) for row in zip(ids.tolist(), features.tolist(), strict=True))
         write_scores(

@@ -23,6 +23,7 @@ class ScoreRun:
     model_run_id: int
     recorded_at: datetime
     segment_count: int
+    code_version: str | None = None
 
 
 class FeatureRow(NamedTuple):
@@ -99,6 +100,7 @@ def write_scores(
                 "model_run_id": run.model_run_id,
                 "recorded_at": run.recorded_at,
                 "segment_count": run.segment_count,
+                "code_version": run.code_version,
             },
         )
 

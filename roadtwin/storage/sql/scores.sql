@@ -14,11 +14,11 @@ COPY risk_score (
 ) FROM STDIN;
 
 -- name: insert_score_run
-INSERT INTO score_run (as_of, model_run_id, recorded_at, segment_count)
-VALUES (%(as_of)s, %(model_run_id)s, %(recorded_at)s, %(segment_count)s);
+INSERT INTO score_run (as_of, model_run_id, recorded_at, segment_count, code_version)
+VALUES (%(as_of)s, %(model_run_id)s, %(recorded_at)s, %(segment_count)s, %(code_version)s);
 
 -- name: read_newest_score_run
-SELECT as_of, model_run_id, recorded_at, segment_count FROM score_run ORDER BY as_of DESC LIMIT 1;
+SELECT as_of, model_run_id, recorded_at, segment_count, code_version FROM score_run ORDER BY as_of DESC LIMIT 1;
 
 -- name: lock_refresh
 SELECT pg_advisory_lock(%(key)s);

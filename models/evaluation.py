@@ -2,6 +2,9 @@
 
 The random split is there to show how large the leakage gap is; it is no skill. All splits are measured on rows of the
 test slice. Model and baselines learn from the same rows.
+
+`fit_split` fits the folds of a split, `Fold.predict` forecasts any rows with one of them, `pool` forecasts what they
+hold out, `measure` puts figures to it; `evaluate_split` is all of it in one call.
 """
 
 from collections.abc import Callable, Sequence
@@ -11,9 +14,9 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from models.baselines import BASELINES
+from models.baselines import BASELINES, Baseline
 from models.dataset import COLUMNS, Dataset, TimeSplit, mask_labels, settled_by
-from models.inputs import Floats, Instants, Ints
+from models.inputs import Bools, Floats, Instants, Ints
 from models.metrics import Balance, Skill, balance_by, skill
 from models.risk import RiskModel
 from models.rolling import RollingOrigins, origins_of
@@ -22,9 +25,8 @@ from roadtwin.network.sections import ROAD_CLASSES
 SplitKind = Literal["temporal", "spatio-temporal", "spatial", "random"]
 SPLIT_KINDS: tuple[SplitKind, ...] = ("temporal", "spatio-temporal", "spatial", "random")
 SEASONS = ("winter", "spring", "summer", "autumn")
-
-Fitted = Callable[[Dataset], Floats]
-"""Predicts probabilities (n, n_horizons) for a dataset."""
+MODEL = "model"
+"""Name of the model among its forecasts; the others are `models.baselines.BASELINES`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,14 +85,44 @@ def count_winters(cut: Instants) -> int:
     return int((np.unique(cut.astype("datetime64[M]")).astype(np.int64) % 12 == 0).sum())
 
 
-def _predict(model: RiskModel, learn: Dataset, test: Dataset) -> tuple[Floats, dict[str, Floats]]:
-    """Predictions of the fitted model, and of the baselines fitted to what it learned from."""
-    columns = range(len(test.horizons_days))
-    baselines = {
-        name: np.column_stack([make().fit(learn, column).predict(test) for column in columns])
-        for name, make in BASELINES.items()
-    }
-    return model.predict_proba(test.features), baselines
+@dataclass(frozen=True, slots=True)
+class Fold:
+    """One fold of a split, fitted: the model, and each baseline by horizon.
+
+    `learn` are the rows that both learned from, `held_out` the test rows that they did not see; `segments`
+    (n_segments,) says on which segments the fold may be tested.
+    """
+
+    model: RiskModel
+    baselines: dict[str, list[Baseline]]
+    learn: Dataset
+    held_out: Dataset
+    segments: Bools
+
+    def predict(self, rows: Dataset) -> dict[str, Floats]:
+        """Probabilities (n, n_horizons) of the model and of each baseline."""
+        forecasts = {MODEL: self.model.predict_proba(rows.features)}
+        for name, fitted in self.baselines.items():
+            forecasts[name] = np.column_stack([baseline.predict(rows) for baseline in fitted])
+        return forecasts
+
+
+@dataclass(frozen=True, slots=True)
+class Forecasts:
+    """Test rows of all folds of a split, and the probabilities (n, n_horizons) that each forecast gave to them."""
+
+    kind: SplitKind
+    rows: Dataset
+    probability: dict[str, Floats]
+
+    def known(self, column: int) -> tuple[Dataset, Floats, dict[str, Floats]]:
+        """Rows whose label of a horizon is known, their labels (m,), and the probabilities (m,) by forecast."""
+        known = np.isfinite(self.rows.labels[:, column])
+        return (
+            self.rows.take(known),
+            self.rows.labels[known, column],
+            {name: p[known, column] for name, p in self.probability.items()},
+        )
 
 
 def concatenate(*parts: Dataset) -> Dataset:
@@ -142,6 +174,43 @@ def folds_of(
     ]
 
 
+def fit_split(
+    kind: SplitKind,
+    development: Dataset,
+    test: Dataset,
+    split: TimeSplit,
+    block: Ints,
+    make_model: Callable[[], RiskModel],
+    *,
+    folds: int = 3,
+    seed: int = 0,
+    fitted: RollingOrigins | None = None,
+) -> list[Fold]:
+    """Fit each fold of a split that holds any test row. Parameters and errors as in `evaluate_split`."""
+    until = split.test_from if kind in ("temporal", "spatio-temporal") else split.data_until
+    result = []
+    for learn, held_out in folds_of(kind, development, test, split, block, folds=folds, seed=seed):
+        if not len(held_out):
+            continue
+        shared = fitted if kind == "temporal" else None
+        rolling = shared or RollingOrigins(make_model, learn, origins_of(split))
+        columns = range(len(test.horizons_days))
+        baselines = {name: [make().fit(learn, column) for column in columns] for name, make in BASELINES.items()}
+        blocks = np.unique(block[held_out.segment_index])
+        result.append(Fold(rolling.model(until), baselines, learn, held_out, np.isin(block, blocks)))
+    return result
+
+
+def pool(kind: SplitKind, folds: Sequence[Fold]) -> Forecasts:
+    """Forecasts of what the folds of a split hold out."""
+    parts = [fold.predict(fold.held_out) for fold in folds]
+    return Forecasts(
+        kind,
+        concatenate(*(fold.held_out for fold in folds)),
+        {name: np.concatenate([part[name] for part in parts]) for name in (MODEL, *BASELINES)},
+    )
+
+
 def evaluate_split(
     kind: SplitKind,
     development: Dataset,
@@ -163,41 +232,37 @@ def evaluate_split(
 
     Raises `models.risk.NotEnoughLabelsError` when a slice has too few rows of a class.
     """
-    parts = []
-    until = split.test_from if kind in ("temporal", "spatio-temporal") else split.data_until
-    for learn, held_out in folds_of(kind, development, test, split, block, folds=folds, seed=seed):
-        if len(held_out):
-            shared = fitted if kind == "temporal" else None
-            rolling = shared or RollingOrigins(make_model, learn, origins_of(split))
-            parts.append((held_out, *_predict(rolling.model(until), learn, held_out)))
-    rows = concatenate(*(part[0] for part in parts))
-    probability = np.concatenate([part[1] for part in parts])
-    baselines = {name: np.concatenate([part[2][name] for part in parts]) for name in BASELINES}
-    horizons = tuple(
-        _measure(rows, column, probability, baselines, capacity=capacity, districts=districts)
-        for column in range(len(rows.horizons_days))
-    )
+    fits = fit_split(kind, development, test, split, block, make_model, folds=folds, seed=seed, fitted=fitted)
+    return measure(pool(kind, fits), capacity=capacity, districts=districts)
+
+
+def measure(forecasts: Forecasts, *, capacity: int, districts: Sequence[str]) -> SplitResult:
+    """Figures of forecasts at the capacity of the crews (stretches a day), by horizon and group."""
+    rows = forecasts.rows
+    horizons = tuple(_measure(forecasts, column, capacity, districts) for column in range(len(rows.horizons_days)))
     first, last = str(rows.cut.min().astype("datetime64[D]")), str(rows.cut.max().astype("datetime64[D]"))
-    return SplitResult(kind, first, last, count_winters(rows.cut), horizons)
+    return SplitResult(forecasts.kind, first, last, count_winters(rows.cut), horizons)
 
 
-def _measure(
-    rows: Dataset,
-    column: int,
-    probability: Floats,
-    baselines: dict[str, Floats],
-    *,
-    capacity: int,
-    districts: Sequence[str],
-) -> HorizonResult:
-    known = np.isfinite(rows.labels[:, column])
-    y, cut = rows.labels[known, column], np.unique(rows.cut[known], return_inverse=True)[1]
-    p = probability[known, column]
-    return HorizonResult(
-        horizon_days=rows.horizons_days[column],
-        model=skill(y, p, cut, capacity=capacity),
-        baselines={name: skill(y, b[known, column], cut, capacity=capacity) for name, b in baselines.items()},
-        by_season=balance_by(y, p, season_of(rows.cut[known]).astype(np.int64), SEASONS),
-        by_road_class=balance_by(y, p, rows.road_class[known].astype(np.int64), ROAD_CLASSES),
-        by_district=balance_by(y, p, rows.district[known].astype(np.int64), tuple(districts)),
+def _measure(forecasts: Forecasts, column: int, capacity: int, districts: Sequence[str]) -> HorizonResult:
+    rows, y, probability = forecasts.known(column)
+    cut = cut_numbers(rows)
+    skills = {name: skill(y, p, cut, capacity=capacity) for name, p in probability.items()}
+    season, road_class, district = (
+        balance_by(y, probability[MODEL], group, names) for group, names in groups_of(rows, districts).values()
     )
+    return HorizonResult(rows.horizons_days[column], skills.pop(MODEL), skills, season, road_class, district)
+
+
+def cut_numbers(rows: Dataset) -> NDArray[np.int64]:
+    """Number of the cut date of each row (n,), 0 … n_cuts − 1."""
+    return np.asarray(np.unique(rows.cut, return_inverse=True)[1], np.int64)
+
+
+def groups_of(rows: Dataset, districts: Sequence[str]) -> dict[str, tuple[NDArray[np.int64], tuple[str, ...]]]:
+    """Season, road class and district of each row (n,), each with the names that its numbers point into."""
+    return {
+        "season": (season_of(rows.cut).astype(np.int64), SEASONS),
+        "road_class": (rows.road_class.astype(np.int64), ROAD_CLASSES),
+        "district": (rows.district.astype(np.int64), tuple(districts)),
+    }

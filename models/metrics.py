@@ -100,13 +100,8 @@ def at_capacity(
     >>> at_capacity(y, p, np.zeros(4, int), count=1)
     AtCapacity(share=0.25, precision=1.0, recall=0.5, lift=2.0)
     """
-    found = looked = 0.0
-    for number in np.unique(group):
-        rows = np.flatnonzero(group == number)
-        top = min(rows.size, count if count is not None else max(1, round(share * rows.size)))
-        best = rows[np.argsort(-probability[rows], kind="stable")[:top]]
-        found, looked = found + float(labels[best].sum()), looked + top
-    total = float(labels.sum())
+    top = at_top(probability, group, count=count, share=share)
+    found, looked, total = float(labels[top].sum()), int(top.sum()), float(labels.sum())
     precision = found / looked if looked else float("nan")
     prevalence = total / labels.size if labels.size else float("nan")
     return AtCapacity(
@@ -115,6 +110,19 @@ def at_capacity(
         recall=found / total if total else float("nan"),
         lift=precision / prevalence if total else float("nan"),
     )
+
+
+def at_top(
+    probability: Floats, group: NDArray[np.int64], *, count: int | None = None, share: float = 0.1
+) -> NDArray[np.bool_]:
+    """Which rows (n,) are at the top of the list of their group. Parameters as in `at_capacity`."""
+    order = np.lexsort((-probability, group))
+    sizes = np.unique(group, return_counts=True)[1]
+    first = np.repeat(np.cumsum(sizes) - sizes, sizes)
+    wanted = np.maximum(1, np.round(share * sizes)) if count is None else np.full(sizes.size, count)
+    top = np.zeros(probability.size, bool)
+    top[order] = np.arange(probability.size) - first < np.repeat(wanted, sizes)
+    return top
 
 
 def skill(labels: Floats, probability: Floats, group: NDArray[np.int64], *, capacity: int) -> Skill:
@@ -158,3 +166,54 @@ def balance_by(
         ratio = predicted / observed if observed else float("nan")
         result[names[number]] = Balance(int(rows.sum()), observed, predicted, ratio)
     return result
+
+
+@dataclass(frozen=True, slots=True)
+class Bin:
+    """One of the equally full bins of a forecast: mean forecast and rate of what happened."""
+
+    rows: int
+    predicted: float
+    observed: float
+
+
+def reliability(labels: Floats, probability: Floats, *, bins: int = 10) -> list[Bin]:
+    """The reliability diagram: equally full bins of the forecast, the lowest first.
+
+    Examples
+    --------
+    >>> reliability(np.array([0.0, 0.0, 1.0, 1.0]), np.array([0.1, 0.3, 0.7, 0.9]), bins=2)
+    [Bin(rows=2, predicted=0.2, observed=0.0), Bin(rows=2, predicted=0.8, observed=1.0)]
+    """
+    parts = np.array_split(np.argsort(probability, kind="stable"), max(1, min(bins, labels.size)))
+    return [Bin(part.size, float(probability[part].mean()), float(labels[part].mean())) for part in parts if part.size]
+
+
+def roc_curve(labels: Floats, probability: Floats, *, points: int = 60) -> list[tuple[float, float]]:
+    """False and true positive rate at about so many thresholds, from (0, 0) to (1, 1); none with one class only."""
+    if not labels.size or not 0 < labels.mean() < 1:
+        return []
+    order = np.argsort(-probability, kind="stable")
+    last = np.append(np.flatnonzero(np.diff(probability[order])), labels.size - 1)
+    true, false = np.cumsum(labels[order])[last], np.cumsum(1 - labels[order])[last]
+    rates = np.column_stack([false / false[-1], true / true[-1]])
+    # Evenly along the curve, whose length is at most 2.
+    at = np.searchsorted(rates.sum(axis=1), np.linspace(0, 2, points), side="left")
+    kept = np.unique(np.minimum(at, len(rates) - 1))
+    return [(0.0, 0.0), *((float(x), float(y)) for x, y in rates[kept])]
+
+
+def gain_curve(events: Floats, ranking: Floats, *, points: int = 50) -> list[tuple[float, float]]:
+    """Share of the stretches that are looked at, the worst first, and share of the events found on them.
+
+    Examples
+    --------
+    >>> gain_curve(np.array([3.0, 0.0, 1.0, 0.0]), np.array([0.9, 0.1, 0.5, 0.2]), points=5)
+    [(0.0, 0.0), (0.25, 0.75), (0.5, 1.0), (0.75, 1.0), (1.0, 1.0)]
+    """
+    total = float(events.sum())
+    if not total:
+        return []
+    found = np.concatenate([[0.0], np.cumsum(events[np.argsort(-ranking, kind="stable")])]) / total
+    at = np.unique(np.round(np.linspace(0, events.size, points)).astype(np.int64))
+    return [(float(number / events.size), float(found[number])) for number in at]

@@ -194,8 +194,26 @@ def test_what_is_seen_near_a_hole_keeps_it_open_also_where_another_one_is_nearer
     assert [hole.closed_us for hole in states(*rows, seen=[walk(8)])] == [None, None]
 
 
-def test_a_look_closes_no_candidate():
-    assert states(row(DETECTION, 1, pass_no=1), seen=[walk(2)], now=day(3))[0].closed_us is None
+def test_a_candidate_that_was_looked_for_in_vain_lapses_and_what_comes_later_begins_anew():
+    rows = [row(DETECTION, 1, pass_no=1), row(DETECTION, 9, pass_no=2)]
+    days = [drive(day_no) for day_no in range(2, 2 + LEAST_CAMERA_DAYS)]
+
+    assert states(rows[0], seen=[walk(2)], now=day(3)) == []
+    assert states(rows[0], seen=days, now=day(7)) == []
+    assert len(states(rows[0], seen=days[:-1], now=day(7))) == 1
+    assert [hole.confirmed_us for hole in states(*rows, seen=days, now=day(10))] == [None]
+    assert [hole.confirmed_us for hole in states(*rows, seen=days[:-1], now=day(10))] == [day(9).astype(int)]
+
+
+def test_the_place_is_that_of_the_most_accurate_evidence_and_the_segment_stays_from_confirmation_on():
+    rough = row(DETECTION, 1, pass_no=1, station=98, accuracy=8.0, segment=1, lat=51.1)
+    better = row(DETECTION, 2, pass_no=2, station=104, accuracy=3.0, segment=2, lat=51.2)
+    exact = row(FINDING, 3, station=99, accuracy=1.0, segment=1, lat=51.3)
+    (hole,) = states(rough, better)
+    (later,) = states(rough, better, exact)
+
+    assert (hole.station_m, hole.lat, hole.segment_id) == (104, 51.2, 2)
+    assert (later.station_m, later.lat, later.segment_id) == (99, 51.3, 2)
 
 
 def test_a_hole_that_was_not_found_and_is_seen_again_soon_is_the_same_hole():

@@ -17,8 +17,12 @@ _WIRE = {
     "timestamptz": ">i8", "date": ">i4", "uuid": "V16",
 }  # fmt: skip
 _HEADER = b"PGCOPY\n\xff\r\n\0"
+_TRAILER = b"\xff\xff"
+_CHUNK_BYTES = 1 << 24
+"""Rows are turned into columns by so much at a time: memory holds the columns and one chunk, not all rows twice."""
 _EPOCH = np.datetime64("2000-01-01", "us")
 _INFINITY = np.iinfo(np.int64).max
+_NAT = np.iinfo(np.int64).min
 
 
 def copy_columns(
@@ -48,43 +52,61 @@ def copy_columns(
     ValueError
         If the rows do not have these columns and types; a null shows up this way, too.
     """
-    with conn.cursor() as cursor, cursor.copy(statement, dict(parameters)):
-        data = b"".join(_blocks(conn.pgconn))
-    if data[:11] != _HEADER:
-        raise ValueError("Got something else than PostgreSQL's binary COPY format.")
-    start = 19 + int.from_bytes(data[15:19], "big")
     fields: list[tuple[str, str]] = [("", ">i2")]
     for name, kind in columns:
         fields += [(f"{name} length", ">i4"), (name, _WIRE[kind])]
     row = np.dtype([(name or "field count", wire) for name, wire in fields])
-    body = data[start:-2]  # the last two bytes are the trailer, −1
-    lengths_fit = len(body) % row.itemsize == 0
-    rows = np.frombuffer(body, row) if lengths_fit else np.zeros(0, row)
-    as_declared = all((rows[f"{name} length"] == row[name].itemsize).all() for name, _ in columns)
-    if not lengths_fit or not as_declared or not (rows["field count"] == len(columns)).all():
-        raise ValueError(
-            f"Got rows that are not {', '.join(f'{name} {kind}' for name, kind in columns)}, none of them null."
-        )
-    return {name: _ours(rows[name], kind) for name, kind in columns}
+    parts: dict[str, list[NDArray[Any]]] = {name: [_ours(np.zeros(0, row)[name], kind)] for name, kind in columns}
+
+    def refuse() -> ValueError:
+        declared = ", ".join(f"{name} {kind}" for name, kind in columns)
+        return ValueError(f"Got rows that are not {declared}, none of them null.")
+
+    rest = b""
+    with conn.cursor() as cursor, cursor.copy(statement, dict(parameters)):
+        for number, chunk in enumerate(_chunks(conn.pgconn)):
+            data = memoryview(rest + chunk if rest else chunk)
+            if not number:
+                if data[: len(_HEADER)] != _HEADER:
+                    raise ValueError("Got something else than PostgreSQL's binary COPY format.")
+                data = data[len(_HEADER) + 8 + int.from_bytes(data[15:19], "big") :]
+            # Two bytes stay back: at the end they are the trailer, −1.
+            count = max(0, len(data) - 2) // row.itemsize
+            rows = np.frombuffer(data[: count * row.itemsize], row)
+            as_declared = all((rows[f"{name} length"] == row[name].itemsize).all() for name, _ in columns)
+            if not as_declared or not (rows["field count"] == len(columns)).all():
+                raise refuse()
+            for name, kind in columns:
+                parts[name].append(_ours(rows[name], kind))
+            rest = bytes(data[count * row.itemsize :])
+    if rest != _TRAILER:
+        raise refuse()
+    return {name: np.concatenate(parts.pop(name)) for name, _ in columns}
 
 
-def _blocks(pgconn: psycopg.pq.abc.PGconn) -> Iterator[bytes]:
-    """What the server sends until the end of a COPY, a block a row, from libpq itself.
+def _chunks(pgconn: psycopg.pq.abc.PGconn) -> Iterator[bytearray]:
+    """What the server sends until the end of a COPY, some megabytes at a time, from libpq itself.
 
     Iterating over the driver's `Copy` runs its waiting loop for each row, which takes several times as long; here
     only an empty buffer waits, and other threads run meanwhile.
     """
+    get, chunk = pgconn.get_copy_data, bytearray()
     with DefaultSelector() as selector:
         selector.register(pgconn.socket, EVENT_READ)
         while True:
-            length, block = pgconn.get_copy_data(1)
+            length, block = get(1)
             if length > 0:
-                yield bytes(block)
+                chunk += block
+                if len(chunk) >= _CHUNK_BYTES:
+                    yield chunk
+                    chunk = bytearray()
             elif length == 0:
                 selector.select()
                 pgconn.consume_input()
             else:
                 break
+    if chunk:
+        yield chunk
     result = pgconn.get_result()  # the end, or an error that the server met on the way
     while pgconn.get_result() is not None:
         pass
@@ -96,7 +118,9 @@ def _ours(values: NDArray[Any], kind: str) -> NDArray[Any]:
     if kind == "timestamptz":
         number = values.astype(np.int64)
         infinite = (number == _INFINITY) | (number == -_INFINITY - 1)
-        return np.where(infinite, np.datetime64("NaT", "us"), _EPOCH + np.where(infinite, 0, number))
+        number += _EPOCH.astype(np.int64)  # overflows where infinite, and is set there
+        number[infinite] = _NAT
+        return number.view("datetime64[us]")
     if kind == "date":
         return np.datetime64("2000-01-01", "D") + values.astype(np.int64)
     if kind == "bool":

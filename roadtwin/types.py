@@ -35,6 +35,10 @@ class Flag(IntFlag):
     LOW_BATTERY = 2048  # the device said in this message that its battery is nearly empty
 
 
+UNFIT = Flag.RANGE | Flag.RATE | Flag.STUCK | Flag.FUTURE | Flag.SENTINEL
+"""Flags of observations that neither the state nor any feature uses."""
+
+
 class Clock(StrEnum):
     """Whose clock gave the time of a message, best first."""
 

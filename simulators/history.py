@@ -7,6 +7,7 @@ the other gives the same as loading one long window, and nothing from after its 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,7 +15,10 @@ from numpy.typing import NDArray
 from roadtwin.errors import SimulationError
 from roadtwin.records.schema import RECORD_KINDS, Record
 from roadtwin.records.segment_days import ROUGHNESS_SPEED_MIN_MPS, SegmentDays
+from roadtwin.records.sensor_days import SensorDays
 from roadtwin.types import VehicleReading
+from simulators.devices.device_feed import DeviceFeed
+from simulators.devices.sensor_days import SensorDayHistory
 from simulators.instants import HOUR_US, us_of
 from simulators.registers import MAX_LAG, registers_of
 from simulators.truth.truth import DayEvents, local_day, truth_of
@@ -30,12 +34,14 @@ class HistoryChunk:
     """What became known in one stretch of time.
 
     `records` by kind, in the order of recorded_at; `readings` only those that saw a pothole; `segment_days` for every
-    segment and day that a camera passed, known when the day is over.
+    segment and day that a camera passed, `sensor_days` for every series and day that a sensor measured, known when the
+    day is over.
     """
 
     records: dict[str, list[Record]]
     readings: list[VehicleReading]
     segment_days: SegmentDays
+    sensor_days: SensorDays
 
 
 class History:
@@ -96,6 +102,18 @@ class History:
             if us_of(start - longest) < day_end_us <= us_of(end):
                 self._add_segment_days(rows, events, day_end_us, (us_of(start), us_of(end)))
         return rows.finished(self._world.segment_ids)
+
+    def sensor_days(self, start: datetime, end: datetime) -> SensorDays:
+        """What sensors measured on the local days that became known in the window; see `segment_days`.
+
+        Raises SimulationError if the weather is measured and ends before.
+        """
+        self._world.weather.require(end)
+        return self._sensors.window(us_of(start), us_of(end))
+
+    @cached_property
+    def _sensors(self) -> SensorDayHistory:
+        return SensorDayHistory(self._world, DeviceFeed(self._truth))
 
     def _days(self, start: datetime, end: datetime) -> Iterator[DayEvents]:
         first = max(local_day(self._world, start), self._world.epoch)
@@ -183,7 +201,8 @@ def simulate_history(
     check_period(world, start, end)
     history = History(world, pseudonyms)
     for at, until in months_of(world, start, end):
-        yield HistoryChunk(history.records(at, until), history.readings(at, until), history.segment_days(at, until))
+        records, readings = history.records(at, until), history.readings(at, until)
+        yield HistoryChunk(records, readings, history.segment_days(at, until), history.sensor_days(at, until))
         if on_progress is not None:
             on_progress((until - start) / (end - start))
 

@@ -32,7 +32,7 @@ app = typer.Typer(add_completion=False)
 
 DEFAULT_KM = 400.0
 PHASES = {
-    "history": "Records and segment-days",
+    "history": "Records, segment-days and sensor-days",
     "devices": "Messages of devices",
     "vehicles": "Messages of vehicles",
     "report": "Report",

@@ -7,12 +7,9 @@ from typing import Any, NamedTuple
 import psycopg
 
 from roadtwin.storage import queries
-from roadtwin.types import Flag
+from roadtwin.types import UNFIT
 
 _SQL = queries.load("twin")
-
-UNFIT = Flag.RANGE | Flag.RATE | Flag.STUCK | Flag.FUTURE | Flag.SENTINEL
-"""Flags of observations that the state does not use."""
 
 
 class WeatherDay(NamedTuple):

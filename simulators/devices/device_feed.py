@@ -4,7 +4,7 @@ All devices of a kind are worked on at once. Everything is keyed by device and s
 parts nor the order in which they are asked for changes a byte.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import lru_cache
@@ -23,7 +23,7 @@ from simulators.radio.chirpstack_protobuf import ChirpStackProtobuf
 from simulators.radio.frames import DEDUPLICATION_US, Frames, GatewayClocks, event_times, frames_of
 from simulators.radio.lorawan import Links
 from simulators.radio.radio import Radio, Transmissions
-from simulators.radio.radio_faults import RadioFaults, year_of
+from simulators.radio.radio_faults import RadioFaults, broker_outages, year_of
 from simulators.radio.senml import SenMl
 from simulators.radio.sessions import Samples, Schedule
 from simulators.radio.things_stack import ThingsStack
@@ -54,6 +54,25 @@ class _Outbox:
 
     def block(self) -> FeedBlock:
         return FeedBlock.of(np.concatenate([np.zeros(0, np.int64), *self.publish_us]), self.topics, self.payloads)
+
+
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """n samples that reached a server. Instants are µs since 1970, UTC."""
+
+    device: NDArray[np.int32]
+    index: NDArray[np.int64]
+    """Which sample since 1970, in the interval of its kind."""
+    at_us: NDArray[np.int64]
+    """When it was taken."""
+    received_us: NDArray[np.int64]
+    """When a gateway had it, by a clock that is right."""
+    known_us: NDArray[np.int64]
+    """When it was published."""
+
+    def where(self, mask: NDArray[np.bool_]) -> "Heard":
+        """Some of them."""
+        return Heard(*(getattr(self, name)[mask] for name in self.__slots__))
 
 
 class DeviceFeed:
@@ -142,6 +161,51 @@ class DeviceFeed:
             return block.window(begin_us, end_us + _PROMPT_US)
         return block
 
+    # -- samples ---------------------------------------------------------------------------------------------------
+    @property
+    def kinds(self) -> Sequence[tuple[DeviceKind, NDArray[np.int32]]]:
+        """Every kind of device that the world has, and the numbers of its devices."""
+        return self._kinds
+
+    @property
+    def sensors(self) -> Sensors:
+        """What the devices measure."""
+        return self._sensors
+
+    def heard(self, devices: NDArray[np.int32], begin_us: int, end_us: int) -> "Heard":
+        """Samples of some devices, due in [begin_us, end_us), that reached a server; in the order of device and time.
+
+        What `block` makes messages of, without the messages.
+        """
+        faults = self._faults(year_of(end_us))
+        samples = self._sampled(devices, begin_us, end_us, faults)
+        is_senml = self._source[samples.device] == SENML
+        packed, packed_us = self._sent_as_senml(samples.where(is_senml), faults)
+        framed = samples.where(~is_senml)
+        sent = self._radio.transmit(framed, faults)
+        row, sent_us = sent.sample[sent.is_first], sent.sent_us[sent.is_first]
+        received_us = sent_us + self._schedule.air_us[framed.device[row]]
+        parts = [
+            Heard(packed.device, packed.index, packed.at_us, packed.at_us, packed_us),
+            Heard(
+                framed.device[row], framed.index[row], framed.at_us[row], received_us, received_us + DEDUPLICATION_US
+            ),
+        ]
+        device, index, at_us, received_us, known_us = (
+            np.concatenate([getattr(part, name) for part in parts]) for name in Heard.__slots__
+        )
+        known_us = known_us + self._lateness_us(device, device.astype(np.int64) << 34 | index, at_us, faults)
+        for begin, end in broker_outages(self._world, end_us):
+            known_us = np.where((known_us >= begin) & (known_us < end), end, known_us)
+        order = np.lexsort((received_us, device))
+        return Heard(device[order], index[order], at_us[order], received_us[order], known_us[order])
+
+    def _sampled(self, devices: NDArray[np.int32], begin_us: int, end_us: int, faults: RadioFaults) -> Samples:
+        """Samples that devices send: neither silent nor without a battery."""
+        samples = self._schedule.samples(devices, begin_us, end_us)
+        samples = samples.where(~faults.silences.cover(samples.device, samples.nominal_us))
+        return samples.where(self._sensors.is_alive(samples.device, samples.at_us))
+
     # -- uplinks ---------------------------------------------------------------------------------------------------
     def _send(
         self,
@@ -152,9 +216,7 @@ class DeviceFeed:
         faults: RadioFaults,
         outbox: _Outbox,
     ) -> None:
-        samples = self._schedule.samples(devices, begin_us, end_us)
-        samples = samples.where(~faults.silences.cover(samples.device, samples.nominal_us))
-        samples = samples.where(self._sensors.is_alive(samples.device, samples.at_us))
+        samples = self._sampled(devices, begin_us, end_us, faults)
         is_senml = self._source[samples.device] == SENML
         if is_senml.any():
             self._send_senml(kind, samples.where(is_senml), faults, outbox)
@@ -208,6 +270,14 @@ class DeviceFeed:
         self._hand_on(frames.device, samples.key[sent.sample], at_us, publish_us, payloads, faults, outbox)
 
     def _send_senml(self, kind: DeviceKind, samples: Samples, faults: RadioFaults, outbox: _Outbox) -> None:
+        samples, publish_us = self._sent_as_senml(samples, faults)
+        uplinks = self._sensors.uplinks(kind, samples.device, samples.index, samples.at_us)
+        self._hand_on(
+            samples.device, samples.key, samples.at_us, publish_us, self._senml.packs(uplinks), faults, outbox
+        )
+
+    def _sent_as_senml(self, samples: Samples, faults: RadioFaults) -> tuple[Samples, NDArray[np.int64]]:
+        """Those samples that a generic gateway hands on, and when [µs]."""
         word = self._world.streams.words("senml/frame", samples.key, 0, 2)
         u = (word >> np.uint64(11)).astype(np.float64) / 2**53
         arrives = np.ones(len(samples), bool)
@@ -218,11 +288,7 @@ class DeviceFeed:
             )
         arrives = u[0] < reaches
         samples = samples.where(arrives)
-        uplinks = self._sensors.uplinks(kind, samples.device, samples.index, samples.at_us)
-        publish_us = samples.at_us + 400_000 + (u[1][arrives] * 1_800_000).astype(np.int64)
-        self._hand_on(
-            samples.device, samples.key, samples.at_us, publish_us, self._senml.packs(uplinks), faults, outbox
-        )
+        return samples, samples.at_us + 400_000 + (u[1][arrives] * 1_800_000).astype(np.int64)
 
     def _hand_on(
         self,
@@ -236,10 +302,7 @@ class DeviceFeed:
     ) -> None:
         """Uplinks on their way to the broker: late ones, and those that are published twice."""
         streams = self._world.streams
-        for late in faults.late_uplinks:
-            u = streams.uniforms(f"fault/{late.number}/late-uplinks/uplink", key, 0, 2)
-            is_late = late.hits(device, at_us) & (u[0] < late.fault.uplinks)
-            publish_us = publish_us + np.where(is_late, u[1] * late.fault.up_to_h * 3.6e9, 0).astype(np.int64)
+        publish_us = publish_us + self._lateness_us(device, key, at_us, faults)
         topics = [self._topics[number] for number in device.tolist()]
         outbox.add(publish_us, topics, payloads)
         u = streams.uniforms("messages/resent", key, 0, 2)
@@ -254,6 +317,17 @@ class DeviceFeed:
         later_us = publish_us[twice] + least + (u[1][twice] * spread).astype(np.int64)
         rows = twice.tolist()
         outbox.add(later_us, [topics[row] for row in rows], [payloads[row] for row in rows])
+
+    def _lateness_us(
+        self, device: NDArray[np.int32], key: NDArray[np.int64], at_us: NDArray[np.int64], faults: RadioFaults
+    ) -> NDArray[np.int64]:
+        """By how much the scenario makes uplinks late [µs]."""
+        late_us = np.zeros(len(device), np.int64)
+        for late in faults.late_uplinks:
+            u = self._world.streams.uniforms(f"fault/{late.number}/late-uplinks/uplink", key, 0, 2)
+            is_late = late.hits(device, at_us) & (u[0] < late.fault.uplinks)
+            late_us += np.where(is_late, u[1] * late.fault.up_to_h * 3.6e9, 0).astype(np.int64)
+        return late_us
 
     # -- other events ----------------------------------------------------------------------------------------------
     def _tell_statuses(

@@ -68,18 +68,23 @@ class Sensors:
             Number of each sample since 1970, at the interval of its kind, and its time [µs since 1970, UTC]. The same
             sample is the same in whatever company it is asked for.
         """
-        measured_us = self._faults.stuck_since(device, at_us)
-        measured_index = np.where(measured_us == at_us, index, measured_us // (kind.interval_s * 1_000_000))
-        values = self._measured(kind, device, measured_index, measured_us)
-        self._faults.distort(kind, device, index, at_us, values)
+        values = self.values(kind, device, index, at_us)
         battery_v, battery_pct = self._battery(kind, device, at_us)
         values |= self._of_the_device(kind, device, battery_v, battery_pct)
-        for field in kind.measured:
-            values[field.name] = np.round(values[field.name], field.decimals)
         codec = codecs.find(kind.codec)
         assert codec is not None, "named by a kind of device"
         f_port, payloads = codec.encode_many(values)
         return Uplinks(kind, device, index, at_us, f_port, payloads, values, battery_v, battery_pct)
+
+    def values(self, kind: DeviceKind, device: NDArray[np.int32], index: Ints, at_us: Ints) -> Values:
+        """What `uplinks` would say of the same samples, but for the battery, without making the bytes."""
+        measured_us = self._faults.stuck_since(device, at_us)
+        measured_index = np.where(measured_us == at_us, index, measured_us // (kind.interval_s * 1_000_000))
+        values = self._measured(kind, device, measured_index, measured_us)
+        self._faults.distort(kind, device, index, at_us, values)
+        for field in kind.measured:
+            values[field.name] = np.round(values[field.name], field.decimals)
+        return values
 
     def is_alive(self, device: NDArray[np.int32], at_us: Ints) -> NDArray[np.bool_]:
         """Whether devices still have a battery that carries them, at instants."""

@@ -1,4 +1,4 @@
-"""A simulated period as files: registers, records, segment-days, messages, and the truth apart from them."""
+"""A simulated period as files: registers, records, days of segments and sensors, messages, and the truth apart."""
 
 import shutil
 from collections.abc import Callable, Collection, Iterator, Sequence
@@ -13,13 +13,14 @@ from simulators.files.feed_files import FEED_FILES, PartJoiner, days_of, open_fe
 from simulators.files.record_files import write_history
 from simulators.files.register_files import DEVICES_FILE, NETWORK_FILE, write_devices, write_network
 from simulators.files.segment_day_files import SEGMENT_DAYS_FILE
+from simulators.files.sensor_day_files import SENSOR_DAYS_FILE
 from simulators.files.workers import Progress, Task, run_tasks
 from simulators.history import check_period
 from simulators.messages import MAX_ADDITIONAL_BUSES
 from simulators.truth.truth_files import FOLDER, write_truth
 from simulators.world import World
 
-CONTENTS = ("registers", "records", "segment-days", "devices", "vehicles", "truth")
+CONTENTS = ("registers", "records", "segment-days", "sensor-days", "devices", "vehicles", "truth")
 PART_DAYS = 14
 HISTORY_CHUNK = timedelta(days=14)
 FEED_WINDOW = timedelta(days=1)
@@ -33,6 +34,7 @@ def left_from_before(directory: Path, written: Collection[str]) -> list[str]:
         NETWORK_FILE,
         DEVICES_FILE,
         SEGMENT_DAYS_FILE,
+        SENSOR_DAYS_FILE,
         *FEED_FILES.values(),
         *(f"{kind}.jsonl" for kind in RECORD_KINDS),
     }
@@ -65,7 +67,7 @@ def write_files(
 
         - registers: `network.geojson`, `devices.csv` (for `roadtwin import network`, `roadtwin import devices`);
         - records: `repair.jsonl` and so on, one file a kind of record (for `roadtwin import KIND`);
-        - segment-days: `segment-days.csv`;
+        - segment-days, sensor-days: `segment-days.csv`, `sensor-days.csv`;
         - devices, vehicles: `devices.feed`, `vehicles.feed`, their messages (for `roadtwin replay`);
         - truth: `truth/`, what only evaluation may read.
     jobs : int
@@ -101,7 +103,7 @@ def write_files(
             counts[NETWORK_FILE] = write_network(world, made / NETWORK_FILE)
             counts[DEVICES_FILE] = write_devices(world, made / DEVICES_FILE)
         tasks: list[Task] = []
-        if {"records", "segment-days", "truth"} & set(contents):
+        if {"records", "segment-days", "sensor-days", "truth"} & set(contents):
             history = partial(
                 _write_history, directory=made, start=start, end=end, contents=contents, chunk=history_chunk
             )
@@ -161,9 +163,9 @@ def _write_history(
     contents: Sequence[str],
     chunk: timedelta,
 ) -> dict[str, int]:
-    """Records, segment-days and truth: in one process, for they come from the same days."""
+    """Records, segment-days, sensor-days and truth: in one process, for they come from the same days."""
     counts: dict[str, int] = {}
-    if {"records", "segment-days"} & set(contents):
+    if {"records", "segment-days", "sensor-days"} & set(contents):
         counts |= write_history(
             world,
             directory,
@@ -171,6 +173,7 @@ def _write_history(
             end,
             with_records="records" in contents,
             with_segment_days="segment-days" in contents,
+            with_sensor_days="sensor-days" in contents,
             chunk=chunk,
             on_progress=lambda part: on_progress(0.8 * part if "truth" in contents else part),
         )

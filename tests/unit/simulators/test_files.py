@@ -30,7 +30,7 @@ def test_every_part_of_a_period_is_there_and_counted(written):
     names = {path.relative_to(directory).as_posix() for path in directory.rglob("*") if path.is_file()}
 
     assert {name for name in names if not name.startswith("truth/")} == {
-        "network.geojson", "devices.csv", "segment-days.csv", "devices.feed", "vehicles.feed",
+        "network.geojson", "devices.csv", "segment-days.csv", "sensor-days.csv", "devices.feed", "vehicles.feed",
         *(f"{kind}.jsonl" for kind in RECORD_KINDS),
     }  # fmt: skip
     assert any(name.startswith("truth/") for name in names)
@@ -69,6 +69,23 @@ def test_segment_days_are_those_of_history(written, small_world):
     assert rows[0]["recorded_at"] == "2024-11-04T23:00:00Z"
     assert rows[0]["day"] == "2024-11-04"
     assert [row["roughness_mps2"] for row in rows if row["roughness_mps2"]]
+
+
+def test_sensor_days_are_those_of_history(written, small_world):
+    directory, counts = written
+    with (directory / "sensor-days.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    days = History(small_world).sensor_days(START, END)
+    series = [days.series[i] for i in days.series_index]
+
+    assert len(rows) == counts["sensor-days.csv"] == len(days.day) > 100
+    assert [(row["device"], row["quantity"]) for row in rows] == [(s.device, s.quantity) for s in series]
+    assert [row["depth_cm"] for row in rows] == ["" if s.depth_cm is None else str(s.depth_cm) for s in series]
+    assert [int(row["count"]) for row in rows] == days.count.tolist()
+    assert [float(row["mean"]) for row in rows] == pytest.approx(days.mean.tolist(), abs=0.001)
+    assert {row["freeze_thaw_cycles"] != "" for row in rows if row["quantity"] == "soil_moisture_pct"} == {False}
+    assert rows[0]["recorded_at"] == "2024-11-04T23:00:00Z"
+    assert rows[0]["day"] == "2024-11-04"
 
 
 def test_ids_of_any_register_stay_one_field(small_world):

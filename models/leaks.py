@@ -1,0 +1,149 @@
+"""Checks that no evaluation knows its future: of features, of labels, of the gap between learning and testing.
+
+They are run on the evaluated city itself and stand in its report; the tests plant leaks to prove that they are caught.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.ensemble import HistGradientBoostingClassifier
+from sklearn.metrics import roc_auc_score
+from threadpoolctl import threadpool_limits
+
+from models.dataset import MATURITY_DAYS, Dataset, days
+from models.features import FEATURE_SET, FeatureSet
+from models.inputs import Floats, Instant
+
+MOST_AUC_OF_SHUFFLED = 0.6
+"""What learned from shuffled labels and ranks test rows better than this, or worse than its mirror, has seen them."""
+
+FeaturesAt = Callable[[Instant], NDArray[np.float32]]
+"""Features of every segment as of a time, shape (n_segments, n_features)."""
+
+
+@dataclass(frozen=True, slots=True)
+class FutureInFeatures:
+    """Features as of some times, built from what was recorded by then and from everything recorded since.
+
+    `changed` names those that differ, with the number of values: they knew the future.
+    """
+
+    cuts: tuple[str, ...]
+    values: int
+    changed: dict[str, int]
+
+    @property
+    def passed(self) -> bool:
+        """Whether no feature knew what was recorded later."""
+        return not self.changed
+
+
+def future_in_features(
+    cuts: Sequence[Instant], from_all: FeaturesAt, as_known_then: FeaturesAt, feature_set: FeatureSet = FEATURE_SET
+) -> FutureInFeatures:
+    """Compare features at `cuts`: what is recorded after a cut, also with an old `observed_at`, must not matter.
+
+    Parameters
+    ----------
+    cuts : sequence of datetime64[us]
+    from_all : callable
+        Features as of a time from all records, as training makes them.
+    as_known_then : callable
+        Features as of a time from the records that were there at that time, as scoring made them.
+    """
+    changed = np.zeros(len(feature_set.features), np.int64)
+    values = 0
+    for cut in cuts:
+        now, then = from_all(cut), as_known_then(cut)
+        if now.shape != then.shape:
+            raise ValueError(f"Got features {now.shape} and {then.shape}, expected those of the same segments.")
+        changed += (~np.isclose(now, then, rtol=1e-4, atol=1e-5, equal_nan=True)).sum(axis=0)
+        values += now.size
+    named = {name: int(n) for name, n in zip(feature_set.names, changed, strict=True) if n}
+    return FutureInFeatures(tuple(str(cut) for cut in cuts), values, named)
+
+
+@dataclass(frozen=True, slots=True)
+class Embargo:
+    """For each horizon the least time between the settling of any learned label and the first test cut [d].
+
+    Negative: a label that was learned from was settled within the test time.
+    """
+
+    horizons_days: tuple[int, ...]
+    least_gap_days: tuple[float, ...]
+
+    @property
+    def passed(self) -> bool:
+        """Whether every learned label was settled before the test began."""
+        return all(gap >= 0 for gap in self.least_gap_days)
+
+
+def embargo_of(folds: Sequence[tuple[Dataset, Dataset]]) -> Embargo:
+    """The gaps of a split's folds, each of the rows that were learned from and those that it was tested on."""
+    horizons = folds[0][0].horizons_days
+    gaps = []
+    for column, horizon in enumerate(horizons):
+        least = np.inf
+        for learn, held_out in folds:
+            learned = learn.cut[np.isfinite(learn.labels[:, column])]
+            tested = held_out.cut[np.isfinite(held_out.labels[:, column])]
+            if learned.size and tested.size:
+                settled = learned.max() + days(horizon + MATURITY_DAYS)
+                least = min(least, float((tested.min() - settled) / days(1)))
+        gaps.append(least)
+    return Embargo(horizons, tuple(gaps))
+
+
+@dataclass(frozen=True, slots=True)
+class ShuffledLabels:
+    """ROC-AUC on test rows after learning from shuffled labels, mean of several shuffles: 0.5 is no skill.
+
+    `roc_auc_true`: of the same learner with the labels as they are.
+    """
+
+    horizons_days: tuple[int, ...]
+    roc_auc: tuple[float, ...]
+    roc_auc_true: tuple[float, ...]
+
+    @property
+    def passed(self) -> bool:
+        """Whether there was no skill."""
+        return all(1 - MOST_AUC_OF_SHUFFLED < auc < MOST_AUC_OF_SHUFFLED for auc in self.roc_auc)
+
+
+def shuffled_labels(
+    learn: Dataset, held_out: Dataset, *, shuffles: int = 8, max_rows: int = 20_000, seed: int = 0
+) -> ShuffledLabels:
+    """Learn from shuffled labels and rank the test rows.
+
+    The learner is plain boosting without monotone directions: a direction is knowledge that no shuffle takes away. Rows
+    of one segment are alike, so that one shuffle may hit or miss them by chance; the mean of several does not.
+    """
+    rng = np.random.default_rng(seed)
+    shuffled, true = [], []
+    for column in range(len(learn.horizons_days)):
+        known, tested = (np.flatnonzero(np.isfinite(rows.labels[:, column])) for rows in (learn, held_out))
+        known = rng.permutation(known)[:max_rows]
+        x, y = learn.features[known], learn.labels[known, column]
+        used = np.flatnonzero(np.isfinite(x).any(axis=0))  # boosting refuses a column without any value
+        x, test = x[:, used], held_out.features[tested][:, used]
+        outcome = held_out.labels[tested, column]
+        true.append(_auc(outcome, _learned(x, y, test)))
+        shuffled.append(float(np.mean([_auc(outcome, _learned(x, rng.permutation(y), test)) for _ in range(shuffles)])))
+    return ShuffledLabels(learn.horizons_days, tuple(shuffled), tuple(true))
+
+
+def _learned(x: NDArray[np.float32], y: Floats, test: NDArray[np.float32]) -> Floats:
+    learner = HistGradientBoostingClassifier(max_iter=20, max_leaf_nodes=8, early_stopping=False, random_state=0)
+    if np.ptp(y) == 0:
+        return np.zeros(len(test))
+    with threadpool_limits(limits=1, user_api="openmp"):
+        return np.asarray(learner.fit(x, y).decision_function(test))
+
+
+def _auc(labels: Floats, ranking: Floats) -> float:
+    """ROC-AUC; 0.5 where all test rows are alike, which nothing can tell apart."""
+    return float(roc_auc_score(labels, ranking)) if labels.size and 0 < labels.mean() < 1 else 0.5

@@ -1,6 +1,5 @@
 """Scoring: features of every segment now, probabilities, ranks, and reasons of the ranked top."""
 
-from collections.abc import Iterator
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -20,7 +19,7 @@ from roadtwin.errors import ModelNotTrainedError
 from roadtwin.jobs.inputs import load_city, to_instant
 from roadtwin.settings import Settings
 from roadtwin.storage.model_runs import ModelRun, read_active_model_run
-from roadtwin.storage.scores import FeatureRow, ScoreRow, ScoreRun, thin_scores, write_scores
+from roadtwin.storage.scores import ScoreRun, ScoreTable, thin_scores, write_scores
 
 KEEP_ALL = timedelta(hours=48)
 """How long every set of scores is kept; of a day before that, the last one."""
@@ -59,11 +58,8 @@ def score_all(conn: psycopg.Connection[Any], settings: Settings, *, now: datetim
             segment_count=len(features),
             code_version=code_version(),
         )
-        ids = inputs.segments.segment_id
-        feature_rows = (FeatureRow(*row) for row in zip(ids.tolist(), features.tolist(), strict=True))
-        write_scores(
-            conn, run, feature_rows, make_scores(model, features, ids), feature_set_version=FEATURE_SET.version
-        )
+        scores = make_scores(model, features, inputs.segments.segment_id)
+        write_scores(conn, run, scores, feature_set_version=FEATURE_SET.version)
         thin_scores(conn, keep_all_since=now - KEEP_ALL, timezone=settings.city_timezone)
     return run
 
@@ -81,19 +77,31 @@ def rank(probability: Floats) -> NDArray[np.int64]:
     return ranks
 
 
-def make_scores(model: RiskModel, features: NDArray[np.float32], segment_ids: Ints) -> Iterator[ScoreRow]:
+def make_scores(model: RiskModel, features: NDArray[np.float32], segment_ids: Ints) -> ScoreTable:
     """Scores of all horizons for features (n, f) of segments (n,), with reasons for the top of each horizon."""
     probability = model.predict_proba(features)
-    expected = expected_count(probability)
-    ids = segment_ids.tolist()
-    for column, horizon in enumerate(model.horizons_days):
-        ranks = rank(probability[:, column])
-        top = np.flatnonzero(ranks <= REASONS_TOP)
-        reasons = explain(model, features[top], horizon, limit=REASONS_STORED)
-        texts = {
-            int(row): msgspec.json.encode([reason.as_json() for reason in of_row]).decode()
-            for row, of_row in zip(top, reasons, strict=True)
-        }
-        rows = zip(ids, probability[:, column].tolist(), expected[:, column].tolist(), ranks.tolist(), strict=True)
-        for row, (segment_id, p, count, position) in enumerate(rows):
-            yield ScoreRow(segment_id, horizon, p, count, position, texts.get(row))
+    ranks = np.column_stack([rank(column) for column in probability.T])
+    return ScoreTable(
+        segment_id=segment_ids,
+        horizons_days=tuple(model.horizons_days),
+        features=features,
+        probability=probability,
+        expected_count=expected_count(probability),
+        rank=ranks,
+        reasons_json=tuple(
+            _top_reasons(model, features, horizon, ranks[:, column])
+            for column, horizon in enumerate(model.horizons_days)
+        ),
+    )
+
+
+def _top_reasons(
+    model: RiskModel, features: NDArray[np.float32], horizon: int, ranks: NDArray[np.int64]
+) -> dict[int, bytes]:
+    """Reasons of the ranked top, by row, as JSON."""
+    top = np.flatnonzero(ranks <= REASONS_TOP)
+    reasons = explain(model, features[top], horizon, limit=REASONS_STORED)
+    encode = msgspec.json.Encoder().encode
+    return {
+        row: encode([reason.as_json() for reason in of_row]) for row, of_row in zip(top.tolist(), reasons, strict=True)
+    }

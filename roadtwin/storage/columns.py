@@ -1,4 +1,4 @@
-"""Reading many rows at once: binary COPY of fixed-width columns straight into one NumPy array.
+"""Reading and writing many rows at once: binary COPY between tables and NumPy arrays.
 
 A hundred thousand rows come in well under a second; a Python object for each value would take several.
 """
@@ -18,6 +18,7 @@ _WIRE = {
 }  # fmt: skip
 _HEADER = b"PGCOPY\n\xff\r\n\0"
 _TRAILER = b"\xff\xff"
+_FLOAT4_OID = 700
 _CHUNK_BYTES = 1 << 24
 """Rows are turned into columns by so much at a time: memory holds the columns and one chunk, not all rows twice."""
 _EPOCH = np.datetime64("2000-01-01", "us")
@@ -82,6 +83,73 @@ def copy_columns(
     if rest != _TRAILER:
         raise refuse()
     return {name: np.concatenate(parts.pop(name)) for name, _ in columns}
+
+
+def write_columns(
+    conn: psycopg.Connection[Any],
+    statement: LiteralString,
+    columns: Sequence[tuple[str, str]],
+    values: Mapping[str, NDArray[Any] | Mapping[int, bytes] | None],
+) -> None:
+    """Write n rows by a `COPY … FROM STDIN (FORMAT BINARY)`. Part of the caller's transaction.
+
+    Parameters
+    ----------
+    statement : str
+        The COPY.
+    columns : sequence of (name, type)
+        In its order; types as in `copy_columns`, further "float4[]", and "jsonb" for the last one.
+    values : mapping
+        By name: an array (n,), for "float4[]" (n, k) with k > 0, datetime64[us] for timestamptz, rounded to the type of
+        the column; None: null in every row. For "jsonb" the texts of some rows by their number; the others are null.
+
+    Raises
+    ------
+    ValueError
+        If the columns differ in length.
+    """
+    arrays = {name: column for name, column in values.items() if isinstance(column, np.ndarray)}
+    sizes = {column.shape[0] for column in arrays.values()}
+    if len(sizes) != 1:
+        raise ValueError(f"Got columns of {sorted(sizes)} rows, expected as many of each.")
+    rows = np.zeros(sizes.pop(), _row_type(columns, arrays))
+    rows["field count"] = len(columns)
+    for name, kind in columns:
+        rows[f"{name} length"] = rows.dtype[name].itemsize if name in arrays else -1
+        if name in arrays:
+            _fill(rows[name], arrays[name], kind)
+    texts = {row: text for column in values.values() if isinstance(column, Mapping) for row, text in column.items()}
+    plain = np.ones(rows.size, bool)
+    plain[list(texts)] = False
+    with conn.cursor() as cursor, cursor.copy(statement) as copy:
+        copy.write(_HEADER + bytes(8))
+        copy.write(rows[plain].tobytes())
+        for row, text in texts.items():
+            # The length of the last column, −1 so far, gives way to that of version byte and text.
+            copy.write(rows[row].tobytes()[:-4] + (len(text) + 1).to_bytes(4, "big") + b"\x01" + text)
+        copy.write(_TRAILER)
+
+
+def _row_type(columns: Sequence[tuple[str, str]], arrays: Mapping[str, NDArray[Any]]) -> np.dtype[Any]:
+    fields: list[tuple[str, Any]] = [("field count", ">i2")]
+    for name, kind in columns:
+        fields.append((f"{name} length", ">i4"))
+        if name in arrays and kind == "float4[]":
+            item = np.dtype([("length", ">i4"), ("value", ">f4")])
+            fields.append((name, np.dtype([("head", ">i4", (5,)), ("items", item, (arrays[name].shape[1],))])))
+        elif name in arrays:
+            fields.append((name, _WIRE[kind]))
+    return np.dtype(fields)
+
+
+def _fill(field: NDArray[Any], column: NDArray[Any], kind: str) -> None:
+    if kind == "float4[]":
+        field["head"] = 1, 0, _FLOAT4_OID, column.shape[1], 1  # one dimension, no nulls, its length, counted from 1
+        field["items"]["length"], field["items"]["value"] = 4, column
+    elif kind == "timestamptz":
+        field[:] = (column - _EPOCH).astype(np.int64)
+    else:
+        field[:] = column
 
 
 def _chunks(pgconn: psycopg.pq.abc.PGconn) -> Iterator[bytearray]:

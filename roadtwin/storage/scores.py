@@ -1,17 +1,24 @@
 """Scores with the features they were made from, written as complete sets."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import datetime
-from typing import Any, NamedTuple
+from datetime import UTC, datetime
+from typing import Any
 
+import numpy as np
 import psycopg
+from numpy.typing import NDArray
 
 from roadtwin.storage import queries
+from roadtwin.storage.columns import write_columns
 
 _SQL = queries.load("scores")
-_NULL = "\\N"
+_SCORE_COLUMNS = (
+    ("segment_id", "int4"), ("as_of", "timestamptz"), ("horizon_days", "int2"), ("probability", "float4"),
+    ("expected_count", "float4"), ("low", "float4"), ("high", "float4"), ("rank", "int4"), ("model_run_id", "int4"),
+    ("reasons", "jsonb"),
+)  # fmt: skip
 _REFRESH_LOCK_KEY = 0x726F6164_72667273
 
 
@@ -26,22 +33,24 @@ class ScoreRun:
     code_version: str | None = None
 
 
-class FeatureRow(NamedTuple):
-    """What the model saw of one segment, in the order of the feature set; NaN unknown."""
+@dataclass(frozen=True, slots=True)
+class ScoreTable:
+    """Scores of n segments for h horizons, with the f features that they were made from.
 
-    segment_id: int
-    feature_values: list[float]
+    `probability`, `expected_count` and `rank` (n, h), rank 1 the highest of its horizon; `low` and `high` (n, h) are
+    the 90 % interval, None for a model that gives none. `features` (n, f) in the order of the feature set, NaN unknown.
+    `reasons_json` holds, for each horizon, JSON texts by row; rows without any are stored without.
+    """
 
-
-class ScoreRow(NamedTuple):
-    """One score; `reasons_json` is a JSON text or None."""
-
-    segment_id: int
-    horizon_days: int
-    probability: float
-    expected_count: float
-    rank: int
-    reasons_json: str | None
+    segment_id: NDArray[np.int32]
+    horizons_days: tuple[int, ...]
+    features: NDArray[np.float32]
+    probability: NDArray[np.float64]
+    expected_count: NDArray[np.float64]
+    rank: NDArray[np.int64]
+    reasons_json: tuple[Mapping[int, bytes], ...]
+    low: NDArray[np.float64] | None = None
+    high: NDArray[np.float64] | None = None
 
 
 @contextmanager
@@ -67,32 +76,36 @@ def thin_scores(conn: psycopg.Connection[Any], *, keep_all_since: datetime, time
     return int(row[0]) if row else 0
 
 
-def write_scores(
-    conn: psycopg.Connection[Any],
-    run: ScoreRun,
-    features: Iterable[FeatureRow],
-    scores: Iterable[ScoreRow],
-    *,
-    feature_set_version: int,
-) -> None:
+def write_scores(conn: psycopg.Connection[Any], run: ScoreRun, scores: ScoreTable, *, feature_set_version: int) -> None:
     """Write a set of scores and the run that makes it visible. Part of the caller's transaction.
 
     A set as of the same instant is replaced.
     """
     with conn.cursor() as cursor:
         cursor.execute(_SQL["delete_score_run"], {"as_of": run.as_of})
-        # COPY's text format, made here: adapting each of a million numbers in the driver takes several times as long.
-        at = run.as_of.isoformat()
-        with cursor.copy(_SQL["copy_feature_row"]) as copy:
-            for segment_id, values in features:
-                copy.write(f"{segment_id}\t{at}\t{feature_set_version}\t{{{','.join(map(str, values))}}}\n")
-        with cursor.copy(_SQL["copy_risk_score"]) as copy:
-            for segment_id, horizon, probability, expected, rank, reasons in scores:
-                text = _NULL if reasons is None else reasons.replace("\\", "\\\\")  # JSON has no raw tab or line end
-                copy.write(
-                    f"{segment_id}\t{at}\t{horizon}\t{probability}\t{expected}\t{_NULL}\t{_NULL}\t{rank}\t"
-                    f"{run.model_run_id}\t{text}\n"
-                )
+        count = scores.segment_id.size
+        common = {
+            "segment_id": scores.segment_id,
+            "as_of": np.full(count, np.datetime64(run.as_of.astimezone(UTC).replace(tzinfo=None), "us")),
+        }
+        write_columns(
+            conn,
+            _SQL["copy_feature_row"],
+            (("segment_id", "int4"), ("as_of", "timestamptz"), ("version", "int2"), ("values", "float4[]")),
+            common | {"version": np.full(count, feature_set_version), "values": scores.features},
+        )
+        for column, horizon in enumerate(scores.horizons_days):
+            columns = common | {
+                "horizon_days": np.full(count, horizon),
+                "probability": scores.probability[:, column],
+                "expected_count": scores.expected_count[:, column],
+                "low": None if scores.low is None else scores.low[:, column],
+                "high": None if scores.high is None else scores.high[:, column],
+                "rank": scores.rank[:, column],
+                "model_run_id": np.full(count, run.model_run_id),
+                "reasons": scores.reasons_json[column],
+            }
+            write_columns(conn, _SQL["copy_risk_score"], _SCORE_COLUMNS, columns)
         cursor.execute(
             _SQL["insert_score_run"],
             {

@@ -5,13 +5,13 @@ score AS (DELETE FROM risk_score WHERE as_of = %(as_of)s)
 DELETE FROM feature_row WHERE as_of = %(as_of)s;
 
 -- name: copy_feature_row
-COPY feature_row (segment_id, as_of, feature_set_version, feature_values) FROM STDIN;
+COPY feature_row (segment_id, as_of, feature_set_version, feature_values) FROM STDIN (FORMAT BINARY);
 
 -- name: copy_risk_score
 COPY risk_score (
     segment_id, as_of, horizon_days, probability, expected_count, probability_low, probability_high, rank, model_run_id,
     reasons
-) FROM STDIN;
+) FROM STDIN (FORMAT BINARY);
 
 -- name: insert_score_run
 INSERT INTO score_run (as_of, model_run_id, recorded_at, segment_count, code_version)

@@ -4,13 +4,14 @@ import threading
 from datetime import UTC, datetime, timedelta
 from uuid import uuid4
 
+import numpy as np
 import pytest
 
 from roadtwin.jobs.refresh import refresh
 from roadtwin.jobs.score import KEEP_ALL
 from roadtwin.settings import Settings
 from roadtwin.storage.database import connect
-from roadtwin.storage.scores import ScoreRow, ScoreRun, one_refresh_at_a_time, thin_scores, write_scores
+from roadtwin.storage.scores import ScoreRun, ScoreTable, one_refresh_at_a_time, thin_scores, write_scores
 
 pytestmark = pytest.mark.every_part
 
@@ -28,7 +29,17 @@ def write_run(db, as_of):
         )
         run_id = db.execute("SELECT max(model_run_id) FROM model_run").fetchone()[0]
     run = ScoreRun(as_of=as_of, model_run_id=run_id, recorded_at=as_of, segment_count=1)
-    write_scores(db, run, [(1, [0.5])], [ScoreRow(1, 7, 0.1, 0.1, 1, None)], feature_set_version=1)
+    one = np.full((1, 1), 0.1)
+    scores = ScoreTable(
+        segment_id=np.array([1], np.int32),
+        horizons_days=(7,),
+        features=one.astype(np.float32),
+        probability=one,
+        expected_count=one,
+        rank=np.ones((1, 1), np.int64),
+        reasons_json=({},),
+    )
+    write_scores(db, run, scores, feature_set_version=1)
 
 
 def kept(db, table):

@@ -1,6 +1,7 @@
 """Every setting, in one class. Built once by the command line and passed down; nothing else reads the environment."""
 
 import os
+from datetime import time
 from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Literal
@@ -121,6 +122,49 @@ class Settings(BaseSettings):
     score_interval_s: int = Field(
         3600, ge=10, description="How often `roadtwin score --watch` refreshes state and scores [s]."
     )
+    score_daily_at: time = Field(
+        time(5, 0),
+        description="City time at which `roadtwin score --watch` scores each day, whatever the interval, and monitors "
+        "the model; a run that was missed is caught up once.",
+    )
+    retrain_interval_days: int = Field(
+        30, ge=0, le=3660, description="How often `roadtwin score --watch` trains a challenger; 0: never [d]."
+    )
+    retrain_at: time = Field(time(2, 0), description="City time at which a challenger that is due is trained.")
+    gate_test_days: int = Field(
+        180,
+        ge=125,
+        le=3660,
+        description="Newest part of the records on which champion and challenger are compared [d]; windows of 90 days "
+        "need 118 to settle.",
+    )
+    gate_brier_skill_margin: float = Field(
+        0.01, ge=0, le=1, description="How much lower a challenger's Brier skill may be (lower end of the interval)."
+    )
+    gate_roc_auc_margin: float = Field(
+        0.02, ge=0, le=1, description="How much lower a challenger's ROC-AUC may be (lower end of the interval)."
+    )
+    gate_calibration_ratio: float = Field(
+        1.25, gt=1, le=10, description="A challenger's predicted/observed lies between the inverse of this and this."
+    )
+    monitoring_window_days: int = Field(
+        180, ge=7, le=3660, description="How far back settled scores count in monitoring [d]."
+    )
+    monitoring_calibration_ratio: float = Field(
+        1.25, gt=1, le=10, description="Alarm when predicted/observed of settled scores leaves 1/this … this."
+    )
+    monitoring_min_brier_skill: float = Field(
+        0.0, ge=-1, le=1, description="Alarm when the Brier skill of settled scores against climatology is below this."
+    )
+    monitoring_max_psi: float = Field(
+        0.25, gt=0, le=100, description="Alarm when the population stability index of a feature is above this."
+    )
+    monitoring_max_unknown_features: float = Field(
+        0.0, ge=0, le=1, description="Alarm when more than this share of the features is unknown everywhere."
+    )
+    monitoring_max_outside_pct: float = Field(
+        20.0, ge=0, le=100, description="Alarm when more of a feature's values lie outside what training knew [%]."
+    )
     log_format: Literal["auto", "console", "json"] = Field(
         "auto", description="Log lines for people or machines; auto: console on a terminal."
     )
@@ -141,6 +185,13 @@ class Settings(BaseSettings):
             ZoneInfo(value)
         except (ZoneInfoNotFoundError, ValueError) as exc:
             raise ValueError(f"got {value!r}, expected a name of the IANA time zone database") from exc
+        return value
+
+    @field_validator("score_daily_at", "retrain_at")
+    @classmethod
+    def _city_time(cls, value: time) -> time:
+        if value.tzinfo is not None:
+            raise ValueError("expected a time of day without zone, such as 05:00: it is the city's")
         return value
 
     @field_validator("database_url")

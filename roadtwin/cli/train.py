@@ -8,35 +8,54 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from roadtwin.cli.common import open_connection, progress, settings_for_command
+from roadtwin.cli.common import WIDE, open_connection, progress, settings_for_command
 from roadtwin.jobs.match import match_new
-from roadtwin.jobs.train import train
+from roadtwin.jobs.retrain import promote, retrain
+from roadtwin.storage.model_runs import ComparisonRow, ModelRun
 
 app = typer.Typer(add_completion=False)
 
 
 @app.command(epilog="Example: roadtwin train")
 def main(
+    activate: Annotated[
+        bool,
+        typer.Option("--activate", help="Bring it into use whatever the comparison with the present model says."),
+    ] = False,
     database_url: Annotated[
         str | None,
         typer.Option(help="Database; else ROADTWIN_DATABASE_URL, else the embedded one.", show_default=False),
     ] = None,
 ) -> None:
-    """Train the risk model on the recorded history, test it on the last part of it, and make it the active one."""
+    """Train the risk model on the recorded history and test it on the last part of it.
+
+    The first model is in use at once. A later one is compared with the model in use on the newest windows and takes
+    over if it is not worse; see `roadtwin model`.
+    """
     settings = settings_for_command(database_url=database_url)
     now = datetime.now(UTC)
     with open_connection(settings) as conn, progress("Training") as on_progress:
         match_new(conn, settings, now=now)
         conn.commit()
-        run = train(conn, settings, now=now, on_progress=on_progress)
-    _print_card(run.model_run_id, run.card)
+        made = retrain(conn, settings, now=now, cause="command", on_progress=on_progress)
+        forced = activate and not made.run.active
+        if forced:
+            promote(conn, made.run.model_run_id, now=now, actor="cli", reason="roadtwin train --activate")
+    print_trained(made.run)
+    if made.comparison is not None:
+        print_comparison(made.comparison)
+    if forced:
+        typer.echo(f"Model run {made.run.model_run_id} is in use all the same (--activate).")
+    elif not made.run.active:
+        typer.echo(f"Model run {made.run.model_run_id} is kept, not in use: roadtwin model promote --help")
 
 
-def _print_card(model_run_id: int, card: dict[str, Any]) -> None:
-    console = Console(width=None if sys.stdout.isatty() else 140)
+def print_trained(run: ModelRun) -> None:
+    """What a model was made from, and its hold-out."""
+    console, card = _console(), run.card
     window = card["data_window"]
     console.print(
-        f"Model run {model_run_id} on {card['data']} data, {window['from'][:10]} to {window['until'][:10]}: "
+        f"Model run {run.model_run_id} on {card['data']} data, {window['from'][:10]} to {window['until'][:10]}: "
         f"{card['potholes']} potholes on {card['segments']} segments."
     )
     table = Table(title=f"Hold-out in time, {card['holdout']['first_test_cut']} to {card['holdout']['last_test_cut']}")
@@ -49,6 +68,36 @@ def _print_card(model_run_id: int, card: dict[str, Any]) -> None:
     console.print(table)
     if card["notice_en"]:
         console.print(card["notice_en"])
+
+
+def print_comparison(row: ComparisonRow) -> None:
+    """Champion and challenger side by side, and the verdict."""
+    console, figures = _console(), row.figures
+    table = Table(
+        title=f"Champion run {row.champion_run_id} and challenger run {row.challenger_run_id}, "
+        f"windows from {figures['test_from'][:10]} on"
+    )
+    headings = ("horizon", "positive", "Brier skill", "", "difference (90 %)", "ROC-AUC", "", "difference (90 %)")
+    for heading in (*headings, "pred./obs.", ""):
+        table.add_column(heading, justify="right")
+    for h in figures["horizons"]:
+        if not h["judged"]:
+            table.add_row(f"{h['horizon_days']} d", cell(h["positives"]), *["–"] * 8)
+            continue
+        cells = []
+        for name in ("brier_skill", "roc_auc"):
+            cells += [cell(h[who][name]["value"]) for who in ("champion", "challenger")]
+            difference = h["difference"][name]
+            cells.append(" … ".join(cell(difference[end]) for end in ("low", "high")))
+        cells += [cell(h[who]["predicted_over_observed"]["value"]) for who in ("champion", "challenger")]
+        table.add_row(f"{h['horizon_days']} d", cell(h["positives"]), *cells)
+    if figures["horizons"]:
+        console.print(table)
+    console.print(row.verdict_en)
+
+
+def _console() -> Console:
+    return Console(width=None if sys.stdout.isatty() else WIDE)
 
 
 def cell(value: Any) -> str:

@@ -19,21 +19,28 @@ from models.dataset import (
     make_cuts,
     spatial_blocks,
 )
+from models.drift import make_reference
 from models.evaluation import count_winters, evaluate_split, plain
 from models.features import FEATURE_SET
+from models.features.build import FeatureBuilder
 from models.inputs import CityInputs, Instant, Instants
+from models.monitoring import climatology_rates
 from models.registry import dump_model
 from models.risk import NotEnoughLabelsError, RiskModel
 from models.rolling import RollingOrigins, origins_of
+from roadtwin.code_version import code_version
 from roadtwin.errors import NotEnoughHistoryError
 from roadtwin.jobs.inputs import load_city, to_instant
 from roadtwin.settings import Settings
 from roadtwin.storage.city import read_city
-from roadtwin.storage.model_runs import ModelRun, read_active_model_run, write_model_run
+from roadtwin.storage.model_runs import ModelRun, read_model_run, write_model_run
 from roadtwin.types import HORIZONS_DAYS
 
 LEAST_HISTORY_DAYS = 540
 """Records needed to train on: slices for training and calibration, each with its embargo, and one winter [d]."""
+REFERENCE_CUTS = 26
+"""Dates of training, evenly spaced, whose features are kept as the reference of monitoring: each costs a second in a
+large city, and two of each month tell its usual values."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,24 +135,23 @@ def _test_rows(inputs: CityInputs, cuts: Instants, data_until: Instant, recipe: 
     return build_dataset(inputs, cuts[::-1][::step][::-1], data_until=data_until)
 
 
-def train(
-    conn: psycopg.Connection[Any],
-    settings: Settings,
-    *,
-    now: datetime,
-    on_progress: Callable[[float], None] | None = None,
-    recipe: Recipe = DEFAULT_RECIPE,
-) -> ModelRun:
-    """Train on everything recorded by `now`, store the model as the active one and return it; one transaction writes.
+@dataclass(frozen=True, slots=True)
+class Trained:
+    """A fitted model that is not stored yet, with what it came from; `rolling` has those of earlier times."""
 
-    The card's skill comes from the same recipe on a hold-out in time: fitted on the early part of the records, tested
-    on the last. The stored model is then fitted on all of them, with the last part for its calibration.
-    Raises NotEnoughHistoryError, which says what is missing.
+    history: History
+    recipe: Recipe
+    model: RiskModel
+    rolling: RollingOrigins
+    card: dict[str, Any]
+
+
+def fit(history: History, settings: Settings, *, recipe: Recipe, on_progress: Callable[[float], None]) -> Trained:
+    """Fit the model and measure its recipe on the hold-out in time. Raises NotEnoughHistoryError.
+
+    The card's skill comes from the same recipe fitted on the early part of the records and tested on the last. The
+    model itself is fitted on all of them.
     """
-    report = on_progress or (lambda _: None)
-    report(0.0)
-    history = load_history(conn, settings, now=now, recipe=recipe)
-    report(0.4)
     try:
         rolling = RollingOrigins(lambda: new_model(recipe), history.rows, origins_of(history.holdout))
         holdout = evaluate_split(
@@ -159,28 +165,65 @@ def train(
             districts=history.inputs.segments.districts,
             fitted=rolling,
         )
-        report(0.7)
+        on_progress(0.5)
         model = rolling.model(history.data_until)
     except NotEnoughLabelsError as exc:
         raise NotEnoughHistoryError(str(exc)) from exc
-    report(0.95)
-    artefact = dump_model(model)
+    on_progress(1.0)
     card = make_card(model, _facts(history, recipe), rolling.origins, holdout)
+    return Trained(history, recipe, model, rolling, card)
+
+
+def store(conn: psycopg.Connection[Any], trained: Trained, *, now: datetime, activate: bool) -> ModelRun:
+    """Store a fitted model with all that is needed to trust it later. Part of the caller's transaction."""
+    artefact = dump_model(trained.model)
+    model_run_id = write_model_run(
+        conn,
+        trained_at=now,
+        data_until=now,
+        feature_set_version=artefact.feature_set_version,
+        rule_version=artefact.rule_version,
+        library_versions=dict(artefact.library_versions),
+        recipe=plain(asdict(trained.recipe)) | {"model": plain(trained.model.get_params())},
+        card=plain(trained.card),
+        artefact=artefact.content,
+        artefact_sha256=artefact.sha256,
+        code_version=code_version(),
+        drift_reference=drift_reference(trained.history),
+        activate=activate,
+    )
+    return read_model_run(conn, model_run_id)
+
+
+def drift_reference(history: History) -> dict[str, Any]:
+    """What monitoring holds the city against later: features of all segments at some dates, and rates of its rows."""
+    step = max(1, -(-history.cuts.size // REFERENCE_CUTS))
+    cuts = history.cuts[::-1][::step][::-1]
+    builder = FeatureBuilder(history.inputs)
+    reference = make_reference([builder.at(cut) for cut in cuts], cuts, FEATURE_SET)
+    return reference | {"climatology": climatology_rates(history.rows)}
+
+
+def train(
+    conn: psycopg.Connection[Any],
+    settings: Settings,
+    *,
+    now: datetime,
+    on_progress: Callable[[float], None] | None = None,
+    recipe: Recipe = DEFAULT_RECIPE,
+) -> ModelRun:
+    """Train on everything recorded by `now`, store the model as the active one and return it; one transaction writes.
+
+    Nothing is compared: for the first model of a city. `roadtwin.jobs.retrain` lets a champion defend itself.
+    Raises NotEnoughHistoryError, which says what is missing.
+    """
+    report = on_progress or (lambda _: None)
+    report(0.0)
+    history = load_history(conn, settings, now=now, recipe=recipe)
+    report(0.4)
+    trained = fit(history, settings, recipe=recipe, on_progress=lambda part: report(0.4 + 0.55 * part))
     with conn.transaction():
-        write_model_run(
-            conn,
-            trained_at=now,
-            data_until=now,
-            feature_set_version=artefact.feature_set_version,
-            rule_version=artefact.rule_version,
-            library_versions=dict(artefact.library_versions),
-            recipe=plain(asdict(recipe)) | {"model": plain(model.get_params())},
-            card=plain(card),
-            artefact=artefact.content,
-            artefact_sha256=artefact.sha256,
-        )
-        run = read_active_model_run(conn)
-    assert run is not None  # written just above
+        run = store(conn, trained, now=now, activate=True)
     report(1.0)
     return run
 

@@ -18,7 +18,7 @@ from roadtwin.settings import Settings
 from service import problems
 from service.bodies import schema_components
 from service.middleware import Metrics, RequestSizeLimit, SecurityHeaders
-from service.routes import city, devices, health, ingest, records, segment, segments, worklist
+from service.routes import city, devices, health, ingest, records, segment, segments, whatif, worklist
 from service.state import Service, make_pool, utc_now
 
 log = telemetry.get_logger(__name__)
@@ -63,7 +63,7 @@ def create_app(settings: Settings, database_url: str, *, clock: Callable[[], dat
     app.add_middleware(Metrics)
 
     v1 = APIRouter(prefix="/v1")
-    for module in (city, segments, segment, worklist, ingest, devices, records):
+    for module in (city, segments, segment, worklist, whatif, ingest, devices, records):
         v1.include_router(module.router)
     app.include_router(v1)
     app.include_router(health.router)
@@ -101,7 +101,7 @@ def _describe(app: FastAPI) -> None:
         if app.openapi_schema is None:
             document = generate()
             components = document.setdefault("components", {})
-            components.setdefault("schemas", {}).update(schema_components(*records.BODIES))
+            components.setdefault("schemas", {}).update(schema_components(*records.BODIES, *whatif.BODIES))
             components["securitySchemes"] = {
                 "bearer": {"type": "http", "scheme": "bearer"},
                 "apiKey": {"type": "apiKey", "in": "header", "name": "X-API-Key"},

@@ -41,12 +41,13 @@ class Explainer:
         """
         cursor = await db.execute(_SEGMENTS["read_feature_row"], {"segment_id": segment_id, "as_of": as_of})
         row = await cursor.fetchone()
-        model = await self._load(db, score["model_run_id"]) if row is not None else None
+        model = await self.load(db, score["model_run_id"]) if row is not None else None
         if row is None or model is None:
             return None
         return await run_in_threadpool(_reasons, model, row, score["horizon_days"])
 
-    async def _load(self, db: "Connection", model_run_id: int) -> "RiskModel | None":
+    async def load(self, db: "Connection", model_run_id: int) -> "RiskModel | None":
+        """The model of a run; None when it is gone or cannot be loaded here (the log says why)."""
         async with self._loading:
             if self._model_run_id != model_run_id:
                 cursor = await db.execute(_OPERATIONS["read_model_artefact"], {"model_run_id": model_run_id})

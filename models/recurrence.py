@@ -8,7 +8,7 @@ days before the cut.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -61,70 +61,6 @@ class Recurrence:
     uses_weather: bool
 
 
-def predict(
-    history: EventHistory,
-    cut: int,
-    horizon_days: int,
-    *,
-    weather: WeatherDays | None = None,
-    only: tuple[str, ...] | None = None,
-    on_progress: Callable[[float], None] | None = None,
-) -> Recurrence:
-    """P(at least one event in [cut, cut + horizon)) of every segment known before `cut`.
-
-    Parameters
-    ----------
-    history : EventHistory
-        May go on after the cut; nothing of that is used.
-    cut, horizon_days : int
-        First day of the window [d since 1970] and its length [d].
-    weather : WeatherDays, optional
-        Only days before the cut are used.
-    only : tuple of str, optional
-        Names of the features to use; for baselines.
-
-    Raises
-    ------
-    TooShortHistoryError
-        With fewer than `LEAST_HISTORY_DAYS` + `STEP_DAYS` days of events before the cut.
-    """
-    past = history.before(cut)
-    if not len(past.day) or cut - past.first_day < LEAST_HISTORY_DAYS + STEP_DAYS:
-        raise TooShortHistoryError(
-            f"Got {0 if not len(past.day) else cut - past.first_day} days of events before the cut, expected at least "
-            f"{LEAST_HISTORY_DAYS + STEP_DAYS}."
-        )
-    begins = _begins(past, cut)
-    windows: list[_Window] = []
-    for number, begin in enumerate(begins):
-        windows.append(_window(past, begin, min(begin + horizon_days, cut), only))
-        if on_progress is not None:
-            on_progress(0.6 * (number + 1) / len(begins))
-    names = tuple(windows[0].features)
-    model = CountRegression().fit(
-        {name: np.concatenate([window.features[name] for window in windows]) for name in names},
-        np.concatenate([window.counts for window in windows]).astype(np.float64),
-        np.concatenate([np.full(len(window.counts), window.years) for window in windows]),
-        np.repeat(np.arange(len(windows)), [len(window.counts) for window in windows]),
-    )
-    volume = _Volume(past, cut, horizon_days, weather)
-    known, features = past.features(cut)
-    chosen = {name: _centred(features[name]) for name in names}
-    level = np.exp(_share(past, cut, windows, model)) * volume.per_year() / len(known)
-    rate = model.relative_rate(chosen, len(known))
-    expected = rate * level * horizon_days / DAYS_PER_YEAR
-    if on_progress is not None:
-        on_progress(1.0)
-    return Recurrence(
-        segment_ids=tuple(past.segment_ids[i] for i in known.tolist()),
-        probability=model.probability(expected),
-        events_so_far=past.counts(past.first_day, cut)[known],
-        features=model.names_,
-        windows=len(windows),
-        uses_weather=volume.uses_weather,
-    )
-
-
 @dataclass(frozen=True, slots=True)
 class _Window:
     """What was known at a begin, and how many events came until the end."""
@@ -140,6 +76,90 @@ class _Window:
         return self.days / DAYS_PER_YEAR
 
 
+@dataclass(frozen=True, slots=True)
+class Lessons:
+    """What the days before a cut teach: windows with their features and events, and the features as of the cut.
+
+    Made once, several forecasts with more or fewer features can be made of it.
+    """
+
+    past: EventHistory
+    cut: int
+    horizon_days: int
+    windows: tuple[_Window, ...]
+    known: NDArray[np.int64]
+    features: dict[str, Floats]
+
+
+def learn_before(
+    history: EventHistory, cut: int, horizon_days: int, *, on_progress: Callable[[float], None] | None = None
+) -> Lessons:
+    """Windows and features before a day.
+
+    Parameters
+    ----------
+    history : EventHistory
+        May go on after the cut; nothing of that is used.
+    cut, horizon_days : int
+        First day of the window to predict [d since 1970] and its length [d].
+
+    Raises
+    ------
+    TooShortHistoryError
+        With fewer than `LEAST_HISTORY_DAYS` + `STEP_DAYS` days of events before the cut.
+    """
+    past = history.before(cut)
+    if not len(past.day) or cut - past.first_day < LEAST_HISTORY_DAYS + STEP_DAYS:
+        raise TooShortHistoryError(
+            f"Got {0 if not len(past.day) else cut - past.first_day} days of events before the cut, expected at least "
+            f"{LEAST_HISTORY_DAYS + STEP_DAYS}."
+        )
+    begins = _begins(past, cut)
+    windows = []
+    for number, begin in enumerate(begins):
+        windows.append(_window(past, begin, min(begin + horizon_days, cut)))
+        if on_progress is not None:
+            on_progress((number + 1) / len(begins))
+    known, features = past.features(cut)
+    centred = {name: _centred(values) for name, values in features.items()}
+    return Lessons(past, cut, horizon_days, tuple(windows), known, centred)
+
+
+def predict(lessons: Lessons, *, weather: WeatherDays | None = None, only: tuple[str, ...] | None = None) -> Recurrence:
+    """P(at least one event in [cut, cut + horizon)) of every segment known before the cut.
+
+    Parameters
+    ----------
+    lessons : Lessons
+        See `learn_before`.
+    weather : WeatherDays, optional
+        Only days before the cut are used.
+    only : tuple of str, optional
+        Names of the features to use; for baselines.
+    """
+    past, cut, horizon_days = lessons.past, lessons.cut, lessons.horizon_days
+    names = tuple(lessons.features) if only is None else only
+    windows = [replace(window, features={name: window.features[name] for name in names}) for window in lessons.windows]
+    model = CountRegression().fit(
+        {name: np.concatenate([window.features[name] for window in windows]) for name in names},
+        np.concatenate([window.counts for window in windows]).astype(np.float64),
+        np.concatenate([np.full(len(window.counts), window.years) for window in windows]),
+        np.repeat(np.arange(len(windows)), [len(window.counts) for window in windows]),
+    )
+    volume = _Volume(past, cut, horizon_days, weather)
+    level = np.exp(_share(past, cut, windows, model)) * volume.per_year() / len(lessons.known)
+    rate = model.relative_rate({name: lessons.features[name] for name in names}, len(lessons.known))
+    expected = rate * level * horizon_days / DAYS_PER_YEAR
+    return Recurrence(
+        segment_ids=tuple(past.segment_ids[i] for i in lessons.known.tolist()),
+        probability=model.probability(expected),
+        events_so_far=past.counts(past.first_day, cut)[lessons.known],
+        features=model.names_,
+        windows=len(windows),
+        uses_weather=volume.uses_weather,
+    )
+
+
 def _begins(past: EventHistory, cut: int) -> list[int]:
     """Begins of the windows, newest first; every four weeks, farther apart where that would be too many rows."""
     possible = list(range(cut - STEP_DAYS, past.first_day + LEAST_HISTORY_DAYS - 1, -STEP_DAYS))
@@ -147,12 +167,12 @@ def _begins(past: EventHistory, cut: int) -> list[int]:
     return possible[:: max(1, -(-rows // MOST_ROWS))]
 
 
-def _window(past: EventHistory, begin: int, end: int, only: tuple[str, ...] | None) -> _Window:
+def _window(past: EventHistory, begin: int, end: int) -> _Window:
     known, features = past.features(begin)
     return _Window(
         begin=begin,
         days=end - begin,
-        features={name: _centred(features[name]) for name in (features if only is None else only)},
+        features={name: _centred(values) for name, values in features.items()},
         counts=past.counts(begin, end)[known],
     )
 

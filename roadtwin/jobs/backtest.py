@@ -19,7 +19,7 @@ from sklearn.metrics import roc_auc_score
 from models.evaluation import count_winters, plain
 from models.inputs import Floats
 from models.metrics import skill
-from models.recurrence import Recurrence, TooShortHistoryError, WeatherDays, predict
+from models.recurrence import Recurrence, TooShortHistoryError, WeatherDays, learn_before, predict
 from roadtwin.errors import InputFileError
 from roadtwin.jobs.event_files import EventFile, day_number
 
@@ -60,11 +60,11 @@ def backtest(
     report = on_progress or (lambda _: None)
     begin, history = day_number(cut), events.history
     try:
-        model = predict(history, begin, horizon_days, weather=weather, on_progress=lambda part: report(part / 2))
-        count_only = predict(history, begin, horizon_days, only=("events_a_year",))
-        constant = predict(history, begin, horizon_days, only=())
+        lessons = learn_before(history, begin, horizon_days, on_progress=lambda part: report(0.6 * part))
     except TooShortHistoryError as exc:
         raise InputFileError(f"Cut {cut}: {exc} The file begins on {events.first_day}.") from None
+    model = predict(lessons, weather=weather)
+    count_only, constant = predict(lessons, only=("events_a_year",)), predict(lessons, only=())
     report(0.8)
     end = cut + timedelta(days=horizon_days)
     result: dict[str, Any] = {

@@ -7,7 +7,8 @@ import pytest
 from sklearn.metrics import roc_auc_score
 
 from models.event_history import EventHistory
-from models.recurrence import TooShortHistoryError, WeatherDays, predict
+from models.recurrence import Recurrence, TooShortHistoryError, WeatherDays, learn_before
+from models.recurrence import predict as predict_from
 
 DAYS, SEGMENTS, CUT, HORIZON = 900, 2000, 600, 200
 
@@ -23,6 +24,10 @@ def a_city(seed: int, *, street_spread: float = 1.0) -> EventHistory:
     position = np.stack([np.arange(SEGMENTS) % 8 * 100.0, street * 150.0], axis=1)[segment]
     ids = tuple(f"s{i:05d}" for i in range(SEGMENTS))
     return EventHistory(ids, segment, day.astype(np.int64), street, position + rng.normal(0, 8, position.shape))
+
+
+def predict(history: EventHistory, cut: int, horizon_days: int, **options) -> Recurrence:
+    return predict_from(learn_before(history, cut, horizon_days), **options)
 
 
 def outcome(history: EventHistory, segment_ids: tuple[str, ...]) -> np.ndarray:
@@ -132,3 +137,13 @@ def test_weather_takes_part_only_where_it_helped():
 def test_a_short_record_is_refused(cut):
     with pytest.raises(TooShortHistoryError, match="expected at least 148"):
         predict(a_city(9), cut, 30)
+
+
+def test_forecasts_of_the_same_lessons_are_those_of_lessons_of_their_own():
+    history = a_city(10)
+    lessons = learn_before(history, CUT, HORIZON)
+
+    for options in ({}, {"only": ("events_a_year",)}, {"only": ()}):
+        shared, own = predict_from(lessons, **options), predict(history, CUT, HORIZON, **options)
+        np.testing.assert_array_equal(shared.probability, own.probability)
+        assert shared.features == own.features == options.get("only", shared.features)

@@ -2,8 +2,10 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
+from functools import cached_property
 from typing import Any, NamedTuple
+from uuid import UUID
 
 import numpy as np
 import psycopg
@@ -13,6 +15,7 @@ from psycopg.pq import TransactionStatus
 
 from roadtwin.network.matching import MATCHER_VERSION, Match, SegmentMatcher
 from roadtwin.network.sections import Attributes, Segment
+from roadtwin.network.trace_matching import TraceMatcher
 from roadtwin.records.segment_days import (
     FIT_FRAME_BLUR_MAX,
     FIT_FRAME_LIGHT_MIN,
@@ -24,9 +27,10 @@ from roadtwin.settings import Settings
 from roadtwin.storage.network import StoredSegment, read_current_segments, read_successors
 from roadtwin.storage.readings import (
     FrameLimits,
-    ReadingPlace,
+    PassReading,
     RecordPlace,
-    read_unmatched_readings,
+    choose_unmatched_passes,
+    read_chosen_passes,
     read_unmatched_records,
     write_reading_matches,
     write_record_matches,
@@ -40,7 +44,9 @@ _LIMITS = FrameLimits(
     speed_min_mps=ROUGHNESS_SPEED_MIN_MPS,
 )
 
-_BATCH_READINGS = 200_000  # bounds memory, and what an interruption costs
+_BATCH_READINGS = 200_000  # chosen at once: what an interruption costs
+_PORTION_READINGS = 50_000  # matched at once, in whole passes; with what is placed of a batch it bounds memory
+_COMPANY = timedelta(minutes=15)  # how far around a reading others of its pass help to place it
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,27 +77,35 @@ class Network:
         section_ids = [segment.section_id for segment in segments]
         self._section_ids, section_index = np.unique(np.array(section_ids, dtype=np.int64), return_inverse=True)
         lines = shapely.from_wkb([bytes(segment.geometry_wkb) for segment in segments])
-        self.matcher = SegmentMatcher(
-            [
-                Segment(
-                    public_id=stored.public_id,
-                    section_index=int(index),
-                    nominal_length_m=stored.nominal_length_m,
-                    from_station_m=stored.from_station_m,
-                    to_station_m=stored.to_station_m,
-                    name=stored.name,
-                    district=stored.district,
-                    road_class=stored.road_class,
-                    line=shapely.get_coordinates(line),
-                    attributes=Attributes(),
-                )
-                for stored, index, line in zip(segments, section_index.tolist(), lines, strict=True)
-            ]
-        )
+        self._segments = [
+            Segment(
+                public_id=stored.public_id,
+                section_index=int(index),
+                nominal_length_m=stored.nominal_length_m,
+                from_station_m=stored.from_station_m,
+                to_station_m=stored.to_station_m,
+                name=stored.name,
+                district=stored.district,
+                road_class=stored.road_class,
+                line=shapely.get_coordinates(line),
+                attributes=Attributes(),
+            )
+            for stored, index, line in zip(segments, section_index.tolist(), lines, strict=True)
+        ]
         self.section_index: NDArray[np.int64] = section_index
         index_of_id = {segment.segment_id: i for i, segment in enumerate(segments)}
         self._by_public_id = {public_id: index_of_id[heir] for public_id, heir in successors.items()}
         self._by_public_id |= {segment.public_id: i for i, segment in enumerate(segments)}
+
+    @cached_property
+    def matcher(self) -> SegmentMatcher:
+        """Matches positions that stand alone."""
+        return SegmentMatcher(self._segments)
+
+    @cached_property
+    def trace_matcher(self) -> TraceMatcher:
+        """Matches the positions of a drive together."""
+        return TraceMatcher(self._segments)
 
     def find(self, public_id: str | None) -> int | None:
         """Row of a segment, or of the heir of a former one; None if there is none of this id."""
@@ -127,8 +141,10 @@ def match_new(conn: psycopg.Connection[Any], settings: Settings, *, now: datetim
     its position is farther than `match_max_distance_m` from it; one with a position only is matched like a reading.
     Local days of the city on which new raw readings fall are summed up again in `segment_day`.
 
-    Readings go in the order in which they were recorded, in batches; each batch and the records are a transaction of
-    their own, or all are a part of the caller's. Interrupted and run again, it takes up what is missing.
+    The readings of a pass are matched together. Passes go in the order in which their readings were recorded, in
+    batches that cut none of them. A reading that comes when others of its pass are matched already is matched in their
+    company; they stay where they are. Each batch and the records are a transaction of their own, or all are a part of
+    the caller's. Interrupted and run again, it takes up what is missing.
     """
     caller_has_begun = conn.info.transaction_status != TransactionStatus.IDLE
     network = read_network(conn)
@@ -137,17 +153,18 @@ def match_new(conn: psycopg.Connection[Any], settings: Settings, *, now: datetim
     readings = outside = segment_days = 0
     while True:
         with conn.transaction():
-            batch = read_unmatched_readings(conn, matcher_version=MATCHER_VERSION, limit=_BATCH_READINGS)
-            placed = _match_readings(network, batch, settings.match_max_distance_m)
-            rows = (
-                (reading.event_id, reading.observed_at, MATCHER_VERSION, *place, now)
-                for reading, place in zip(batch, placed, strict=True)
+            chosen = choose_unmatched_passes(
+                conn, matcher_version=MATCHER_VERSION, limit=_BATCH_READINGS, context=_COMPANY
             )
-            if batch:
+            if chosen:
+                placed = list(_match_chosen(conn, network, settings.match_max_distance_m))
+                rows = (
+                    (event_id, observed_at, MATCHER_VERSION, *place, now) for event_id, observed_at, place in placed
+                )
                 segment_days += write_reading_matches(conn, rows, matcher_version=MATCHER_VERSION, limits=_LIMITS)
-        readings += len(batch)
-        outside += sum(place.segment_id is None for place in placed)
-        if len(batch) < _BATCH_READINGS:
+                readings += len(placed)
+                outside += sum(place.segment_id is None for _, _, place in placed)
+        if chosen < _BATCH_READINGS:
             break
     records, records_outside = _place_records(conn, network, settings.match_max_distance_m, now)
     return MatchCounts(readings, outside, records, records_outside, segment_days)
@@ -168,18 +185,30 @@ def _place_records(
     return len(records), sum(place.segment_id is None for place in places)
 
 
-def _match_readings(network: Network, readings: Sequence[ReadingPlace], max_distance_m: float) -> list[Place]:
-    if not readings:
-        return []
-    _, _, lon, lat, heading_deg, accuracy_m = zip(*readings, strict=True)
-    match = network.matcher.match(
+def _match_chosen(
+    conn: psycopg.Connection[Any], network: Network, max_distance_m: float
+) -> Iterator[tuple[UUID, datetime, Place]]:
+    """Places of the chosen readings that have no match yet."""
+    for readings in read_chosen_passes(conn, matcher_version=MATCHER_VERSION, at_least=_PORTION_READINGS):
+        for reading, place in zip(readings, _match_passes(network, readings, max_distance_m), strict=True):
+            if not reading.is_matched:
+                yield reading.event_id, reading.observed_at, place
+
+
+def _match_passes(network: Network, readings: Sequence[PassReading], max_distance_m: float) -> Iterator[Place]:
+    pass_no, _, observed_at, lon, lat, heading_deg, speed_mps, accuracy_m, _ = zip(*readings, strict=True)
+    first = min(observed_at)
+    match = network.trace_matcher.match(
+        np.array(pass_no, dtype=np.int64),
+        np.array([(at - first).total_seconds() for at in observed_at]),
         np.array(lon, dtype=np.float64),
         np.array(lat, dtype=np.float64),
         heading_deg=np.array(heading_deg, dtype=np.float64),  # None becomes NaN
+        speed_mps=np.array(speed_mps, dtype=np.float64),
         accuracy_m=np.array(accuracy_m, dtype=np.float64),
         max_distance_m=max_distance_m,
     )
-    return list(network.places(match))
+    return network.places(match)
 
 
 def _match_records(network: Network, records: Sequence[RecordPlace], max_distance_m: float) -> list[Place]:

@@ -1,4 +1,7 @@
-"""Matching positions to segments: nearest centreline, with the direction of travel where streets lie close together."""
+"""Matching single positions to segments: nearest centreline, with the direction of travel where streets lie close.
+
+Drives are matched as a whole by `roadtwin.network.trace_matching`.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,8 +13,8 @@ from pyproj import Transformer
 
 from roadtwin.network.sections import Segment
 
-MATCHER_VERSION = 1
-"""Raised whenever a position could be matched to another place than before."""
+MATCHER_VERSION = 2
+"""Raised whenever a position could be matched to another place than before. 2: readings of a pass match together."""
 
 DEFAULT_ACCURACY_M = 5.0
 """Accuracy (1 σ) assumed of a position that states none: open-sky GNSS in a street. [m]"""
@@ -69,12 +72,7 @@ class SegmentMatcher:
         self._from_station_m = np.array([s.from_station_m for s in segments], dtype=np.float64)
         self._length_m = np.array([s.length_m for s in segments], dtype=np.float64)
         points = np.concatenate([s.line for s in segments]) if segments else np.zeros((0, 2))
-        lon_0, lat_0 = (points.min(axis=0) + points.max(axis=0)) / 2 if segments else (0.0, 0.0)
-        self._to_metric = Transformer.from_crs(
-            "EPSG:4326",
-            f"+proj=tmerc +lon_0={lon_0:.6f} +lat_0={lat_0:.6f} +k=1 +ellps=WGS84 +units=m +type=crs",
-            always_xy=True,
-        )
+        self._to_metric = metric_projection(segments)
         x, y = self._to_metric.transform(points[:, 0], points[:, 1])
         owners = np.repeat(np.arange(len(segments)), [len(s.line) for s in segments])
         self._lines = shapely.linestrings(np.column_stack([x, y]), indices=owners) if segments else np.array([])
@@ -191,6 +189,17 @@ class SegmentMatcher:
             self._from_station_m[chosen] + along / self._metric_length[chosen] * self._length_m[chosen]
         )
         result.offset_m[rows] = np.where(left < 0, -distance_m[best], distance_m[best])
+
+
+def metric_projection(segments: Sequence[Segment]) -> Transformer:
+    """From longitude and latitude to metres east and north of the middle of a network."""
+    points = np.concatenate([s.line for s in segments]) if segments else np.zeros((1, 2))
+    lon_0, lat_0 = (points.min(axis=0) + points.max(axis=0)) / 2
+    return Transformer.from_crs(
+        "EPSG:4326",
+        f"+proj=tmerc +lon_0={lon_0:.6f} +lat_0={lat_0:.6f} +k=1 +ellps=WGS84 +units=m +type=crs",
+        always_xy=True,
+    )
 
 
 def _column(values: ArrayLike | None, count: int, missing: float) -> NDArray[np.float64]:

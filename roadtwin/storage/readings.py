@@ -1,7 +1,9 @@
 """Vehicle readings loaded in bulk, matches of readings and records, and segment-days."""
 
-from collections.abc import Iterable, Sequence
-from datetime import datetime
+from collections.abc import Iterable, Iterator, Sequence
+from datetime import datetime, timedelta
+from itertools import groupby
+from operator import attrgetter
 from typing import Any, NamedTuple
 from uuid import UUID
 
@@ -14,15 +16,18 @@ _SQL = queries.load("readings")
 _LOCK_KEY = 0x726F6164_6D746368  # of those that match: two at once would match the same facts
 
 
-class ReadingPlace(NamedTuple):
-    """Where a vehicle reading was made, not yet matched."""
+class PassReading(NamedTuple):
+    """A reading of a pass; those that are matched already are company for the others. `pass_no` within a batch."""
 
+    pass_no: int
     event_id: UUID
     observed_at: datetime
     lon: float
     lat: float
     heading_deg: float | None
+    speed_mps: float
     accuracy_m: float | None
+    is_matched: bool
 
 
 class RecordPlace(NamedTuple):
@@ -94,19 +99,48 @@ def load_segment_days(conn: psycopg.Connection[Any], rows: Iterable[Sequence[obj
         return cur.rowcount
 
 
-def read_unmatched_readings(conn: psycopg.Connection[Any], *, matcher_version: int, limit: int) -> list[ReadingPlace]:
-    """Vehicle readings without a match of this version, at most `limit`, those recorded first.
+def choose_unmatched_passes(
+    conn: psycopg.Connection[Any], *, matcher_version: int, limit: int, context: timedelta
+) -> int:
+    """Choose the passes of vehicle readings without a match of this version, at most `limit`, those recorded first.
 
-    Waits for another transaction that matches, and keeps others from it until the caller's ends.
+    `read_chosen_passes` then gives all readings of those passes, from `context` before the first to `context` after
+    the last chosen one: no pass is cut, unless it is longer than that. Returns the number of readings chosen. Waits for
+    another transaction that matches, and keeps others from it until the caller's ends.
     """
     conn.execute(_SQL["lock_matching"], {"key": _LOCK_KEY})
-    with conn.cursor(binary=True) as cur:
-        cur.execute(_SQL["read_unmatched_readings"], {"matcher_version": matcher_version, "limit": limit})
-        return [ReadingPlace(*row) for row in cur.fetchall()]
+    conn.execute(_SQL["stage_chosen_pass"])
+    parameters = {"matcher_version": matcher_version, "limit": limit, "context": context}
+    conn.execute(_SQL["choose_unmatched_passes"], parameters)
+    conn.execute(_SQL["analyze_chosen_pass"])
+    chosen: int = conn.execute(_SQL["read_chosen_bounds"]).fetchall()[0][0]
+    return chosen
+
+
+def read_chosen_passes(
+    conn: psycopg.Connection[Any], *, matcher_version: int, at_least: int
+) -> Iterator[list[PassReading]]:
+    """Readings of the chosen passes, by pass and time; in portions of whole passes with `at_least` readings each.
+
+    No other statement may run on the connection before the last portion is read.
+    """
+    _, begin_at, end_at = conn.execute(_SQL["read_chosen_bounds"]).fetchall()[0]
+    parameters = {"matcher_version": matcher_version, "begin_at": begin_at, "end_at": end_at}
+    portion: list[PassReading] = []
+    with conn.cursor("chosen_passes", binary=True) as cur:
+        cur.itersize = at_least
+        cur.execute(_SQL["read_chosen_passes"], parameters)
+        for _, readings in groupby(map(PassReading._make, cur), key=attrgetter("pass_no")):
+            portion.extend(readings)
+            if len(portion) >= at_least:
+                yield portion
+                portion = []
+    if portion:
+        yield portion
 
 
 def read_unmatched_records(conn: psycopg.Connection[Any], *, matcher_version: int) -> list[RecordPlace]:
-    """Repairs, reports and findings without a match of this version; waits as `read_unmatched_readings` does."""
+    """Repairs, reports and findings without a match of this version; waits as `choose_unmatched_passes` does."""
     conn.execute(_SQL["lock_matching"], {"key": _LOCK_KEY})
     rows = conn.execute(_SQL["read_unmatched_records"], {"matcher_version": matcher_version}).fetchall()
     return [RecordPlace(*row) for row in rows]
@@ -116,7 +150,8 @@ def write_reading_matches(
     conn: psycopg.Connection[Any], rows: Iterable[Sequence[object]], *, matcher_version: int, limits: FrameLimits
 ) -> int:
     """Write matches in the column order of `copy_reading_match`, flag readings outside the network, and make the
-    segment-days again that they fall on; returns the number of segment-days written. Part of the caller's transaction.
+    segment-days again that they fall on, and those that an older version of the matcher had put them on; returns the
+    number of segment-days written. Part of the caller's transaction.
     """
     outside = {"outside": int(Flag.OUTSIDE_NETWORK)}
     with conn.cursor() as cur:
@@ -128,6 +163,8 @@ def write_reading_matches(
         cur.execute(_SQL["flag_outside_network"], outside)
         cur.execute(_SQL["unflag_inside_network"], outside)
         cur.execute(_SQL["analyze_reading_match"])
+        cur.execute(_SQL["stage_left_segment_day"])
+        cur.execute(_SQL["delete_left_segment_days"])
         cur.execute(_SQL["roll_up_segment_days"], {"matcher_version": matcher_version, **limits._asdict()})
         return cur.rowcount
 

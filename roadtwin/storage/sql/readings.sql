@@ -64,16 +64,57 @@ ON CONFLICT DO NOTHING;
 -- name: lock_matching
 SELECT pg_advisory_xact_lock(%(key)s);
 
--- name: read_unmatched_readings
-SELECT r.event_id, r.observed_at, r.lon, r.lat, r.heading_deg, r.accuracy_m
-FROM vehicle_reading AS r
-WHERE
-    NOT EXISTS (
-        SELECT FROM reading_match AS m
-        WHERE m.observed_at = r.observed_at AND m.event_id = r.event_id AND m.matcher_version = %(matcher_version)s
-    )
-ORDER BY r.recorded_at, r.event_id
-LIMIT %(limit)s;
+-- name: stage_chosen_pass
+CREATE TEMP TABLE IF NOT EXISTS chosen_pass (
+    pass_no integer,
+    vehicle_pseudonym text,
+    pass_id text,
+    readings bigint,
+    begin_at timestamptz,
+    end_at timestamptz
+) ON COMMIT DROP;
+TRUNCATE chosen_pass;
+
+-- name: choose_unmatched_passes
+INSERT INTO chosen_pass (pass_no, vehicle_pseudonym, pass_id, readings, begin_at, end_at)
+SELECT
+    row_number() OVER (), u.vehicle_pseudonym, u.pass_id, count(*),
+    min(u.observed_at) - %(context)s, max(u.observed_at) + %(context)s
+FROM (
+    SELECT r.vehicle_pseudonym, r.pass_id, r.observed_at
+    FROM vehicle_reading AS r
+    WHERE
+        NOT EXISTS (
+            SELECT FROM reading_match AS m
+            WHERE
+                m.observed_at = r.observed_at AND m.event_id = r.event_id
+                AND m.matcher_version = %(matcher_version)s
+        )
+    ORDER BY r.recorded_at, r.event_id
+    LIMIT %(limit)s
+) AS u
+GROUP BY u.vehicle_pseudonym, u.pass_id;
+
+-- name: analyze_chosen_pass
+ANALYZE chosen_pass;
+
+-- name: read_chosen_bounds
+SELECT coalesce(sum(readings), 0)::bigint, min(begin_at), max(end_at) FROM chosen_pass;
+
+-- name: read_chosen_passes
+-- Also their readings that have a match: the others are matched in their company.
+SELECT
+    p.pass_no, r.event_id, r.observed_at, r.lon, r.lat, r.heading_deg, r.speed_mps, r.accuracy_m,
+    m.event_id IS NOT NULL AS is_matched
+FROM chosen_pass AS p
+INNER JOIN vehicle_reading AS r
+    ON
+        p.vehicle_pseudonym = r.vehicle_pseudonym AND p.pass_id = r.pass_id
+        AND r.observed_at BETWEEN p.begin_at AND p.end_at
+LEFT JOIN reading_match AS m
+    ON m.observed_at = r.observed_at AND m.event_id = r.event_id AND m.matcher_version = %(matcher_version)s
+WHERE r.observed_at BETWEEN %(begin_at)s AND %(end_at)s
+ORDER BY p.pass_no, r.observed_at, r.event_id;
 
 -- name: stage_reading_match
 CREATE TEMP TABLE IF NOT EXISTS staged_reading_match (LIKE reading_match) ON COMMIT DROP;
@@ -118,6 +159,26 @@ WHERE
     m.section_id IS NULL
     OR m.segment_id IN (SELECT s.segment_id FROM segment AS s WHERE s.valid_to IS NOT NULL);
 
+-- name: stage_left_segment_day
+-- Segment-days on which an older version of the matcher had put a reading that is somewhere else now.
+CREATE TEMP TABLE IF NOT EXISTS left_segment_day (segment_id integer, day date, recorded_at timestamptz) ON COMMIT DROP;
+TRUNCATE left_segment_day;
+INSERT INTO left_segment_day (segment_id, day, recorded_at)
+SELECT o.segment_id, (o.observed_at AT TIME ZONE c.timezone)::date, min(r.recorded_at)
+FROM staged_reading_match AS m
+INNER JOIN reading_match AS o
+    ON m.observed_at = o.observed_at AND m.event_id = o.event_id AND m.matcher_version > o.matcher_version
+INNER JOIN vehicle_reading AS r ON m.observed_at = r.observed_at AND m.event_id = r.event_id
+CROSS JOIN city AS c
+WHERE o.segment_id IS NOT NULL AND o.segment_id IS DISTINCT FROM m.segment_id AND r.origin <> 'loaded'
+GROUP BY 1, 2;
+
+-- name: delete_left_segment_days
+DELETE FROM segment_day AS d
+USING left_segment_day AS l
+WHERE
+    d.segment_id = l.segment_id AND d.day = l.day AND d.recorded_at >= l.recorded_at AND d.origin <> 'loaded';
+
 -- name: roll_up_segment_days
 -- Every local day on which a newly matched raw reading fell is made again from all its readings. The row is known
 -- since its last reading was: a day that grows gets rows with later recorded_at, and the last one is in force.
@@ -127,6 +188,10 @@ WITH touched AS (
     INNER JOIN vehicle_reading AS r ON m.observed_at = r.observed_at AND m.event_id = r.event_id
     CROSS JOIN city AS c
     WHERE m.segment_id IS NOT NULL AND r.origin <> 'loaded'
+    UNION
+    SELECT l.segment_id, l.day, c.timezone
+    FROM left_segment_day AS l
+    CROSS JOIN city AS c
 ), reading AS (
     SELECT
         t.segment_id, t.day, r.event_id, r.observed_at, r.recorded_at, r.origin, r.vehicle_pseudonym, r.pass_id,

@@ -250,7 +250,7 @@ def test_two_runs_at_once_take_turns(city, settings, database_url):
 
 def test_an_interrupted_run_is_taken_up_where_it_ended(city, settings, monkeypatch):
     monkeypatch.setattr(match_module, "_BATCH_READINGS", 2)
-    load(city, *[reading(str(i), NOW + timedelta(minutes=i)) for i in range(5)])
+    load(city, *[reading(str(i), NOW + timedelta(minutes=i), pass_id=str(i)) for i in range(5)])
     write = match_module.write_reading_matches
 
     def fail_at_the_second_batch(conn, rows, **options):

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from models import card_words
 from models.dataset import MATURITY_DAYS
 from models.evaluation import SplitResult
 from models.features import FEATURE_SET
@@ -12,17 +13,7 @@ from models.potholes import LAPSE_DAYS, RULE_VERSION, SAME_HOLE_M
 from models.registry import library_versions
 from models.risk import RiskModel
 
-CARD_VERSION = 1
-
-LIMITS = (
-    "Trained on what was recorded: a hole that nobody saw, reported or repaired is not in the labels.",
-    "Only windows in which somebody looked count as free of holes; stretches that nobody passes are underrepresented.",
-    "Weather after the time of the score is not used: the model speaks for the usual weather of the season.",
-    "Weather is that of the stations' mean, the same for the whole city.",
-    "Observations of LoRaWAN devices (moisture, temperature) are not used yet, confirmed or not.",
-    "No interval is given for a probability yet.",
-    "Register attributes count as known throughout: they carry no recorded time.",
-)
+CARD_VERSION = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +34,12 @@ class TrainingFacts:
 
 
 def make_card(
-    model: RiskModel, facts: TrainingFacts, origins: Sequence[Instant], holdout: SplitResult
+    model: RiskModel,
+    facts: TrainingFacts,
+    origins: Sequence[Instant],
+    holdout: SplitResult,
+    *,
+    code_version: str,
 ) -> dict[str, Any]:
     """The card as plain JSON.
 
@@ -57,6 +53,8 @@ def make_card(
         Before each of which a model was fitted to calibrate on its predictions.
     holdout : SplitResult
         Skill of the same recipe when fitted on the early part of the data only and tested on the last part.
+    code_version : str
+        Of the code that trains, with its commit where it is known.
     """
     calibrations = zip(model.horizons_days, model.calibrations_, strict=True)
     return {
@@ -66,6 +64,12 @@ def make_card(
         if facts.simulated
         else "",
         "notice_en": "Trained on simulated data: says nothing about real roads." if facts.simulated else "",
+        "simulated_de": card_words.SIMULATED_DE if facts.simulated else "",
+        "simulated_en": card_words.SIMULATED_EN if facts.simulated else "",
+        "intended_use_de": card_words.INTENDED_USE_DE,
+        "intended_use_en": card_words.INTENDED_USE_EN,
+        "not_for_de": card_words.NOT_FOR_DE,
+        "not_for_en": card_words.NOT_FOR_EN,
         "question": "Probability that at least one new pothole is first recorded on a segment within the horizon.",
         "horizons_days": list(model.horizons_days),
         "data_window": {"from": facts.data_from, "until": facts.data_until, "winters": facts.winters},
@@ -97,8 +101,10 @@ def make_card(
         },
         "length": "a monotone feature in place of an offset; expected numbers per 100 m are divided by length",
         "holdout": holdout.as_json() | _test_notice(holdout.test_winters),
-        "limits": list(LIMITS),
+        "limits": list(card_words.LIMITS_EN),
+        "limits_de": list(card_words.LIMITS_DE),
         "library_versions": library_versions(),
+        "code_version": code_version,
     }
 
 

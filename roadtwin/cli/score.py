@@ -11,7 +11,8 @@ from typing import Annotated
 import typer
 
 from roadtwin.cli.common import open_connection, open_database, settings_for_command
-from roadtwin.jobs.refresh import refresh_and_score, watch
+from roadtwin.jobs.refresh import refresh_and_score
+from roadtwin.jobs.watch import watch
 from roadtwin.settings import Settings
 
 app = typer.Typer(add_completion=False)
@@ -20,7 +21,12 @@ app = typer.Typer(add_completion=False)
 @app.command(epilog="Example: roadtwin score --watch")
 def main(
     watch_on: Annotated[
-        bool, typer.Option("--watch", help="Go on every ROADTWIN_SCORE_INTERVAL_S seconds until stopped.")
+        bool,
+        typer.Option(
+            "--watch",
+            help="Go on until stopped: every ROADTWIN_SCORE_INTERVAL_S seconds and at ROADTWIN_SCORE_DAILY_AT; "
+            "monitor the model, and train challengers.",
+        ),
     ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
     database_url: Annotated[

@@ -170,7 +170,7 @@ def fit(history: History, settings: Settings, *, recipe: Recipe, on_progress: Ca
     except NotEnoughLabelsError as exc:
         raise NotEnoughHistoryError(str(exc)) from exc
     on_progress(1.0)
-    card = make_card(model, _facts(history, recipe), rolling.origins, holdout)
+    card = make_card(model, _facts(history, recipe), rolling.origins, holdout, code_version=code_version())
     return Trained(history, recipe, model, rolling, card)
 
 

@@ -78,7 +78,8 @@ def test_the_card_names_data_features_skill_and_baselines(trained, city):
     )  # fmt: skip
     facts = TrainingFacts(True, "2023-10-01", "2026-09-30", "2024-01-01", "2026-08-01", 14, 150, 1, {"7": 1}, 2, 3)
 
-    card = plain(make_card(trained.model, facts, origins_of(trained.split), holdout))
+    made = make_card(trained.model, facts, origins_of(trained.split), holdout, code_version="0.1.0+gabc")
+    card = plain(made)
 
     assert card["data"] == "simulated"
     assert card["holdout"]["test_winters"] == 1
@@ -90,5 +91,9 @@ def test_the_card_names_data_features_skill_and_baselines(trained, city):
     assert set(horizon["baselines"]) == {"climatology", "count_so_far", "visible_damage", "logistic_six"}
     assert horizon["model"]["roc_auc"] > 0.7
     assert set(horizon["by_district"]) == {"Nord", "Süd", "West"}
-    assert any("LoRaWAN" in limit for limit in card["limits"])
+    assert len(card["limits"]) == len(card["limits_de"]) > 3
+    assert card["code_version"] == "0.1.0+gabc"
+    assert all(
+        card[f"{name}_{language}"] for name in ("intended_use", "not_for", "simulated") for language in ("de", "en")
+    )
     assert set(card["calibration"]) == {"7", "28", "90"}

@@ -14,6 +14,7 @@ from roadtwin.network.trace_model import (
     BREAK_M,
     BREAK_S,
     HEADING_SPEED_MPS,
+    UNKNOWN_SPEED_MPS,
     Trace,
     log_emission,
     log_transition,
@@ -90,7 +91,7 @@ class TraceMatcher:
         )
         accuracy = np.where(np.isnan(accuracy), DEFAULT_ACCURACY_M, accuracy)
         heading = np.where(speed < HEADING_SPEED_MPS, np.nan, heading)
-        way_m, run = _ways(number, time, position, speed, accuracy)
+        way_m, most_m, run = _ways(number, time, position, speed, accuracy)
         for part in _blocks(run):
             places = places_near(self._graph, self._pieces, position[part], max_distance_m)
             near = np.flatnonzero(places.exists[:, 0])
@@ -101,7 +102,9 @@ class TraceMatcher:
             driven_m = np.diff(way_m[rows], prepend=way_m[rows[0]])
             coupled = (np.diff(run[rows], prepend=-1) == 0) & (driven_m <= BREAK_M)
             coupled &= np.diff(time[rows], prepend=time[rows[0]]) <= BREAK_S
-            seen = Trace(position[rows], heading[rows], accuracy[rows], coupled, np.where(coupled, driven_m, 0.0))
+            most_driven_m = np.diff(most_m[rows], prepend=most_m[rows[0]])
+            driven_m, most_driven_m = np.where(coupled, driven_m, 0.0), np.where(coupled, most_driven_m, 0.0)
+            seen = Trace(position[rows], heading[rows], accuracy[rows], coupled, driven_m, most_driven_m)
             self._place(result, order[rows], seen, places.take(near), self._graph)
         return result
 
@@ -121,10 +124,13 @@ class TraceMatcher:
         result.offset_m[rows] = np.where(left < 0, -distance_m, distance_m)
 
 
-def _ways(number: Ints, time_s: Floats, position: Floats, speed_mps: Floats, accuracy_m: Floats) -> tuple[Floats, Ints]:
-    """Way driven up to each reading, on an axis common to all [m], and the number of its unbroken run.
+def _ways(
+    number: Ints, time_s: Floats, position: Floats, speed_mps: Floats, accuracy_m: Floats
+) -> tuple[Floats, Floats, Ints]:
+    """Way driven up to each reading, at least and at most, on an axis common to all [m]; number of its unbroken run.
 
-    By speed and time where there is a speed, but never shorter than positions can be apart.
+    By speed and time where there is a speed, but never shorter than positions can be apart. Else at least the straight
+    line, and at most as far as one gets in that time.
     """
     first = np.diff(number, prepend=number[:1] - 1) != 0
     step_s = np.where(first, 0.0, np.diff(time_s, prepend=time_s[:1]))
@@ -134,8 +140,9 @@ def _ways(number: Ints, time_s: Floats, position: Floats, speed_mps: Floats, acc
     straight_m = np.where(first | ~np.isfinite(straight_m), 0.0, straight_m)
     least_m = straight_m - APART_SIGMA * np.hypot(accuracy_m, np.roll(accuracy_m, 1))
     step_m = np.where(np.isnan(speed), straight_m, np.maximum(speed * step_s, least_m))
+    most_m = np.where(np.isnan(speed), np.maximum(straight_m, np.minimum(UNKNOWN_SPEED_MPS * step_s, BREAK_M)), step_m)
     run = np.cumsum(first | (step_s > BREAK_S) | (np.maximum(step_m, straight_m) > BREAK_M))
-    return np.cumsum(step_m), run
+    return np.cumsum(step_m), np.cumsum(most_m), run
 
 
 def _blocks(run: Ints) -> Iterator[slice]:

@@ -30,7 +30,7 @@ INDEPENDENT_SIGMA = 2.0
 Krumm leave out readings nearer than 2 σ to the one before."""
 STANDING_SHARE = 0.02
 """Least that a reading counts, so that a vehicle that stands is somewhere, too. Assumption."""
-DETOUR_M = 8.0
+DETOUR_M = 5.0
 """β: scale of the difference between the way on the network and the way driven. Assumption. [m]"""
 SLACK_SIGMA = 2.0
 """The way on the network may be shorter than the one driven by this many σ of both positions. Assumption."""
@@ -44,6 +44,8 @@ LEAVING = 6.0
 """What leaving the network counts, and coming back. Assumption."""
 APART_SIGMA = 3.0
 """Positions are not farther apart than the way driven and this many σ of both: else the speed is wrong. Assumption."""
+UNKNOWN_SPEED_MPS = 14.0
+"""Most that a vehicle without a known speed drives on average: 50 km/h, the limit in German towns (§ 3 StVO). [m/s]"""
 BREAK_S, BREAK_M = 120.0, 500.0
 """After a longer time or way without a reading a trace begins anew. Assumption. [s], [m]"""
 
@@ -54,7 +56,8 @@ _CLEARLY_DEG = 60.0  # a heading this near to a direction of the road is that di
 class Trace:
     """n readings by trace and time. `heading_deg` is NaN where it says nothing.
 
-    `coupled` (n,): the reading belongs to the same unbroken trace as the one before, `driven_m` (n,) after it.
+    `coupled` (n,): the reading belongs to the same unbroken trace as the one before, `driven_m` to `most_driven_m` (n,)
+    after it.
     """
 
     position: Floats  # (n, 2), metres east and north
@@ -62,6 +65,7 @@ class Trace:
     accuracy_m: Floats
     coupled: NDArray[np.bool_]
     driven_m: Floats
+    most_driven_m: Floats
 
 
 def turns_deg(trace: Trace, places: Places, pieces: Pieces) -> Floats:
@@ -114,10 +118,11 @@ def log_transition(trace: Trace, places: Places, turn_deg: Floats, graph: RoadGr
     straight_m = np.hypot(*(places.foot[come] - places.foot[go]).T)
     way_m = np.abs(places.station_m[come] - places.station_m[go])
     other = np.flatnonzero(places.link[come] != places.link[go])
-    far_m = driven_m[other] + MOST_DETOUR * DETOUR_M  # farther makes no difference
+    most_m = trace.most_driven_m[row + 1]
+    far_m = most_m[other] + MOST_DETOUR * DETOUR_M  # farther makes no difference
     pairs = (row[other], a[other]), (row[other] + 1, b[other])
     way_m[other] = _ways_between(graph, places, turn_deg, pairs, far_m)
-    longer_m = way_m - np.maximum(driven_m, straight_m)
+    longer_m = way_m - np.maximum(most_m, straight_m)
     slack_m = SLACK_SIGMA * np.hypot(trace.accuracy_m[row], trace.accuracy_m[row + 1])
     shorter_m = driven_m - way_m - slack_m
     difference_m = np.maximum(np.maximum(longer_m, shorter_m), 0.0)

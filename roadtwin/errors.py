@@ -59,6 +59,10 @@ class RecordRejectedError(RoadtwinError):
     """A record (repair, inspection, report, weather, …) is not valid."""
 
 
+class NaiveTimeError(RecordRejectedError):
+    """A record has a time without an offset, and nobody knows of which zone."""
+
+
 class SegmentNotFoundError(RoadtwinError):
     """There is no road segment with this id."""
 
@@ -81,6 +85,14 @@ class ModelPromotionError(RoadtwinError):
 
 class ScoreNotFoundError(RoadtwinError):
     """There is no score of this segment as of this time."""
+
+
+class ScoreRequestNotFoundError(RoadtwinError):
+    """Nobody asked for scores with this number."""
+
+
+class NotMonitoredError(RoadtwinError):
+    """The model was not monitored yet: `roadtwin score --watch` does it once a day, `roadtwin model monitor` now."""
 
 
 class NotEnoughHistoryError(RoadtwinError):

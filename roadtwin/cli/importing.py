@@ -13,12 +13,11 @@ import typer
 
 from roadtwin.cli.common import open_connection, settings_for_command
 from roadtwin.errors import InputFileError
-from roadtwin.jobs.importing import import_network_file, import_records_file, source_of
+from roadtwin.jobs.importing import import_devices_file, import_network_file, import_records_file, source_of
 from roadtwin.network.geojson import ReadOptions
 from roadtwin.records.schema import RECORD_KINDS
 from roadtwin.settings import Settings
 from roadtwin.storage.city import read_city, write_city
-from roadtwin.storage.devices import read_device_file, register_devices
 
 app = typer.Typer(
     add_completion=False,
@@ -87,6 +86,7 @@ def network(
             recorded_at=datetime.now(UTC),
             nominal_length_m=segment_length_m,
             close_missing=complete,
+            zone=settings.timezone,
         )
     if as_json:
         typer.echo(json.dumps({"read": asdict(report), "network": asdict(counts)}))
@@ -107,10 +107,11 @@ def network(
 @app.command("devices", epilog="Example: roadtwin import devices devices.csv")
 def devices(file: File, as_json: AsJson = False) -> None:
     """Register devices, where they are installed and whether models may use them, from CSV."""
-    rows = read_device_file(file)
     with _connection() as (_, conn):
-        count = register_devices(conn, rows)
-    typer.echo(json.dumps({"devices": count}) if as_json else f"{count} rows registered.")
+        count, notes = import_devices_file(conn, file)
+    typer.echo(json.dumps({"devices": count, "notes": notes}) if as_json else f"{count} rows registered.")
+    if not as_json:
+        _show(notes)
 
 
 def _records_command(kind: str) -> Callable[..., None]:
@@ -128,8 +129,8 @@ def _records_command(kind: str) -> Callable[..., None]:
         as_json: AsJson = False,
     ) -> None:
         lag = None if reporting_lag_hours is None else timedelta(hours=reporting_lag_hours)
-        with _connection() as (_, conn):
-            counts = import_records_file(conn, kind, file, reporting_lag=lag)
+        with _connection() as (settings, conn):
+            counts = import_records_file(conn, kind, file, reporting_lag=lag, zone=settings.timezone)
         if as_json:
             typer.echo(json.dumps(asdict(counts) | {"rejected": counts.rejected}))
         else:
@@ -137,6 +138,7 @@ def _records_command(kind: str) -> Callable[..., None]:
                 f"{counts.received} records: {counts.stored} stored, {counts.duplicate} there already,"
                 f" {counts.rejected} rejected."
             )
+            _show(counts.notes)
             _show(counts.rejections)
         if counts.rejected and counts.rejected == counts.received:
             raise InputFileError(f"None of the {counts.received} records of {file.name} could be used.")

@@ -5,27 +5,34 @@ import gzip
 import io
 import zlib
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import msgspec
 import psycopg
 
 from roadtwin.errors import InputFileError, RecordRejectedError
+from roadtwin.jobs.file_checks import check_place, check_places, check_sections, check_times
 from roadtwin.jobs.networks import NetworkCounts, import_network
 from roadtwin.jobs.record_rows import ROW_OF, finding_rows
+from roadtwin.network.extent import Extent
 from roadtwin.network.geojson import ReadOptions, ReadReport, read_geojson
 from roadtwin.network.sections import RoadSection
 from roadtwin.records.parsing import parse_csv_row, parse_json_line
 from roadtwin.records.schema import EARLIEST, LATEST, RECORD_KINDS, Inspection, Record
+from roadtwin.storage.city import read_city
+from roadtwin.storage.devices import read_device_file, register_devices
+from roadtwin.storage.network import read_bounds
 from roadtwin.storage.records import write_records
 from roadtwin.types import Origin
 
 __all__ = [
     "NetworkCounts",
     "RecordCounts",
+    "import_devices_file",
     "import_network",
     "import_network_file",
     "import_records",
@@ -37,12 +44,16 @@ __all__ = [
 
 @dataclass(frozen=True, slots=True)
 class RecordCounts:
-    """What an import did: received = stored + duplicate + rejected. `rejections` are sentences, one each."""
+    """What an import did: received = stored + duplicate + rejected. `rejections` are sentences, one each.
+
+    `notes` say what was put right, or could not be checked.
+    """
 
     received: int
     stored: int
     duplicate: int
     rejections: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
 
     @property
     def rejected(self) -> int:
@@ -78,17 +89,37 @@ def import_records_file(
     *,
     origin: Origin = Origin.IMPORTED,
     reporting_lag: timedelta | None = None,
+    zone: ZoneInfo | None = None,
 ) -> RecordCounts:
     """Write the records of a file (`.jsonl` or `.csv`, also `.gz`); one transaction.
 
     A line that is no valid record is left out and named with its reason; the others are written. A CSV file has a
-    header with the names of the schema's fields; `lon`, `lat` and `accuracy_m` stand for the position. See
-    `import_records` for `reporting_lag`.
+    header with the names of the schema's fields; `lon`, `lat` and `accuracy_m` stand for the position. Swapped
+    longitudes and latitudes are put right, which a note says. See `import_records` for `reporting_lag`.
 
-    Raises InputFileError for an unknown kind and a file that cannot be read.
+    Raises InputFileError for an unknown kind, a file that cannot be read and one with times of other zones beside
+    those of the city's (`zone` where the database does not say).
     """
-    lines = _csv_records(kind, path) if ".csv" in path.suffixes else _json_records(kind, path)
-    return _import(conn, kind, lines, origin=origin, recorded_at=None, reporting_lag=reporting_lag)
+    lines = list(_csv_records(kind, path) if ".csv" in path.suffixes else _json_records(kind, path))
+    city = read_city(conn)
+    notes = check_times(lines, ZoneInfo(city.timezone) if city is not None else zone)
+    checked, more = check_places(lines, _extent(conn))
+    counts = _import(conn, kind, checked, origin=origin, recorded_at=None, reporting_lag=reporting_lag)
+    return replace(counts, notes=(*notes, *more))
+
+
+def import_devices_file(conn: psycopg.Connection[Any], path: Path) -> tuple[int, tuple[str, ...]]:
+    """Register the devices of a CSV file; returns the number of rows, and notes of what was put right.
+
+    Raises InputFileError, also for a device that stands far from the city's roads.
+    """
+    rows, extent, swapped = read_device_file(path), _extent(conn), 0
+    for number, row in enumerate(rows):
+        if row.lon is not None and row.lat is not None:
+            lon, lat, was = check_place(row.lon, row.lat, extent, f"{path}, row {number + 2}")
+            rows[number], swapped = replace(row, lon=lon, lat=lat), swapped + was
+    notes = (f"{swapped} positions had longitude and latitude swapped: put right.",) if swapped else ()
+    return register_devices(conn, rows), notes
 
 
 def import_network_file(
@@ -99,13 +130,17 @@ def import_network_file(
     recorded_at: datetime,
     nominal_length_m: int = 100,
     close_missing: bool = False,
+    zone: ZoneInfo | None = None,
 ) -> tuple[ReadReport, NetworkCounts]:
     """Write the road network of a GeoJSON file (`.geojson`, `.json`, also `.gz`); see `import_network`.
 
-    Raises InputFileError for a file that cannot be read or has no section, UnsupportedCrsError for coordinates that
-    cannot be placed.
+    Raises InputFileError for a file that cannot be read, has no section, or has longitudes and latitudes swapped
+    (told by the roads that are there already, or by the city's time zone `zone`), UnsupportedCrsError for coordinates
+    that cannot be placed.
     """
     sections, report = read_network_file(path, options)
+    city = read_city(conn)
+    check_sections(sections, _extent(conn), ZoneInfo(city.timezone) if city is not None else zone or ZoneInfo("UTC"))
     counts = import_network(
         conn, sections, recorded_at=recorded_at, nominal_length_m=nominal_length_m, close_missing=close_missing
     )
@@ -119,6 +154,11 @@ def read_network_file(path: Path, options: ReadOptions) -> tuple[list[RoadSectio
         first = f"; {report.skipped[0]}" if report.skipped else ""
         raise InputFileError(f"{path.name} has no section among its {report.features} features{first}.")
     return sections, report
+
+
+def _extent(conn: psycopg.Connection[Any]) -> Extent | None:
+    bounds = read_bounds(conn)
+    return None if bounds is None else Extent(*bounds)
 
 
 def source_of(path: Path) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 import msgspec
 
-from roadtwin.errors import RecordRejectedError
+from roadtwin.errors import NaiveTimeError, RecordRejectedError
 from roadtwin.records.schema import RECORD_KINDS, Record
 
 _CSV_NAMESPACE = uuid.UUID("6f0e2f0a-8b51-5d4e-9f0d-3d1b0a6c7e21")
@@ -26,7 +26,7 @@ def parse_json_line(kind: str, line: bytes) -> Record:
     try:
         return _DECODERS[kind].decode(line)
     except (msgspec.DecodeError, UnicodeDecodeError) as exc:  # a validation error is a decode error too
-        raise RecordRejectedError(str(exc)) from exc
+        raise _rejected(exc) from exc
 
 
 def parse_csv_row(kind: str, row: Mapping[str | None, str | list[str] | None]) -> Record:
@@ -59,4 +59,9 @@ def parse_csv_row(kind: str, row: Mapping[str | None, str | list[str] | None]) -
     try:
         return msgspec.convert(given, RECORD_KINDS[kind], strict=False)
     except msgspec.ValidationError as exc:
-        raise RecordRejectedError(str(exc)) from exc
+        raise _rejected(exc) from exc
+
+
+def _rejected(exc: Exception) -> RecordRejectedError:
+    naive = "with a timezone component" in str(exc)  # the only way in which msgspec tells them from other errors
+    return (NaiveTimeError if naive else RecordRejectedError)(str(exc))

@@ -158,3 +158,9 @@ def read_current_segments(conn: psycopg.Connection[Any]) -> list[StoredSegment]:
 def read_successors(conn: psycopg.Connection[Any]) -> dict[str, int]:
     """Public id of a closed segment → id of the present segment that holds the greatest part of it."""
     return dict(conn.execute(_SQL["read_successors"]).fetchall())
+
+
+def read_bounds(conn: psycopg.Connection[Any]) -> tuple[float, float, float, float] | None:
+    """West, south, east and north end of the present segments [°]; None without a network."""
+    row = conn.execute(_SQL["read_bounds"]).fetchone()
+    return None if row is None or row[0] is None else (row[0], row[1], row[2], row[3])

@@ -73,3 +73,8 @@ SELECT DISTINCT ON (h.public_id) h.public_id, h.segment_id
 FROM heir AS h
 INNER JOIN segment AS s ON h.segment_id = s.segment_id AND s.valid_to IS NULL
 ORDER BY h.public_id, h.share DESC, h.segment_id;
+
+-- name: read_bounds
+SELECT min((bounds[1])[0]), min((bounds[1])[1]), max((bounds[0])[0]), max((bounds[0])[1])
+FROM segment
+WHERE valid_to IS NULL;

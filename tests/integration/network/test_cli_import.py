@@ -78,3 +78,46 @@ def test_a_simulated_city_takes_no_real_network(run, db, tmp_path):
 
     with pytest.raises(InputFileError, match="simulated city Musterstadt"):
         run(import_app, "network", network, "--city", "Essen")
+
+
+def swapped(coordinates):
+    return [[lat, lon] for lon, lat in coordinates]
+
+
+def test_swapped_coordinates_and_mixed_time_zones_are_said_by_every_import(run, db, tmp_path):
+    network, turned = tmp_path / "essen.geojson", tmp_path / "turned.geojson"
+    network.write_text(json.dumps(NETWORK), encoding="utf-8")
+    feature = NETWORK["features"][0]
+    line = {"type": "LineString", "coordinates": swapped(feature["geometry"]["coordinates"])}
+    turned.write_text(json.dumps({**NETWORK, "features": [{**feature, "geometry": line}]}), encoding="utf-8")
+    reports, mixed, devices = (tmp_path / name for name in ("report.csv", "mixed.csv", "devices.csv"))
+    reports.write_text(
+        "observed_at,channel,lon,lat\n2026-01-05T10:00:00+01:00,app,7.0,51.4512\n"
+        "2026-01-05T11:00:00+01:00,app,51.4512,7.0\n2026-01-05T12:00:00+01:00,app,0,0\n"
+    )
+    mixed.write_text("observed_at,channel\n2026-01-05T10:00:00+01:00,app\n2026-01-05T11:00:00,app\n")
+    devices.write_text(
+        "network_source,application,device,lon,lat,valid_from\nsenml,,probe-1,51.45,7.0,2026-01-01T00:00:00Z\n"
+    )
+
+    with pytest.raises(InputFileError, match="Longitude and latitude are swapped: the middle of the network"):
+        run(import_app, "network", turned, "--city", "Essen")
+    run(import_app, "network", network, "--city", "Essen")
+    with pytest.raises(InputFileError, match="swapped in 1 of 1 sections"):
+        run(import_app, "network", turned)
+
+    told = run(import_app, "report", reports, "--reporting-lag", 1)
+    assert "3 records: 2 stored, 0 there already, 1 rejected." in told
+    assert "1 positions had longitude and latitude swapped: put right." in told
+    assert "line 4: The position 0, 0 lies" in told
+    assert db.execute("SELECT DISTINCT lon, lat FROM report").fetchall() == [(7.0, 51.4512)]
+
+    told = run(import_app, "report", mixed, "--reporting-lag", 1)
+    assert "Mixed time zones: 1 of 2 records have times without an offset and are rejected" in told
+    mixed.write_text("observed_at,channel\n2026-01-06T10:00:00+01:00,app\n2026-01-05T11:00:00-05:00,app\n")
+    with pytest.raises(InputFileError, match="got 1 times -05:00, which Europe/Berlin never has"):
+        run(import_app, "report", mixed, "--reporting-lag", 1)
+    assert db.execute("SELECT count(*) FROM report").fetchone() == (3,)
+
+    assert "1 positions had longitude and latitude swapped: put right." in run(import_app, "devices", devices)
+    assert db.execute("SELECT lon, lat FROM device_installation").fetchone() == (7.0, 51.45)

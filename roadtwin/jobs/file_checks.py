@@ -1,0 +1,146 @@
+"""What is wrong with a file as a whole: swapped longitudes and latitudes, times of several time zones."""
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from datetime import datetime, timedelta, timezone
+from zoneinfo import ZoneInfo
+
+import msgspec
+import numpy as np
+
+from roadtwin.errors import InputFileError, NaiveTimeError, RecordRejectedError
+from roadtwin.network.extent import FAR_KM, Extent, Verdict, extent_of, swapped_for_zone
+from roadtwin.network.sections import RoadSection
+from roadtwin.records.schema import Inspection, Record, RecordPosition, Repair, Report
+
+Read = tuple[str, Record | RecordRejectedError]
+"""A record with where it stands in its file, or why it is none."""
+
+
+def check_times(records: Sequence[Read], zone: ZoneInfo | None) -> list[str]:
+    """Notes of times that are in several zones; refuses a file where it cannot be known which of them are right.
+
+    Offsets of the city's zone and UTC go together, and so do any others alone: they name an instant. Records without
+    an offset are rejected ones already; beside records that have one, a note says so. Raises InputFileError where some
+    times have an offset that the city's zone never has, and others one that it has. `zone` None: no city yet.
+    """
+    naive = sum(isinstance(record, NaiveTimeError) for _, record in records)
+    offsets = Counter(_offset(at) for _, record in records if isinstance(record, Record) for at in _times(record))
+    notes = []
+    if naive and offsets:
+        notes.append(
+            f"Mixed time zones: {naive} of {len(records)} records have times without an offset and are rejected, since "
+            "it cannot be known which zone they mean; the others have one."
+        )
+    if zone is None:
+        return notes
+    years = {at.year for _, record in records if isinstance(record, Record) for at in _times(record)}
+    own = {_offset(datetime(year, month, 15, 12, tzinfo=zone)) for year in years for month in (1, 7)} | {timedelta(0)}
+    foreign = {offset: count for offset, count in offsets.items() if offset not in own}
+    if foreign and len(foreign) < len(offsets):
+        told = ", ".join(f"{count} times {_text(offset)}" for offset, count in sorted(foreign.items()))
+        usual = ", ".join(_text(offset) for offset in sorted(offsets.keys() - foreign.keys()))
+        raise InputFileError(
+            f"Mixed time zones: got {told}, which {zone.key} never has, beside {usual}. Write all times in one zone."
+        )
+    return notes
+
+
+def _times(record: Record) -> Iterable[datetime]:
+    return (at for at in (record.observed_at, record.recorded_at) if at is not None)
+
+
+def _offset(at: datetime) -> timedelta:
+    return at.utcoffset() or timedelta(0)
+
+
+def _text(offset: timedelta) -> str:
+    return datetime(2026, 1, 1, tzinfo=timezone(offset)).isoformat()[19:] if offset else "Z"
+
+
+def check_places(records: Sequence[Read], extent: Extent | None) -> tuple[list[Read], list[str]]:
+    """Records with swapped positions put right, and notes that say so.
+
+    A position that lies far from the city, but in it with longitude and latitude exchanged, is put right; one that is
+    far either way makes its record a rejected one: it would be put on no road, or on a wrong one.
+    """
+    if extent is None:
+        placed = any(isinstance(record, Record) and _positions(record) for _, record in records)
+        return list(records), ["There is no network yet: positions could not be checked."] if placed else []
+    swapped = 0
+    checked: list[Read] = []
+    for where, record in records:
+        if not isinstance(record, Record):
+            checked.append((where, record))
+            continue
+        verdicts = [(position, extent.judge(position.lon, position.lat)) for position in _positions(record)]
+        far = next((position for position, verdict in verdicts if verdict is Verdict.FAR), None)
+        if far is not None:
+            checked.append((where, RecordRejectedError(_too_far(extent, far.lon, far.lat))))
+            continue
+        wrong = sum(verdict is Verdict.SWAPPED for _, verdict in verdicts)
+        swapped += wrong
+        checked.append((where, _put_right(record, extent) if wrong else record))
+    notes = [f"{swapped} positions had longitude and latitude swapped: put right."] if swapped else []
+    return checked, notes
+
+
+def _positions(record: Record) -> list[RecordPosition]:
+    if isinstance(record, Inspection):
+        return [finding.position for finding in record.findings if finding.position is not None]
+    if isinstance(record, (Repair, Report)) and record.position is not None:
+        return [record.position]
+    return []
+
+
+def _put_right(record: Record, extent: Extent) -> Record:
+    def right(position: RecordPosition | None) -> RecordPosition | None:
+        if position is None or extent.judge(position.lon, position.lat) is not Verdict.SWAPPED:
+            return position
+        return msgspec.structs.replace(position, lon=position.lat, lat=position.lon)
+
+    if isinstance(record, Inspection):
+        findings = tuple(msgspec.structs.replace(f, position=right(f.position)) for f in record.findings)
+        return msgspec.structs.replace(record, findings=findings)
+    assert isinstance(record, (Repair, Report))  # the only others with a position
+    return msgspec.structs.replace(record, position=right(record.position))
+
+
+def check_place(lon: float, lat: float, extent: Extent | None, where: str) -> tuple[float, float, bool]:
+    """Longitude and latitude, put right if they were swapped, and whether they were. Raises InputFileError if far."""
+    verdict = Verdict.PLAUSIBLE if extent is None else extent.judge(lon, lat)
+    if extent is not None and verdict is Verdict.FAR:
+        raise InputFileError(f"{where}: {_too_far(extent, lon, lat)}")
+    return (lat, lon, True) if verdict is Verdict.SWAPPED else (lon, lat, False)
+
+
+def _too_far(extent: Extent, lon: float, lat: float) -> str:
+    return (
+        f"The position {lon:g}, {lat:g} lies {extent.distance_km(lon, lat):.0f} km from the city's roads, expected at "
+        f"most {FAR_KM:g} km."
+    )
+
+
+def check_sections(sections: Sequence[RoadSection], extent: Extent | None, zone: ZoneInfo) -> None:
+    """Refuse a network whose longitudes and latitudes are swapped, all of them or some.
+
+    Told by the roads that the city has; without any by the file's own middle and by the place of the time zone.
+    Raises InputFileError.
+    """
+    middles = np.array([section.line.mean(axis=0) for section in sections])
+    middle = np.median(middles, axis=0)
+    if extent is None and swapped_for_zone(float(middle[0]), float(middle[1]), zone.key):
+        raise InputFileError(
+            f"Longitude and latitude are swapped: the middle of the network is at {middle[0]:.4g}, {middle[1]:.4g} "
+            f"(longitude, latitude), which is not in the time zone {zone.key}, and {middle[1]:.4g}, {middle[0]:.4g} "
+            "would be. Exchange them in the file, or set ROADTWIN_CITY_TIMEZONE to the city's."
+        )
+    city = extent or extent_of(middle[None])
+    wrong = [i for i, (lon, lat) in enumerate(middles.tolist()) if city.judge(lon, lat) is Verdict.SWAPPED]
+    if wrong:
+        lon, lat = middles[wrong[0]].tolist()
+        raise InputFileError(
+            f"Longitude and latitude are swapped in {len(wrong)} of {len(sections)} sections: "
+            f"{sections[wrong[0]].source_section_id} is at {lon:.4g}, {lat:.4g} (longitude, latitude), the city at "
+            f"{(city.west + city.east) / 2:.4g}, {(city.south + city.north) / 2:.4g}. Exchange them in the file."
+        )

@@ -119,6 +119,16 @@ class Settings(BaseSettings):
     crew_capacity: int = Field(
         120, ge=1, description="Potholes the crews can treat a day: default length of the worklist."
     )
+    crew_count: int = Field(4, ge=1, le=50, description="Crews that go out a day: default of the worklist's jobs.")
+    crew_hours: float = Field(
+        7.0, gt=0, le=24, description="Hours a crew works and drives a day: default of the worklist's jobs [h]."
+    )
+    random_inspection_share: float = Field(
+        0.05,
+        ge=0,
+        le=0.5,
+        description="Share of the inspections drawn by lot, not by risk, so that the model stays honest; 0: none.",
+    )
     score_interval_s: int = Field(
         3600, ge=10, description="How often `roadtwin score --watch` refreshes state and scores [s]."
     )

@@ -1,0 +1,147 @@
+from itertools import pairwise, permutations, product
+
+import numpy as np
+import pytest
+
+from models.crews import CostModel, Tasks, merge_tasks, plan_day
+
+COST = CostModel()
+
+
+def tasks_at(position_m, *, work_min=10.0, benefit=1.0, must=False, section=None, station_m=None):
+    position = np.array(position_m, dtype=float).reshape(-1, 2)
+    n = len(position)
+    return Tasks(
+        position_m=position,
+        section=np.arange(n) if section is None else np.array(section),
+        station_m=np.zeros(n) if station_m is None else np.array(station_m, dtype=float),
+        work_min=np.broadcast_to(np.asarray(work_min, dtype=float), n).copy(),
+        benefit=np.broadcast_to(np.asarray(benefit, dtype=float), n).copy(),
+        must=np.broadcast_to(np.asarray(must), n).copy(),
+    )
+
+
+def random_tasks(count, seed, extent_m=6000):
+    rng = np.random.default_rng(seed)
+    severity = rng.integers(1, 4, count)
+    return tasks_at(
+        rng.uniform(0, extent_m, (count, 2)),
+        work_min=np.array([COST.pothole_min[s] for s in severity.tolist()]),
+        benefit=np.array([1.0, 3.0, 10.0])[severity - 1],
+    )
+
+
+def minutes_of(plan, crew):
+    return plan.drive_min[crew] + sum(plan.jobs[j].duration_min for j in plan.routes[crew])
+
+
+def test_neighbours_share_one_mobilisation_and_far_ones_do_not():
+    jobs = merge_tasks(tasks_at([[0, 0], [80, 0], [3000, 0]]), COST, longest_min=200)
+    assert [job.members for job in jobs] == [(0, 1), (2,)]
+    way_min = 80 * COST.detour / (COST.member_speed_kmh * 1000 / 60)
+    assert jobs[0].way_min == pytest.approx(way_min)
+    assert jobs[0].duration_min == pytest.approx(COST.mobilisation_min + 20 + way_min)
+
+
+def test_way_along_a_section_is_its_stations_and_members_come_in_order_of_the_road():
+    line = [[0, 0], [200, 0], [100, 0]]
+    (job,) = merge_tasks(tasks_at(line, section=[7, 7, 7], station_m=[0, 200, 100]), COST, longest_min=200)
+    assert job.members == (0, 2, 1)
+    assert job.way_min == pytest.approx(200 / (COST.member_speed_kmh * 1000 / 60))
+
+
+def test_a_job_never_takes_longer_than_it_may():
+    chain = [[100.0 * i, 0] for i in range(30)]
+    jobs = merge_tasks(tasks_at(chain), COST, longest_min=100)
+    assert len(jobs) > 1
+    assert all(job.duration_min <= 100 for job in jobs)
+    assert sorted(m for job in jobs for m in job.members) == list(range(30))
+
+
+def test_merging_is_off_where_the_way_costs_more_than_a_mobilisation():
+    slow = CostModel(mobilisation_min=0.5)
+    assert len(merge_tasks(tasks_at([[0, 0], [80, 0]]), slow, longest_min=200)) == 2
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_no_crew_works_longer_than_its_day_and_nothing_is_done_twice(seed):
+    tasks = random_tasks(150, seed)
+    jobs = merge_tasks(tasks, COST, longest_min=210)
+    plan = plan_day(tasks, jobs, COST, crews=4, minutes=420)
+    for crew in range(4):
+        assert minutes_of(plan, crew) <= 420 + 1e-6
+    done = [j for route in plan.routes for j in route]
+    assert sorted(done + list(plan.left)) == list(range(len(jobs)))
+    assert plan.left
+
+
+def test_what_cannot_wait_is_planned_even_where_it_brings_less():
+    tasks = tasks_at([[0, 0], [5000, 0]], work_min=[30, 30], benefit=[0.01, 100], must=[True, False])
+    jobs = merge_tasks(tasks, COST, longest_min=60)
+    plan = plan_day(tasks, jobs, COST, crews=1, minutes=60)
+    assert [jobs[j].members for j in plan.routes[0]] == [(0,)]
+
+
+def in_order_of_benefit(tasks, crews, minutes):
+    """Benefit of a plan that takes unmerged tasks by benefit, for the crew that can take them with the least drive."""
+    used, last = np.zeros(crews), [None] * crews
+    total = 0.0
+    for i in np.argsort(-tasks.benefit, kind="stable"):
+        need = COST.mobilisation_min + tasks.work_min[i]
+
+        def drive(crew, i=i):
+            if last[crew] is None:
+                return 0.0
+            return float(np.hypot(*(tasks.position_m[i] - last[crew]))) * COST.detour / (COST.drive_speed_kmh / 0.06)
+
+        crew = min(range(crews), key=lambda c: used[c] + drive(c))
+        if used[crew] + drive(crew) + need <= minutes:
+            used[crew] += drive(crew) + need
+            last[crew], total = tasks.position_m[i], total + tasks.benefit[i]
+    return total
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_jobs_bring_more_than_going_down_the_list(seed):
+    tasks = random_tasks(200, seed)
+    plan = plan_day(tasks, merge_tasks(tasks, COST, longest_min=210), COST, crews=4, minutes=420)
+    assert plan.benefit > 1.1 * in_order_of_benefit(tasks, 4, 420)
+
+
+def best_possible(tasks, jobs, crews, minutes):
+    """The best plan by trying every assignment and order."""
+    place = np.array([tasks.position_m[list(job.members)].mean(axis=0) for job in jobs])
+    drive = np.hypot(*(place[:, None] - place[None]).transpose(2, 0, 1)) * COST.detour / (COST.drive_speed_kmh / 0.06)
+    best = 0.0
+    for who in product(range(crews + 1), repeat=len(jobs)):
+        benefit = sum(job.benefit for job, crew in zip(jobs, who, strict=True) if crew < crews)
+        if benefit <= best:
+            continue
+        routes = [[j for j, crew in enumerate(who) if crew == c] for c in range(crews)]
+        if all(
+            sum(jobs[j].duration_min for j in route)
+            + min(sum(drive[a, b] for a, b in pairwise(order)) for order in permutations(route))
+            <= minutes
+            for route in routes
+        ):
+            best = benefit
+    return best
+
+
+def test_the_plan_is_near_the_best_possible_one_of_small_cases():
+    shares = []
+    for seed in range(6):
+        tasks = random_tasks(7, seed, extent_m=9000)
+        jobs = merge_tasks(tasks, COST, longest_min=120)
+        plan = plan_day(tasks, jobs, COST, crews=2, minutes=90)
+        shares.append(plan.benefit / best_possible(tasks, jobs, 2, 90))
+    assert max(shares) <= 1 + 1e-9
+    assert np.mean(shares) > 0.9
+
+
+def test_without_tasks_there_is_nothing_to_plan_and_no_crew_is_refused():
+    none = tasks_at(np.zeros((0, 2)))
+    assert merge_tasks(none, COST, longest_min=100) == []
+    assert plan_day(none, [], COST, crews=3, minutes=60).routes == ((), (), ())
+    with pytest.raises(ValueError, match="Got 0 crews"):
+        plan_day(none, [], COST, crews=0, minutes=60)

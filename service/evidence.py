@@ -33,7 +33,7 @@ _POTHOLE_FIELDS = ("severity", "evidence_count", "reopened", "confirmed_at", "se
 _REPAIR_FIELDS = ("kind", "method", "area_m2", "depth_m", "crew", "note", "lon", "lat", "origin")
 _REPORT_FIELDS = ("channel", "category", "text", "lon", "lat", "origin")
 _INSPECTION_FIELDS = ("inspector_role", "findings", "note", "origin")
-_DECISION_FIELDS = ("action", "reason", "decided_by", "pothole_id", "score_as_of")
+_DECISION_FIELDS = ("action", "reason", "decided_by", "pothole_id", "score_as_of", "horizon_days", "probability")
 
 
 def pothole_status(row: Mapping[str, Any]) -> PotholeStatus:

@@ -15,20 +15,20 @@ _SQL = queries.load("api_evidence")
 _METRES_PER_DEGREE = 111_195.0  # of a great circle on a sphere of 6 371 km
 
 
-def _scale(lat: float) -> tuple[float, float]:
+def metres_per_degree(lat: float) -> tuple[float, float]:
     """Metres per degree of longitude and latitude; exact enough within a few hundred metres."""
     return _METRES_PER_DEGREE * math.cos(math.radians(lat)), _METRES_PER_DEGREE
 
 
 def distance_m(lon_a: float, lat_a: float, lon_b: float, lat_b: float) -> float:
     """Distance of two near positions [m]."""
-    x, y = _scale((lat_a + lat_b) / 2)
+    x, y = metres_per_degree((lat_a + lat_b) / 2)
     return math.hypot((lon_a - lon_b) * x, (lat_a - lat_b) * y)
 
 
 def _window(bounds: tuple[float, float, float, float], margin_m: float) -> dict[str, float]:
     west, south, east, north = bounds
-    x, y = _scale((south + north) / 2)
+    x, y = metres_per_degree((south + north) / 2)
     return {
         "min_lon": west - margin_m / x,
         "min_lat": south - margin_m / y,
@@ -50,7 +50,7 @@ def _nearest(rows: Sequence[Row], lon: float, lat: float) -> tuple[int, float] |
     """Index and distance [m] of the nearest of these segments."""
     if not rows:
         return None
-    x, y = _scale(lat)
+    x, y = metres_per_degree(lat)
     lines = shapely.from_wkb([bytes(row["geometry_wkb"]) for row in rows])
     metric = shapely.transform(lines, lambda c: (c - (lon, lat)) * (x, y))
     distances = shapely.distance(metric, shapely.Point(0, 0))

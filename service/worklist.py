@@ -4,10 +4,14 @@ import csv
 import io
 from collections import Counter
 from collections.abc import Collection, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
+from starlette.concurrency import run_in_threadpool
+
+from models.draw import places_by_lot
 from models.worklist import (
     SEVERE,
     WORKS_AHEAD_DAYS,
@@ -23,11 +27,21 @@ from models.worklist import (
 from roadtwin.storage import queries
 from service.evidence import UNMATCHED_DAYS, pothole_status
 from service.nearest import distance_m
-from service.schemas import DecisionNote, InspectionTask, Point, PotholeTask, WorklistAnswer
+from service.plan import Day, Place, plan_work
+from service.schemas import Point
+from service.schemas_worklist import (
+    DecisionNote,
+    InspectionTask,
+    LotNote,
+    PotholeTask,
+    SelectedBy,
+    WorklistAnswer,
+)
 from service.segments import age_days
 from service.state import Connection, Row
 
 _SQL = queries.load("api_worklist")
+_LOTS = queries.load("inspection_draws")
 
 PENDING_REPAIR_RADIUS_M = 10.0
 """A repair recorded this near to a pothole counts as its repair until matching says more: GNSS in streets [m]."""
@@ -36,6 +50,20 @@ INSPECTION_POOL = 20
 """Candidates read per place of the inspection list; most of what hindrances leave out is within [-]."""
 
 SETTLING_DECISIONS = frozenset({"defer", "none"})
+
+DECISION_HOLDS = timedelta(days=7)
+"""How long a decision about a segment's score holds while scores are made anew every hour: the shortest horizon."""
+
+
+@dataclass(slots=True)
+class _Question:
+    """What the list is asked for, what was left out of it, and where its tasks lie."""
+
+    parameters: dict[str, Any]
+    capacity: int
+    include: Collection[Hindrance]
+    left_out: Counter[str] = field(default_factory=Counter)
+    places: dict[str, Place] = field(default_factory=dict)
 
 
 async def read_worklist(
@@ -48,28 +76,36 @@ async def read_worklist(
     as_of: datetime | None,
     district: str | None,
     include: Collection[Hindrance],
+    share: float,
+    work_day: Day,
 ) -> WorklistAnswer:
-    """Today's worklist for `capacity` potholes and as many segments to inspect."""
+    """Today's worklist for `capacity` potholes and as many segments to inspect, and both as jobs for `work_day`.
+
+    `share` of the inspections are those drawn by lot for today.
+    """
     today = now.astimezone(zone).date()
+    begin = day_start(now, zone)
     parameters: dict[str, Any] = {
         "now": now,
         "today": today,
         "works_until": today + timedelta(days=WORKS_AHEAD_DAYS),
-        "day_start": day_start(now, zone),
+        "day_start": begin,
         "district": district,
+        "as_of": as_of,
+        "horizon_days": horizon_days,
+        # Scores are made every hour: who was there this morning is not sent there again today.
+        "inspected_since": begin if as_of is None else min(as_of, begin),
+        "decided_since": now - DECISION_HOLDS,
     }
-    left_out: Counter[str] = Counter()
-    potholes = await _potholes(db, parameters, zone=zone, include=include, left_out=left_out)
+    question = _Question(parameters, capacity, include)
+    potholes = await _potholes(db, question, zone=zone)
     inspections: list[InspectionTask] = []
+    by_lot = None
     if as_of is not None:
-        inspections = await _inspections(
-            db,
-            parameters | {"as_of": as_of, "horizon_days": horizon_days, "inspected_since": as_of},
-            capacity=capacity,
-            include=include,
-            left_out=left_out,
-        )
+        by_lot, drawn = await _lot(db, question, share)
+        inspections = await _inspections(db, question, places_by_lot(capacity, share) if by_lot else 0, by_lot, drawn)
     waiting = [p for p in potholes if p.status is not PotholeStatus.REPAIRED]
+    listed = waiting[:capacity]
     return WorklistAnswer(
         now=now,
         today=today,
@@ -81,13 +117,19 @@ async def read_worklist(
         overdue_count=sum(p.overdue for p in waiting),
         secured_count=sum(p.status is PotholeStatus.SECURED for p in waiting),
         repaired_today_count=len(potholes) - len(waiting),
-        potholes=waiting[:capacity] + [p for p in potholes if p.status is PotholeStatus.REPAIRED][:capacity],
+        undecided_count=sum(task.decision is None for task in inspections),
+        plan=await run_in_threadpool(
+            plan_work, listed, inspections, question.places, work_day, due_by=begin + timedelta(days=1)
+        ),
+        potholes=listed + [p for p in potholes if p.status is PotholeStatus.REPAIRED][:capacity],
         inspections=inspections,
-        left_out=dict(sorted(left_out.items())),
+        by_lot=by_lot,
+        left_out=dict(sorted(question.left_out.items())),
     )
 
 
-def _keeping(row: Row) -> Keeping:
+def keeping_of(row: Row) -> Keeping:
+    """Who has to keep the road of a row."""
     return Keeping(row["owner"], row["warranty_until"], row["works_start_on"])
 
 
@@ -97,26 +139,21 @@ def _decision(row: Row) -> DecisionNote | None:
     return DecisionNote(action=row["decided_action"], decided_at=row["decided_at"], reason=row["decided_reason"])
 
 
-async def _potholes(
-    db: Connection,
-    parameters: dict[str, Any],
-    *,
-    zone: ZoneInfo,
-    include: Collection[Hindrance],
-    left_out: Counter[str],
-) -> list[PotholeTask]:
-    rows = await (await db.execute(_SQL["read_open_potholes"], parameters)).fetchall()
-    since = parameters["now"] - timedelta(days=UNMATCHED_DAYS)
+async def _potholes(db: Connection, question: _Question, *, zone: ZoneInfo) -> list[PotholeTask]:
+    now = question.parameters["now"]
+    rows = await (await db.execute(_SQL["read_open_potholes"], question.parameters)).fetchall()
+    since = now - timedelta(days=UNMATCHED_DAYS)
     repairs = await (await db.execute(_SQL["read_pending_repairs"], {"since": since})).fetchall()
     tasks = []
     for row in rows:
-        found = hindrances(_keeping(row), parameters["today"])
+        found = hindrances(keeping_of(row), question.parameters["today"])
         if row["decided_action"] in SETTLING_DECISIONS:
             found.append(Hindrance.DECIDED)
-        if not is_for_crews(found, severe=row["severity"] == SEVERE, include=include):
-            left_out.update(h.value for h in found if h not in include)
+        if not is_for_crews(found, severe=row["severity"] == SEVERE, include=question.include):
+            question.left_out.update(h.value for h in found if h not in question.include)
             continue
-        tasks.append(_pothole_task(row, repairs, found, now=parameters["now"], zone=zone))
+        tasks.append(_pothole_task(row, repairs, found, now=now, zone=zone))
+        question.places[str(row["pothole_id"])] = Place(row["lon"], row["lat"], row["section_id"], row["station_m"])
     ranked = rank_potholes(tasks)
     for position, task in enumerate(ranked, 1):
         task.position = position
@@ -163,24 +200,60 @@ def _pending_repair(pothole: Row, repairs: Sequence[Row]) -> Row | None:
     return found
 
 
+async def _lot(db: Connection, question: _Question, share: float) -> tuple[LotNote | None, list[int]]:
+    """How today's inspections were drawn, and the segments: as many of the draw as the capacity has places for."""
+    day = {"day": question.parameters["today"]}
+    row = await (await db.execute(_LOTS["read_draw"], day)).fetchone()
+    if row is None:
+        return None, []
+    drawn = [r["segment_id"] for r in await (await db.execute(_LOTS["read_drawn_segments"], day)).fetchall()]
+    counted = await (await db.execute(_SQL["count_inspected"], {**question.parameters, "only_ids": drawn})).fetchone()
+    note = LotNote(
+        **{name: row[name] for name in ("day", "drawn_at", "share", "seed", "frame_count", "drawn_count")},
+        probability=row["drawn_count"] / row["frame_count"] if row["frame_count"] else 0.0,
+        inspected_count=counted["count"] if counted else 0,
+    )
+    return note, drawn[: places_by_lot(question.capacity, share)]
+
+
 async def _inspections(
-    db: Connection, parameters: dict[str, Any], *, capacity: int, include: Collection[Hindrance], left_out: Counter[str]
+    db: Connection, question: _Question, places: int, by_lot: LotNote | None, drawn: list[int]
 ) -> list[InspectionTask]:
-    limit = capacity * INSPECTION_POOL
-    rows = await (await db.execute(_SQL["read_risky_segments"], parameters | {"limit": limit})).fetchall()
+    """Segments at the top of the risk, then those drawn by lot; what is drawn stays drawn when its risk rises."""
+    parameters = question.parameters | {
+        "only_ids": None,
+        "without_ids": drawn,
+        "limit": question.capacity * INSPECTION_POOL,
+    }
+    rows = await (await db.execute(_SQL["read_risky_segments"], parameters)).fetchall()
+    tasks = _chosen(question, rows, question.capacity - min(places, len(drawn)))
+    if by_lot is not None and drawn:
+        parameters |= {"only_ids": drawn, "without_ids": None}
+        rows = await (await db.execute(_SQL["read_risky_segments"], parameters)).fetchall()
+        lot = _chosen(question, rows, len(drawn))
+        for position, task in enumerate(lot, len(tasks) + 1):
+            task.position, task.selected_by = position, SelectedBy.RANDOM
+            task.selection_probability = len(drawn) / by_lot.frame_count
+        tasks += lot
+    return tasks
+
+
+def _chosen(question: _Question, rows: Sequence[Row], count: int) -> list[InspectionTask]:
     tasks: list[InspectionTask] = []
     for row in rows:
-        if len(tasks) == capacity:
+        if len(tasks) == count:
             break
-        found = hindrances(_keeping(row), parameters["today"])
+        found = hindrances(keeping_of(row), question.parameters["today"])
         if row["inspected_at"] is not None:
             found.append(Hindrance.INSPECTED)
         if row["decided_action"] in SETTLING_DECISIONS:
             found.append(Hindrance.DECIDED)
-        if not is_for_crews(found, severe=False, include=include):
-            left_out.update(h.value for h in found if h not in include)
+        if not is_for_crews(found, severe=False, include=question.include):
+            question.left_out.update(h.value for h in found if h not in question.include)
             continue
-        tasks.append(_inspection_task(row, found, position=len(tasks) + 1, now=parameters["now"]))
+        tasks.append(_inspection_task(row, found, position=len(tasks) + 1, now=question.parameters["now"]))
+        place = Place(row["mid_lon"], row["mid_lat"], row["section_id"], row["station_m"], row["expected_count"])
+        question.places[row["public_id"]] = place
     return tasks
 
 
@@ -193,6 +266,8 @@ def _inspection_task(row: Row, found: list[Hindrance], *, position: int, now: da
             "position": position,
             "segment_id": row["public_id"],
             "mid": Point(lon=row["mid_lon"], lat=row["mid_lat"]),
+            "selected_by": SelectedBy.RISK,
+            "selection_probability": 1.0,
             "expected_per_100_m": row["expected_count"] * 100 / row["length_m"],
             "evidence_age_days": age_days(row["newest_evidence_at"], now),
             "inspected_since_at": row["inspected_at"],
@@ -207,6 +282,9 @@ def _inspection_task(row: Row, found: list[Hindrance], *, position: int, now: da
 CSV_COLUMNS = (
     "list",
     "position",
+    "crew",
+    "order",
+    "job",
     "segment_id",
     "pothole_id",
     "name",
@@ -218,7 +296,11 @@ CSV_COLUMNS = (
     "status",
     "due_at",
     "overdue",
+    "selected_by",
+    "selection_probability",
     "probability",
+    "probability_low",
+    "probability_high",
     "horizon_days",
     "rank",
     "condition_grade",
@@ -226,6 +308,7 @@ CSV_COLUMNS = (
     "maintenance_district",
     "owner",
     "hindrances",
+    "decision",
     "main_reason_de",
     "main_reason_en",
 )
@@ -237,12 +320,16 @@ def worklist_csv(answer: WorklistAnswer) -> str:
     out.write("\ufeff")
     writer = csv.DictWriter(out, CSV_COLUMNS, restval="", extrasaction="ignore", lineterminator="\r\n")
     writer.writeheader()
+    jobs = {job.job: job for job in answer.plan.jobs}
     for name, tasks in (("pothole", answer.potholes), ("inspection", answer.inspections)):
         for task in tasks:
             row = task.model_dump(mode="json")
             row |= {"list": name, "horizon_days": answer.horizon_days if name == "inspection" else None}
             row |= row.get("mid") or {}
             row["hindrances"] = " ".join(task.hindrances)
+            row["decision"] = task.decision.action if task.decision else None
+            job = jobs.get(task.job) if task.job else None
+            row |= {"crew": job.crew if job else None, "order": job.order if job else None}
             writer.writerow({key: _cell(value) for key, value in row.items()})
     return out.getvalue()
 

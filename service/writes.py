@@ -30,7 +30,12 @@ class Decision(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     decided_at: Instant
     segment_id: Word | None = None
     pothole_id: UUID | None = None
-    score_as_of: Annotated[Instant | None, Meta(description="`as_of` of the score that was decided on.")] = None
+    score_as_of: Annotated[
+        Instant | None, Meta(description="`as_of` of the score that was decided on; by default the newest.")
+    ] = None
+    horizon_days: Annotated[
+        Literal[7, 28, 90] | None, Meta(description="Horizon of that score [d]; by default 28.")
+    ] = None
     action: Literal["inspect", "repair", "secure", "defer", "none"]
     reason: Text | None = None
 
@@ -152,39 +157,88 @@ def _equal(given: object, stored: object) -> bool:
     return given == stored
 
 
+_DEFAULT_HORIZON_DAYS = 28
+_SCORE_FIELDS = (
+    "score_as_of",
+    "horizon_days",
+    "probability",
+    "probability_low",
+    "probability_high",
+    "expected_count",
+    "rank",
+    "model_run_id",
+)
+
+
+async def _score_known(db: Connection, decision: Decision, segment_id: int | None) -> Row:
+    """The score that was decided on, all None where there was none. Raises RecordRejectedError for one not there."""
+    asked = {
+        "segment_id": segment_id,
+        "score_as_of": decision.score_as_of,
+        "horizon_days": decision.horizon_days or _DEFAULT_HORIZON_DAYS,
+    }
+    row = await (await db.execute(_SQL["find_score"], asked)).fetchone() if segment_id is not None else None
+    if row is None and decision.score_as_of is not None:
+        raise RecordRejectedError(
+            f"score_as_of: this segment has no score as of {decision.score_as_of.isoformat()} for "
+            f"{asked['horizon_days']} days (any more); load the segment again, or leave it out for the newest."
+        )
+    return row or dict.fromkeys(_SCORE_FIELDS)
+
+
 async def store_decision(db: Connection, decision: Decision, *, now: datetime, actor: Principal) -> Stored:
-    """Store a decision and its line of the audit log in one transaction. Raises as `store_record` does."""
+    """Store a decision, the score that was known then, and its line of the audit log in one transaction.
+
+    Raises as `store_record` does, and RecordRejectedError for doing nothing without a reason.
+    """
     _check_time("decided_at", decision.decided_at, now)
     if decision.score_as_of is not None:
         _check_time("score_as_of", decision.score_as_of, now)
     if decision.segment_id is None and decision.pothole_id is None:
         raise RecordRejectedError("Got neither segment_id nor pothole_id, expected at least one of them.")
+    if decision.action == "none" and not (decision.reason or "").strip():
+        raise RecordRejectedError("reason: got none, but to do nothing is a decision that needs one.")
     segment = await _find(db, "find_segment_id", public_id=decision.segment_id) if decision.segment_id else None
     if decision.pothole_id is not None:
         await _find(db, "find_pothole", pothole_id=decision.pothole_id)
+    present = await (await db.execute(_SQL["read_decision"], {"decision_id": decision.decision_id})).fetchone()
     fields: dict[str, Any] = {
         **{name: getattr(decision, name) for name in decision.__struct_fields__},
         "segment_id": segment["segment_id"] if segment else None,
-        "recorded_at": now,
-        "decided_by": actor.name,
     }
+    if present is not None:
+        return _same_decision(decision, fields, present)
+    fields |= await _score_known(db, decision, fields["segment_id"]) | {"recorded_at": now, "decided_by": actor.name}
     async with db.transaction():
-        created = await (await db.execute(_SQL["add_decision"], fields)).fetchone() is not None
-        known_at = now
-        if created:
-            subject = f"pothole/{decision.pothole_id}" if decision.pothole_id else f"segment/{decision.segment_id}"
-            details = {"decision_id": str(decision.decision_id), "action": decision.action}
-            await write_audit(
-                db, recorded_at=now, actor=actor.name, action="decision_recorded", subject=subject, details=details
-            )
-        else:
+        if await (await db.execute(_SQL["add_decision"], fields)).fetchone() is None:  # another request was quicker
             present = await (await db.execute(_SQL["read_decision"], fields)).fetchone()
             assert present is not None
-            known_at = present.pop("recorded_at")
-            if any(fields[name] != value for name, value in present.items()):
-                raise RecordConflictError(f"There is another decision with the id {decision.decision_id}.")
+            return _same_decision(decision, fields, present)
+        subject = f"pothole/{decision.pothole_id}" if decision.pothole_id else f"segment/{decision.segment_id}"
+        details = {"decision_id": str(decision.decision_id), "action": decision.action}
+        await write_audit(
+            db, recorded_at=now, actor=actor.name, action="decision_recorded", subject=subject, details=details
+        )
+    return _stored(decision, now, created=True)
+
+
+def _same_decision(decision: Decision, fields: dict[str, Any], present: Row) -> Stored:
+    """The answer to a decision that is known. Raises RecordConflictError when it is another one."""
+    known_at = present["recorded_at"]
+    given = {name for name in present if name != "recorded_at" and getattr(decision, name) is not None}
+    given |= {"reason", "segment_id", "pothole_id"}  # what is left out of these means none; of the score, the newest
+    if any(fields[name] != present[name] for name in given):
+        raise RecordConflictError(f"There is another decision with the id {decision.decision_id}.")
+    return _stored(decision, known_at, created=False)
+
+
+def _stored(decision: Decision, recorded_at: datetime, *, created: bool) -> Stored:
     return Stored(
-        kind="decision", id=decision.decision_id, recorded_at=known_at, created=created, segment_id=decision.segment_id
+        kind="decision",
+        id=decision.decision_id,
+        recorded_at=recorded_at,
+        created=created,
+        segment_id=decision.segment_id,
     )
 
 

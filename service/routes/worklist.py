@@ -2,14 +2,16 @@
 
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Query, Request, Response
+from fastapi import APIRouter, Depends, Query, Request, Response
 
+from models.crews import DEFAULT_COST, CostModel
 from models.worklist import Hindrance
 from roadtwin.errors import RequestInvalidError
 from service.parameters import DistrictParameter, Horizon
+from service.plan import Day
 from service.problems import responses
 from service.routes.segments import wants
-from service.schemas import WorklistAnswer
+from service.schemas_worklist import WorklistAnswer
 from service.security import Reader
 from service.segments import read_versions
 from service.state import Db, Now, Running, Service
@@ -32,6 +34,29 @@ Include = Annotated[
 ]
 
 
+def parse_day(
+    running: Running,
+    crews: Annotated[
+        int | None, Query(ge=1, le=50, description="Crews that go out today; by default the city's own number.")
+    ] = None,
+    hours: Annotated[
+        float | None, Query(gt=0, le=24, description="Hours of each, drives included [h]; by default the city's own.")
+    ] = None,
+    mobilisation_min: Annotated[
+        float, Query(ge=0, le=240, description="Setting up and clearing a closure, for each job [min].")
+    ] = DEFAULT_COST.mobilisation_min,
+    reach_m: Annotated[
+        float, Query(ge=0, le=2000, description="Farthest that two tasks of one closure lie apart [m].")
+    ] = DEFAULT_COST.reach_m,
+) -> Day:
+    """The day that jobs are made for."""
+    cost = CostModel(mobilisation_min=mobilisation_min, reach_m=reach_m)
+    return Day(crews or running.settings.crew_count, hours or running.settings.crew_hours, cost)
+
+
+DayParameter = Annotated[Day, Depends(parse_day)]
+
+
 def _included(include: str | None) -> list[Hindrance]:
     try:
         return [Hindrance(part.strip()) for part in (include or "").split(",") if part.strip()]
@@ -43,6 +68,7 @@ async def _read(
     running: Service,
     db: Db,
     now: Now,
+    work_day: Day,
     capacity: int | None,
     horizon_days: int,
     district: str | None,
@@ -57,6 +83,8 @@ async def _read(
         as_of=(await read_versions(db)).score_as_of,
         district=district,
         include=_included(include),
+        share=running.settings.random_inspection_share,
+        work_day=work_day,
     )
 
 
@@ -78,18 +106,22 @@ async def list_work(
     now: Now,
     _reader: Reader,
     horizon_days: Horizon,
+    work_day: DayParameter,
     capacity: Capacity = None,
     district: DistrictParameter = None,
     include: Include = None,
 ) -> Any:
-    """Open potholes by due time with their state, then segments to inspect by risk.
+    """Open potholes by due time with their state, then segments to inspect by risk, and both as jobs for crews.
+
+    A share of the inspections is drawn by lot and marked, with the probability of being drawn. `plan` merges
+    neighbouring tasks into jobs and spreads them over crews and hours, what cannot wait first; tasks name their job.
 
     Roads of other owners, under warranty or due for planned works, and what was inspected or decided since the scores
     were made, is left out and counted by reason; `include` shows it, marked. A severe pothole stays on the list unless
     the road is another owner's: making it safe cannot wait. With `Accept: text/csv` the answer is that of
     `/v1/worklist.csv`.
     """
-    answer = await _read(running, db, now, capacity, horizon_days, district, include)
+    answer = await _read(running, db, now, work_day, capacity, horizon_days, district, include)
     return _csv_response(answer) if wants(request, CSV) else answer
 
 
@@ -104,9 +136,10 @@ async def list_work_csv(
     now: Now,
     _reader: Reader,
     horizon_days: Horizon,
+    work_day: DayParameter,
     capacity: Capacity = None,
     district: DistrictParameter = None,
     include: Include = None,
 ) -> Response:
     """The worklist as one table for spreadsheets."""
-    return _csv_response(await _read(running, db, now, capacity, horizon_days, district, include))
+    return _csv_response(await _read(running, db, now, work_day, capacity, horizon_days, district, include))

@@ -129,7 +129,7 @@ ORDER BY r.observed_at DESC
 LIMIT %(limit)s;
 
 -- name: read_decisions
-SELECT decision_id, decided_at, recorded_at, decided_by, pothole_id, score_as_of, action, reason
+SELECT decision_id, decided_at, recorded_at, decided_by, pothole_id, score_as_of, horizon_days, probability, action, reason
 FROM decision
 WHERE
     segment_id = %(segment_id)s

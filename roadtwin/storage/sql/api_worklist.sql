@@ -3,6 +3,7 @@
 SELECT
     p.pothole_id,
     p.segment_id,
+    p.section_id,
     s.public_id,
     s.name,
     s.district,
@@ -61,16 +62,21 @@ ORDER BY r.observed_at
 LIMIT 5000;
 
 -- name: read_risky_segments
+-- Worst first. `only_ids`: these segments alone; `without_ids`: all but these.
 SELECT
     s.segment_id,
+    s.section_id,
     s.public_id,
     s.name,
     s.district,
     s.road_class,
     s.length_m,
+    (s.from_station_m + s.to_station_m) / 2 AS station_m,
     s.mid_lon,
     s.mid_lat,
     r.probability,
+    r.probability_low,
+    r.probability_high,
     r.expected_count,
     r.rank,
     r.reasons,
@@ -105,7 +111,7 @@ LEFT JOIN (
 LEFT JOIN (
     SELECT DISTINCT ON (segment_id) segment_id, action, decided_at, reason
     FROM decision
-    WHERE segment_id IS NOT NULL AND pothole_id IS NULL AND recorded_at <= %(now)s AND decided_at >= %(inspected_since)s
+    WHERE segment_id IS NOT NULL AND pothole_id IS NULL AND recorded_at <= %(now)s AND decided_at >= %(decided_since)s
     ORDER BY segment_id, decided_at DESC
 ) AS d ON d.segment_id = s.segment_id
 WHERE
@@ -113,5 +119,16 @@ WHERE
     AND r.horizon_days = %(horizon_days)s
     AND s.valid_to IS NULL
     AND (%(district)s::text IS NULL OR s.district = %(district)s::text)
+    AND (%(only_ids)s::integer [] IS NULL OR s.segment_id = ANY(%(only_ids)s::integer []))
+    AND (%(without_ids)s::integer [] IS NULL OR s.segment_id <> ALL(%(without_ids)s::integer []))
 ORDER BY r.rank, s.segment_id
 LIMIT %(limit)s;
+
+-- name: count_inspected
+SELECT count(DISTINCT s.segment_id) AS count
+FROM inspection AS i
+INNER JOIN segment AS s ON s.public_id = i.public_segment_id AND s.valid_to IS NULL
+WHERE
+    i.recorded_at <= %(now)s
+    AND i.observed_at >= %(day_start)s
+    AND s.segment_id = ANY(%(only_ids)s::integer []);

@@ -58,16 +58,29 @@ SELECT segment_id FROM segment WHERE public_id = %(public_id)s AND valid_to IS N
 -- name: find_pothole
 SELECT pothole_id, segment_id FROM pothole WHERE pothole_id = %(pothole_id)s;
 
+-- name: find_score
+-- The score of a segment in a set, by default the newest; what is known when somebody decides.
+SELECT as_of AS score_as_of, horizon_days, probability, probability_low, probability_high, expected_count, rank, model_run_id
+FROM risk_score
+WHERE
+    segment_id = %(segment_id)s
+    AND horizon_days = %(horizon_days)s
+    AND as_of = coalesce(%(score_as_of)s::timestamptz, (SELECT max(as_of) FROM score_run));
+
 -- name: add_decision
-INSERT INTO decision (decision_id, decided_at, recorded_at, decided_by, segment_id, pothole_id, score_as_of, action, reason)
+INSERT INTO decision (
+    decision_id, decided_at, recorded_at, decided_by, segment_id, pothole_id, action, reason, score_as_of, horizon_days, probability,
+    probability_low, probability_high, expected_count, rank, model_run_id
+)
 VALUES (
-    %(decision_id)s, %(decided_at)s, %(recorded_at)s, %(decided_by)s, %(segment_id)s, %(pothole_id)s, %(score_as_of)s, %(action)s,
-    %(reason)s
+    %(decision_id)s, %(decided_at)s, %(recorded_at)s, %(decided_by)s, %(segment_id)s, %(pothole_id)s, %(action)s, %(reason)s,
+    %(score_as_of)s, %(horizon_days)s, %(probability)s, %(probability_low)s, %(probability_high)s, %(expected_count)s, %(rank)s,
+    %(model_run_id)s
 )
 ON CONFLICT (decision_id) DO NOTHING
 RETURNING decision_id;
 
 -- name: read_decision
-SELECT decision_id, decided_at, recorded_at, segment_id, pothole_id, score_as_of, action, reason
+SELECT decision_id, decided_at, recorded_at, segment_id, pothole_id, action, reason, score_as_of, horizon_days
 FROM decision
 WHERE decision_id = %(decision_id)s;

@@ -17,6 +17,9 @@ from roadtwin.network.matching import MATCHER_VERSION, Match, SegmentMatcher
 from roadtwin.network.sections import Attributes, Segment
 from roadtwin.network.trace_matching import TraceMatcher
 from roadtwin.records.segment_days import (
+    ACCEL_MAX_MPS2,
+    ACCEL_MIN_MPS2,
+    ACCEL_STUCK_READINGS,
     FIT_FRAME_BLUR_MAX,
     FIT_FRAME_LIGHT_MIN,
     FIT_FRAME_WET_MAX,
@@ -35,6 +38,7 @@ from roadtwin.storage.readings import (
     write_reading_matches,
     write_record_matches,
 )
+from roadtwin.types import UNFIT
 
 _LIMITS = FrameLimits(
     blur_max=FIT_FRAME_BLUR_MAX,
@@ -42,6 +46,10 @@ _LIMITS = FrameLimits(
     light_min=FIT_FRAME_LIGHT_MIN,
     reference_speed_mps=ROUGHNESS_REFERENCE_SPEED_MPS,
     speed_min_mps=ROUGHNESS_SPEED_MIN_MPS,
+    accel_min_mps2=ACCEL_MIN_MPS2,
+    accel_max_mps2=ACCEL_MAX_MPS2,
+    accel_stuck_readings=ACCEL_STUCK_READINGS,
+    unfit=int(UNFIT),
 )
 
 _BATCH_READINGS = 200_000  # chosen at once: what an interruption costs

@@ -38,6 +38,38 @@ class Attributes(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     speed_limit_kmh: float | None = None
 
 
+PLAUSIBLE_ATTRIBUTES: dict[str, tuple[float, float]] = {
+    "construction_year": (1700, 2100),
+    "wearing_course_year": (1700, 2100),
+    "heavy_vehicles_per_day": (0, 50_000),
+    "axle_passes_per_day": (0, 200_000),
+    "trench_area_pct": (0, 100),
+    "thickness_cm": (3, 300),
+    "frost_deficit_cm": (-150, 150),
+    "gully_spacing_m": (1, 2000),
+    "tree_cover_pct": (0, 100),
+    "width_m": (1, 100),
+    "lanes": (1, 20),
+    "speed_limit_kmh": (1, 200),
+}
+"""Least and greatest value that an attribute can have; what is outside, such as −999 or 9999, stands for unknown."""
+
+
+def plausible_attribute(name: str, value: object) -> float:
+    """A number of a register; NaN for what is unknown and for what no road has.
+
+    Examples
+    --------
+    >>> [plausible_attribute("width_m", value) for value in (6.5, -999, None)]
+    [6.5, nan, nan]
+    """
+    if value is None:
+        return float("nan")
+    number = float(value) if isinstance(value, (int, float)) else float(str(value))
+    low, high = PLAUSIBLE_ATTRIBUTES.get(name, (-np.inf, np.inf))
+    return number if low <= number <= high else float("nan")
+
+
 @dataclass(frozen=True, slots=True)
 class RoadSection:
     """One stretch of road as its register has it.

@@ -23,6 +23,14 @@ ROUGHNESS_SPEED_MIN_MPS = 3.0
 """Slower than this, engine and stops shake the vehicle more than the road does: no roughness. [m/s]"""
 
 
+ACCEL_MIN_MPS2, ACCEL_MAX_MPS2 = 0.01, 15.0
+"""A vehicle that drives is shaken by more than the first, and no road shakes it by more than the second (1.5 g as a
+root mean square) [m/s²]: beyond them the sensor is dead, loose or broken."""
+
+ACCEL_STUCK_READINGS = 8
+"""So many readings of one pass over a segment with the very same acceleration: the sensor is stuck."""
+
+
 @dataclass(frozen=True, slots=True)
 class SegmentDays:
     """n rows; a segment-day without a row means that nobody passed.

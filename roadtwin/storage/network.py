@@ -155,6 +155,19 @@ def read_current_segments(conn: psycopg.Connection[Any]) -> list[StoredSegment]:
     return [StoredSegment(*row) for row in conn.execute(_SQL["read_current_segments"]).fetchall()]
 
 
+class Heir(NamedTuple):
+    """A former segment, the present one that holds the greatest part of it, and how long that part is [m]."""
+
+    old_segment_id: int
+    new_segment_id: int
+    length_m: float
+
+
+def read_heirs(conn: psycopg.Connection[Any]) -> list[Heir]:
+    """The heirs of all former segments that have one."""
+    return [Heir(*row) for row in conn.execute(_SQL["read_heirs"]).fetchall()]
+
+
 def read_successors(conn: psycopg.Connection[Any]) -> dict[str, int]:
     """Public id of a closed segment → id of the present segment that holds the greatest part of it."""
     return dict(conn.execute(_SQL["read_successors"]).fetchall())

@@ -43,13 +43,20 @@ class RecordPlace(NamedTuple):
 
 
 class FrameLimits(NamedTuple):
-    """What makes a frame fit for detection, and the speeds of the roughness [m/s]; see `records.segment_days`."""
+    """What makes a frame fit for detection, and an acceleration a roughness; see `records.segment_days`.
+
+    `unfit` are the flags of readings that are not used at all.
+    """
 
     blur_max: float
     wet_max: float
     light_min: float
     reference_speed_mps: float
     speed_min_mps: float
+    accel_min_mps2: float
+    accel_max_mps2: float
+    accel_stuck_readings: int
+    unfit: int
 
 
 def load_vehicle_readings(

@@ -78,3 +78,17 @@ ORDER BY h.public_id, h.share DESC, h.segment_id;
 SELECT min((bounds[1])[0]), min((bounds[1])[1]), max((bounds[0])[0]), max((bounds[0])[1])
 FROM segment
 WHERE valid_to IS NULL;
+
+-- name: read_heirs
+-- A closed segment, and the segment that holds the greatest part of it today.
+WITH RECURSIVE heir AS (
+    SELECT segment_id AS old_segment_id, segment_id, length_m FROM segment WHERE valid_to IS NOT NULL
+    UNION ALL
+    SELECT h.old_segment_id, l.new_segment_id, h.length_m * l.share_of_old
+    FROM heir AS h
+    INNER JOIN segment_lineage AS l ON h.segment_id = l.old_segment_id
+)
+SELECT DISTINCT ON (h.old_segment_id) h.old_segment_id, h.segment_id, h.length_m::double precision
+FROM heir AS h
+INNER JOIN segment AS s ON h.segment_id = s.segment_id AND s.valid_to IS NULL
+ORDER BY h.old_segment_id, h.length_m DESC, h.segment_id;

@@ -187,7 +187,7 @@ WITH touched AS (
     FROM staged_reading_match AS m
     INNER JOIN vehicle_reading AS r ON m.observed_at = r.observed_at AND m.event_id = r.event_id
     CROSS JOIN city AS c
-    WHERE m.segment_id IS NOT NULL AND r.origin <> 'loaded'
+    WHERE m.segment_id IS NOT NULL AND r.origin <> 'loaded' AND r.flags & %(unfit)s = 0
     UNION
     SELECT l.segment_id, l.day, c.timezone
     FROM left_segment_day AS l
@@ -196,8 +196,13 @@ WITH touched AS (
     SELECT
         t.segment_id, t.day, r.event_id, r.observed_at, r.recorded_at, r.origin, r.vehicle_pseudonym, r.pass_id,
         r.blur <= %(blur_max)s AND r.wet <= %(wet_max)s AND r.light >= %(light_min)s AS fit,
+        r.accel_rms_mps2,
         CASE
-            WHEN r.speed_mps >= %(speed_min_mps)s THEN r.accel_rms_mps2 * sqrt(%(reference_speed_mps)s / r.speed_mps)
+            WHEN
+                r.speed_mps >= %(speed_min_mps)s
+                AND r.accel_rms_mps2 BETWEEN %(accel_min_mps2)s AND %(accel_max_mps2)s
+                AND coalesce(r.accel_peak_mps2 >= r.accel_rms_mps2, TRUE)
+                THEN r.accel_rms_mps2 * sqrt(%(reference_speed_mps)s / r.speed_mps)
         END AS roughness_mps2
     FROM touched AS t
     INNER JOIN reading_match AS m
@@ -206,12 +211,16 @@ WITH touched AS (
             AND m.observed_at >= t.day::timestamp AT TIME ZONE t.timezone
             AND m.observed_at < (t.day + 1)::timestamp AT TIME ZONE t.timezone
     INNER JOIN vehicle_reading AS r ON m.observed_at = r.observed_at AND m.event_id = r.event_id
-    WHERE r.origin <> 'loaded'
+    WHERE r.origin <> 'loaded' AND r.flags & %(unfit)s = 0
 ), pass AS (
     SELECT
         segment_id, day, vehicle_pseudonym, pass_id,
         avg(fit::integer) >= 0.5 AS good,
-        avg(roughness_mps2) AS roughness_mps2,
+        -- A sensor that says the same all along the way is stuck.
+        CASE
+            WHEN count(accel_rms_mps2) < %(accel_stuck_readings)s OR min(accel_rms_mps2) < max(accel_rms_mps2)
+                THEN avg(roughness_mps2)
+        END AS roughness_mps2,
         max(recorded_at) AS recorded_at,
         max(origin) AS origin
     FROM reading

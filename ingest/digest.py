@@ -20,7 +20,7 @@ from ingest.quality import NEVER, Bools, Floats, Ints
 from roadtwin.storage import health
 from roadtwin.storage.health import Columns
 from roadtwin.types import Flag
-from roadtwin.units import QUANTITIES
+from roadtwin.units import QUANTITIES, SENSOR_DAY_QUANTITIES
 
 Connection = psycopg.Connection[Any]
 
@@ -31,6 +31,7 @@ MOST_ROWS = 250_000
 
 _NAMES = tuple(QUANTITIES)
 _BATTERY_V, _BATTERY_PCT = _NAMES.index("battery_v"), _NAMES.index("battery_pct")
+_BY_DAY = tuple(_NAMES.index(name) for name in SENSOR_DAY_QUANTITIES)
 _LIMITS = np.array(
     [[q.max_rate_per_h or np.nan, q.stuck_after_h or np.nan, q.minimum, q.maximum] for q in QUANTITIES.values()]
     + [[np.nan] * 4]  # −1: a quantity that is not in the table any more
@@ -94,6 +95,7 @@ def _digest_messages(
     devices, recent, joins = health.read_devices(conn, device_ids)
     measured = _read_measured(conn, batches, messages, device_ids, row)
     observations_flagged = _digest_values(conn, measured)
+    _touch_days(conn, measured)
 
     weak = _follow_batteries(devices, measured)
     flags = _of_messages(messages, row, measured, weak) * int(Flag.LOW_BATTERY)
@@ -186,6 +188,17 @@ def _digest_values(conn: Connection, measured: Columns) -> int:
     changed = added & ~measured["flags"] != 0
     names = ("series_id", "observed_at", "profile_version")
     return health.flag_observations(conn, {name: measured[name][changed] for name in names} | {"flags": added[changed]})
+
+
+def _touch_days(conn: Connection, measured: Columns) -> None:
+    """Say which days have to be rolled up: by the first and the last value of each series in each day of UTC, which
+    lie in all local days that there are in it."""
+    index = np.flatnonzero(np.isin(measured["quantity_no"], _BY_DAY))
+    series, at = measured["series_id"][index].astype(np.int64), measured["observed_at"][index]
+    order = np.lexsort((at, series))
+    first = quality.starts(series[order]) | quality.starts(at[order] // quality.DAY)
+    chosen = order[first | np.roll(first, -1)]
+    health.touch_sensor_days(conn, series[chosen], at[chosen])
 
 
 def _follow_batteries(devices: Columns, measured: Columns) -> Ints:

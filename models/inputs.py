@@ -278,6 +278,35 @@ class SegmentDayTable(Facts):
     roughness_mps2: Floats
 
 
+class SensorQuantity(IntEnum):
+    """What a sensor-day is of."""
+
+    SURFACE_TEMP = 1  # of the carriageway [°C]
+    SOIL_MOISTURE = 2  # volumetric, of the base down to 60 cm [%]
+
+
+@dataclass(frozen=True, slots=True)
+class SensorDays(Facts):
+    """What one sensor measured on one local day; a correction is a row with a later `recorded_at`.
+
+    Of confirmed devices, and of values without a flag that makes them unfit. `sensor` (n,) is any code of the series,
+    `segment_index` (n,) the segment nearest to where it was installed that day. `minimum`, `mean`, `maximum` (n,) in
+    the unit of `quantity` (n,), a `SensorQuantity`; `freeze_thaw_cycles` (n,) thaws above 1 °C after a frost below
+    −1 °C, NaN where it is no temperature. A day without any fit value is NaN throughout.
+    """
+
+    DAYS: ClassVar[frozenset[str]] = frozenset({"day"})
+
+    sensor: Ints
+    segment_index: Ints
+    day: Instants
+    quantity: Ints
+    minimum: Floats
+    mean: Floats
+    maximum: Floats
+    freeze_thaw_cycles: Floats
+
+
 @dataclass(frozen=True, slots=True)
 class Inspections(Facts):
     """One person looked at one segment, whatever was found."""
@@ -326,6 +355,7 @@ class CityInputs:
     potholes: Potholes
     open_spells: OpenSpells
     segment_days: SegmentDayTable
+    sensor_days: SensorDays
     inspections: Inspections
     repairs: Repairs
     trench_permits: TrenchPermits
@@ -341,6 +371,7 @@ class CityInputs:
             potholes=self.potholes.recorded_by(as_of),
             open_spells=self.open_spells.recorded_by(as_of),
             segment_days=self.segment_days.recorded_by(as_of),
+            sensor_days=self.sensor_days.recorded_by(as_of),
             inspections=self.inspections.recorded_by(as_of),
             repairs=self.repairs.recorded_by(as_of),
             trench_permits=self.trench_permits.recorded_by(as_of),

@@ -77,6 +77,10 @@ QUANTITIES: dict[str, Quantity] = {
 }
 
 
+SENSOR_DAY_QUANTITIES = ("surface_temp_c", "ground_temp_c", "soil_moisture_pct")
+"""Quantities that are rolled up by local day: those that tell of frost and water in the pavement."""
+
+
 @dataclass(frozen=True, slots=True)
 class TwinQuantity:
     """One property of a segment that the twin derives, rather than a device measures; the name ends in the unit."""

@@ -5,12 +5,13 @@ with the distance, with how differently two places are built and shaded, and wit
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.optimize import minimize
+from scipy.sparse import csr_array
 from scipy.spatial import cKDTree
 
 Floats = NDArray[np.float64]
@@ -172,33 +173,54 @@ def interpolate(places: Places, measured: Measured, background: Estimate, field:
     return Estimate(value + deviation, sd)
 
 
+def kriging_weights(places: Places, sensors: Places, shared: float, field: Field) -> csr_array:
+    """How much each place listens to each sensor, shape (n, m) [-]: `weights @ deviations` is what `interpolate` adds
+    to the background, for values that are all new. For many times with the same sensors."""
+    m = len(sensors)
+    nothing = np.zeros(m)
+    rows, columns, parts = [np.zeros(0, np.int64)], [np.zeros(0, np.int64)], [np.zeros(0)]
+    if m:
+        for block, which, weights, _ in _weights(places, Measured(sensors, nothing, nothing, nothing), shared, field):
+            rows.append(np.repeat(np.arange(block.start, block.stop), which.shape[-1]))
+            columns.append(np.broadcast_to(which, weights.shape).reshape(-1))
+            parts.append(weights.reshape(-1))
+    return csr_array((np.concatenate(parts), (np.concatenate(rows), np.concatenate(columns))), shape=(len(places), m))
+
+
 def _krige(places: Places, measured: Measured, shared: float, field: Field) -> tuple[Floats, Floats]:
     """Deviations at places and their sd, from the nearest sensors."""
-    m = len(measured.value)
-    nearest = min(m, NEAREST_SENSORS)
     deviation = measured.value - measured.expected
     prior = field.spread**2 + shared**2
+    result, variance = np.empty(len(places)), np.empty(len(places))
+    for block, which, weights, towards in _weights(places, measured, shared, field):
+        result[block] = (weights * deviation[which]).sum(axis=1)
+        variance[block] = prior - (weights * towards).sum(axis=1)
+    return result, np.sqrt(np.maximum(variance, 0.0))
+
+
+def _weights(
+    places: Places, measured: Measured, shared: float, field: Field
+) -> Iterator[tuple[slice, NDArray[np.intp], Floats, Floats]]:
+    """Blocks of places: their sensors, (k,) for all of them or (places, k), with weights and covariances."""
+    m = len(measured.value)
+    nearest = min(m, NEAREST_SENSORS)
     # A sensor in the metric of the exponent; the tree's sum of absolute differences is close to it.
     tree = cKDTree(_scaled(measured.places, field))
     among_all = _among(measured, shared, field) if m <= nearest else None
     rows = max(1, _BLOCK_NUMBERS // nearest**2)
-    result, variance = np.empty(len(places)), np.empty(len(places))
     for start in range(0, len(places), rows):
         block = slice(start, min(start + rows, len(places)))
         here = Places(places.at_m[block], places.traits[block])
         if among_all is not None:
             towards = _towards(here, measured, shared, field)
-            weights = np.linalg.solve(among_all, towards.T).T
-            result[block] = weights @ deviation
+            yield block, np.arange(m), np.asarray(np.linalg.solve(among_all, towards.T).T, np.float64), towards
         else:
             _, which = tree.query(_scaled(here, field), k=nearest, p=1)
             local = measured.take(which.reshape(-1))
             towards = _towards(here, local, shared, field, each=nearest)
             among = _among(local, shared, field, each=nearest)
-            weights = np.linalg.solve(among, towards[..., None])[..., 0]
-            result[block] = (weights * deviation[which]).sum(axis=1)
-        variance[block] = prior - (weights * towards).sum(axis=1)
-    return result, np.sqrt(np.maximum(variance, 0.0))
+            weights = np.asarray(np.linalg.solve(among, towards[..., None])[..., 0], np.float64)
+            yield block, np.asarray(which), weights, towards
 
 
 def _scaled(places: Places, field: Field) -> Floats:

@@ -1,20 +1,25 @@
-"""Loading a long past in bulk: records, detections and segment-days instead of raw messages; marked as loaded."""
+"""Loading a long past in bulk: records, detections, days of segments and sensors in place of raw messages."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, Protocol
 
+import numpy as np
 import psycopg
+from numpy.typing import NDArray
 from psycopg.pq import TransactionStatus
 
 from roadtwin.errors import InputFileError
 from roadtwin.jobs.importing import import_records
 from roadtwin.records.schema import Record
 from roadtwin.records.segment_days import SegmentDays
+from roadtwin.records.sensor_days import SensorDays
+from roadtwin.storage.devices import find_devices, resolve_series
 from roadtwin.storage.network import read_current_segments
 from roadtwin.storage.readings import load_segment_days, load_vehicle_readings
-from roadtwin.types import Origin, VehicleReading
+from roadtwin.storage.sensor_days import load_sensor_days
+from roadtwin.types import DeviceKey, Origin, VehicleReading
 
 READING_LAG = timedelta(minutes=1)
 """A vehicle that is on the air publishes as it drives: its reading is known this long after it was made."""
@@ -35,6 +40,10 @@ class HistoryChunk(Protocol):
     def segment_days(self) -> SegmentDays:
         """What all passes saw, by segment and local day."""
 
+    @property
+    def sensor_days(self) -> SensorDays:
+        """What sensors measured, by series and local day."""
+
 
 @dataclass(frozen=True, slots=True)
 class HistoryCounts:
@@ -43,6 +52,7 @@ class HistoryCounts:
     records: int
     readings: int
     segment_days: int
+    sensor_days: int
 
 
 def load_history(conn: psycopg.Connection[Any], chunks: Iterable[HistoryChunk]) -> HistoryCounts:
@@ -50,13 +60,14 @@ def load_history(conn: psycopg.Connection[Any], chunks: Iterable[HistoryChunk]) 
 
     Every record carries its recorded_at; a vehicle reading is taken as known one minute after it was made.
 
-    Raises InputFileError for a record without recorded_at and for a segment that the network does not have.
+    Raises InputFileError for a record without recorded_at, for a segment that the network does not have, and for a
+    sensor that is not registered.
     """
     caller_has_begun = conn.info.transaction_status != TransactionStatus.IDLE
     segment_ids = {segment.public_id: segment.segment_id for segment in read_current_segments(conn)}
     if not caller_has_begun:
         conn.commit()  # ends what reading began, so that each chunk is a transaction of its own
-    records = readings = segment_days = 0
+    records = readings = segment_days = sensor_days = 0
     for chunk in chunks:
         with conn.transaction():
             for kind, members in chunk.records.items():
@@ -67,7 +78,8 @@ def load_history(conn: psycopg.Connection[Any], chunks: Iterable[HistoryChunk]) 
             known = ((reading, reading.observed_at + READING_LAG) for reading in chunk.readings)
             readings += load_vehicle_readings(conn, known, origin=Origin.LOADED)
             segment_days += load_segment_days(conn, _rows(chunk.segment_days, segment_ids))
-    return HistoryCounts(records, readings, segment_days)
+            sensor_days += load_sensor_days(conn, _sensor_columns(conn, chunk.sensor_days))
+    return HistoryCounts(records, readings, segment_days, sensor_days)
 
 
 def _rows(days: SegmentDays, segment_ids: Mapping[str, int]) -> Iterator[tuple[object, ...]]:
@@ -90,3 +102,27 @@ def _rows(days: SegmentDays, segment_ids: Mapping[str, int]) -> Iterator[tuple[o
         [None if value != value else value for value in days.roughness_mps2.tolist()],
     )
     return zip(*columns, strict=True)
+
+
+def _sensor_columns(conn: psycopg.Connection[Any], days: SensorDays) -> dict[str, NDArray[Any]]:
+    """Columns as `load_sensor_days` wants them; series that no message has made yet are made."""
+    devices = [DeviceKey(series.network_source, series.application, series.device) for series in days.series]
+    known = find_devices(conn, set(devices))
+    unknown = sorted({key.device for key in devices if key not in known})
+    if unknown:
+        raise InputFileError(f"History: no sensor {unknown[0]} is registered ({len(unknown)} unknown in all).")
+    keys = [
+        (known[device].device_id, series.channel, series.quantity, series.depth_cm)
+        for device, series in zip(devices, days.series, strict=True)
+    ]
+    ids = resolve_series(conn, set(keys))
+    return {
+        "series_id": np.array([ids[key] for key in keys], np.int32)[days.series_index],
+        "day": days.day,
+        "recorded_at": days.recorded_at,
+        "count": days.count,
+        "minimum": days.minimum,
+        "mean": days.mean,
+        "maximum": days.maximum,
+        "freeze_thaw_cycles": days.freeze_thaw_cycles,
+    }

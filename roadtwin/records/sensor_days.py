@@ -5,10 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-SENSOR_DAY_QUANTITIES = ("surface_temp_c", "ground_temp_c", "soil_moisture_pct")
-"""Quantities that are rolled up by local day: those that tell of frost and water in the pavement."""
 TEMPERATURES = ("surface_temp_c", "ground_temp_c")
-"""Of these the series in which freeze–thaw cycles are counted."""
+"""Of `roadtwin.units.SENSOR_DAY_QUANTITIES` those in which freeze–thaw cycles are counted."""
 
 FREEZE_BELOW_C = -1.0
 THAW_ABOVE_C = 1.0

@@ -9,6 +9,7 @@ from psycopg.types.json import Jsonb
 
 from roadtwin.errors import RoadtwinError
 from roadtwin.storage import queries
+from roadtwin.storage.sensor_days import touch_all_days
 
 _SQL = queries.load("city")
 
@@ -41,6 +42,8 @@ def write_city(conn: psycopg.Connection[Any], *, name: str, timezone: str, simul
             f"This database holds {kind[present.simulated]} ({present.name}); {kind[simulated]} needs its own database."
         )
     conn.execute(_SQL["write_city"], {"name": name, "timezone": timezone, "simulated": simulated})
+    if present is None or present.timezone != timezone:
+        touch_all_days(conn)  # its local days are others now
 
 
 def write_scenario(conn: psycopg.Connection[Any], scenario: Mapping[str, Any]) -> None:

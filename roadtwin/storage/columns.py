@@ -100,8 +100,9 @@ def write_columns(
     columns : sequence of (name, type)
         In its order; types as in `copy_columns`, further "float4[]", and "jsonb" for the last one.
     values : mapping
-        By name: an array (n,), for "float4[]" (n, k) with k > 0, datetime64[us] for timestamptz, rounded to the type of
-        the column; None: null in every row. For "jsonb" the texts of some rows by their number; the others are null.
+        By name: an array (n,), for "float4[]" (n, k) with k > 0, datetime64[us] for timestamptz and datetime64[D] for
+        date, rounded to the type of the column; None: null in every row. For "jsonb" the texts of some rows by their
+        number; the others are null.
 
     Raises
     ------
@@ -148,6 +149,8 @@ def _fill(field: NDArray[Any], column: NDArray[Any], kind: str) -> None:
         field["items"]["length"], field["items"]["value"] = 4, column
     elif kind == "timestamptz":
         field[:] = (column - _EPOCH).astype(np.int64)
+    elif kind == "date":
+        field[:] = (column - _EPOCH.astype("datetime64[D]")).astype(np.int64)
     else:
         field[:] = column
 

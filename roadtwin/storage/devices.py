@@ -132,12 +132,12 @@ def resolve_devices(
     sql = load("devices")
     found = {key: known[key] for key in seen if key in known}
     if len(found) < len(seen):
-        found |= _find_devices(conn, seen.keys() - found.keys())
+        found |= find_devices(conn, seen.keys() - found.keys())
     missing = [seen[key] for key in sorted(seen, key=_order) if key not in found]
     if missing:
         with conn.cursor() as cursor:
             cursor.executemany(sql["insert_device_first_seen"], missing)
-        found |= _find_devices(conn, {key: row for key, row in seen.items() if key not in found})
+        found |= find_devices(conn, {key: row for key, row in seen.items() if key not in found})
     stale = [seen[key] | {"device_id": found[key][0]} for key in seen if _is_stale(found[key], seen[key])]
     if stale:
         stale.sort(key=_by_device_id)
@@ -154,7 +154,8 @@ def _by_device_id(row: Mapping[str, Any]) -> int:
     return int(row["device_id"])
 
 
-def _find_devices(conn: Connection, keys: Iterable[DeviceKey]) -> dict[DeviceKey, KnownDevice]:
+def find_devices(conn: Connection, keys: Iterable[DeviceKey]) -> dict[DeviceKey, KnownDevice]:
+    """Those of these devices that there are."""
     wanted = list(keys)
     rows = conn.execute(
         load("devices")["find_devices"],

@@ -50,6 +50,8 @@ _WRITES = tuple(
         "series": ("SELECT", "INSERT"),
         "observation": ("SELECT", "INSERT", "UPDATE"),
         "observation_conflict": ("INSERT",),
+        "sensor_day_touched": ("INSERT",),
+        "city": ("SELECT",),
         "vehicle_reading": ("SELECT", "INSERT"),
         "detection": ("INSERT",),
     }.items()

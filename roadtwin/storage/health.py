@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from roadtwin.storage import queries, raw
 from roadtwin.storage.columns import copy_columns
 from roadtwin.storage.compressed import narrow_update
+from roadtwin.storage.sensor_days import touch_days
 
 Connection = psycopg.Connection[Any]
 Columns = dict[str, NDArray[Any]]
@@ -237,6 +238,12 @@ def flag_observations(conn: Connection, flagged: Columns) -> int:
         return 0
     narrow = narrow_update(conn, flagged["series_id"].tolist())
     return _write(conn, "copy_flagged_observations", FLAGGED_OBSERVATIONS, flagged, "flag_observations", narrow)
+
+
+def touch_sensor_days(conn: Connection, series_ids: NDArray[np.int64], at_us: NDArray[np.int64]) -> None:
+    """What these series measured at these instants was added or flagged; see `roadtwin.storage.sensor_days`."""
+    if len(series_ids):
+        touch_days(conn, series_ids.tolist(), _instants(at_us))
 
 
 def flag_messages(conn: Connection, flagged: Columns) -> int:

@@ -18,6 +18,7 @@ from roadtwin.storage import raw
 from roadtwin.storage.compressed import narrow_update
 from roadtwin.storage.messages import read_last_batch_id
 from roadtwin.storage.queries import load
+from roadtwin.storage.sensor_days import touch_days
 from roadtwin.types import Origin, RejectedMessage
 
 Connection = psycopg.Connection[Any]
@@ -229,6 +230,7 @@ def supersede_observations(conn: Connection, rows: Sequence[ObservationRow], now
         return 0
     given = _places(rows) | {"versions": [row.profile_version for row in rows], "now": now}
     given |= narrow_update(conn, (row.series_id for row in rows))
+    touch_days(conn, [row.series_id for row in rows], [row.observed_at for row in rows])
     # A general plan would not know the series, nor the chunks.
     return conn.execute(load("reprocess")["supersede_observations"], given, prepare=False).rowcount
 
@@ -244,6 +246,7 @@ def insert_observations(conn: Connection, rows: Sequence[ObservationRow], now: d
         "arrivals": [row.arrival.recorded_at for row in rows],
         "now": now,
     }
+    touch_days(conn, [row.series_id for row in rows], [row.observed_at for row in rows])
     return conn.execute(load("reprocess")["insert_observations"], given).rowcount
 
 

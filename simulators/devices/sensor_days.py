@@ -15,14 +15,13 @@ from ingest.profile_files import Step
 from ingest.quality import NEVER, Limits, SeriesState, judge_values
 from roadtwin.records.sensor_days import (
     FREEZE_BELOW_C,
-    SENSOR_DAY_QUANTITIES,
     TEMPERATURES,
     THAW_ABOVE_C,
     SensorDays,
     SensorSeries,
 )
 from roadtwin.types import UNFIT, Flag
-from roadtwin.units import QUANTITIES
+from roadtwin.units import QUANTITIES, SENSOR_DAY_QUANTITIES
 from simulators.devices.device_feed import DeviceFeed
 from simulators.devices.device_kinds import DeviceKind
 from simulators.instants import DAY_US

@@ -21,6 +21,7 @@ from models.inputs import (
     Repairs,
     SegmentDayTable,
     SegmentTable,
+    SensorDays,
     Surveys,
     TrenchPermits,
     WeatherForecasts,
@@ -122,6 +123,7 @@ def make_city(segment_count: int = 200, days: int = 1095, *, seed: int = 1) -> C
         potholes=to_table(holes, segments.segment_id),
         open_spells=to_spells(holes, segments.segment_id),
         segment_days=passes,
+        sensor_days=SensorDays.empty(),
         inspections=Inspections(
             recorded_at=np.zeros(0, "datetime64[us]"),
             observed_at=np.zeros(0, "datetime64[us]"),

@@ -10,6 +10,8 @@ The measure is the population stability index of shares p (now) and q (reference
 
 below 0.1 usually taken for none and above 0.25 for much. Of n and m values of one distribution it is about (1/n + 1/m)
 times χ², with one degree of freedom less than there are bins: `psi_by_chance` is what 1 % of days without drift pass.
+Dates differ by more than chance (counts relative to a growing mean, passes by weekday): `psi_usual` is the index that
+one in ten dates of training itself had.
 
 What is nearly the same for the whole city on a day, such as weather, has no distribution over segments that could be
 held against one over years: it is only asked whether its values lie outside the range of training, where the model
@@ -51,6 +53,7 @@ class FeatureDrift:
     shared: bool
     psi: float
     psi_by_chance: float
+    psi_usual: float
     outside_pct: float
     unknown_pct: float
     unknown_reference_pct: float
@@ -88,6 +91,7 @@ def make_reference(tables: Sequence[NDArray[np.float32]], cuts: Instants, featur
                 "maximum": float(known.max()) if known.size else None,
                 "edges": edges.tolist(),
                 "counts_by_month": counts.tolist(),
+                "psi_usual": _usual(values, month, edges, counts),
                 "unknown_by_month": unknown.tolist(),
                 "rows_by_month": rows.tolist(),
             }
@@ -103,10 +107,10 @@ def feature_drift(features: NDArray[np.float32], month: int, reference: Mapping[
     described = reference["features"]
     if features.shape[1] != len(described):
         raise ValueError(f"Got {features.shape[1]} features, expected the {len(described)} of the reference.")
-    months = [(month - 2) % 12, month - 1, month % 12]
     result = []
     for column, known in enumerate(described):
         values = features[:, column].astype(np.float64)
+        months = _season(month)
         rows = int(np.array(known["rows_by_month"])[months].sum())
         if not rows:  # less than a year of training: all of it
             months = list(range(12))
@@ -124,6 +128,7 @@ def feature_drift(features: NDArray[np.float32], month: int, reference: Mapping[
                 psi_by_chance=float(chi2.ppf(0.99, counts.size - 1) * (1 / finite.size + 1 / counts.sum()))
                 if comparable
                 else float("nan"),
+                psi_usual=float(known["psi_usual"]),
                 outside_pct=100 * float(outside.mean()) if finite.size and known["minimum"] is not None else 0.0,
                 unknown_pct=100 * (1 - finite.size / max(values.size, 1)),
                 unknown_reference_pct=100 * unknown / max(rows, 1),
@@ -148,10 +153,32 @@ def stability_index(counts: NDArray[np.int64], reference: NDArray[np.int64]) -> 
 
 
 def _edges(known: Floats) -> Floats:
-    """Inner edges of bins that hold about equally many values; fewer where values are tied (counts, zeros)."""
+    """Inner edges of bins that hold about equally many values; fewer where values are tied (counts, zeros).
+
+    Half-way between two values that occur: whole days since something, counted at another hour of the day, must not
+    all fall into the bin below.
+    """
     if not known.size:
         return np.zeros(0)
-    return np.unique(np.quantile(known, np.arange(1, BINS) / BINS))
+    values = np.unique(known)
+    at = np.searchsorted(values, np.quantile(known, np.arange(1, BINS) / BINS, method="inverted_cdf"))
+    at = np.unique(at[at < values.size - 1])
+    return (values[at] + values[at + 1]) / 2
+
+
+def _usual(tables: Sequence[Floats], month: NDArray[np.int64], edges: Floats, counts: NDArray[np.int64]) -> float:
+    """The stability index that one in ten dates of training had against its own season; 0 without any."""
+    indices = [
+        stability_index(_counts(values, edges), counts[_season(int(m) + 1)].sum(axis=0))
+        for values, m in zip(tables, month, strict=True)
+        if np.isfinite(values).any()
+    ]
+    return float(np.quantile(indices, 0.9)) if indices else 0.0
+
+
+def _season(month: int) -> list[int]:
+    """Rows of the month, 1 … 12, and of those before and after it."""
+    return [(month - 2) % 12, month - 1, month % 12]
 
 
 def _counts(values: Floats, edges: Floats) -> NDArray[np.int64]:

@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from models.alarm import Alarm
 from models.baselines import Climatology
 from models.dataset import Dataset
 from models.drift import FeatureDrift
@@ -67,18 +68,6 @@ class HorizonHealth:
     brier: float
     brier_skill: float
     judged: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Alarm:
-    """Something that is wrong, by name; `subject` is a horizon ("28 d") or a feature."""
-
-    name: str
-    subject: str
-    value: float
-    limit: float
-    text_de: str
-    text_en: str
 
 
 def climatology_rates(rows: Dataset) -> dict[str, list[float]]:
@@ -155,7 +144,7 @@ def find_alarms(health: Sequence[HorizonHealth], drift: Sequence[FeatureDrift], 
     lost = [d for d in drift if d.unknown_pct == 100 and d.unknown_reference_pct < 100]
     if drift and len(lost) / len(drift) > limits.unknown_features:
         alarms += [_lost(d, len(lost) / len(drift), limits) for d in lost]
-    alarms += [_drifted(d, limits) for d in drift if d.psi > limits.psi + d.psi_by_chance]
+    alarms += [_drifted(d, limits) for d in drift if d.psi > max(limits.psi + d.psi_by_chance, d.psi_usual)]
     alarms += [_outside(d, limits) for d in drift if d.outside_pct > limits.outside_pct]
     return alarms
 

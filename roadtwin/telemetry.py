@@ -65,6 +65,17 @@ RUNNING_WORKERS = Gauge("roadtwin_ingest_running_workers", "Worker processes tha
 WORKER_RESTARTS = Counter("roadtwin_ingest_worker_restarts", "Worker processes that ended by themselves.")
 HTTP_REQUESTS = Counter("roadtwin_http_requests", "HTTP requests by route and status class.", ["route", "status"])
 HTTP_SECONDS = Histogram("roadtwin_http_seconds", "Time to answer an HTTP request [s].", ["route"])
+SCORES_AGE_SECONDS = Gauge("roadtwin_scores_age_seconds", "Age of the newest scores; NaN: none, or not known [s].")
+MODEL_AGE_SECONDS = Gauge("roadtwin_model_age_seconds", "Time since the model in use was trained; NaN as above [s].")
+MODEL_ALARMS = Gauge("roadtwin_model_alarms", "Alarms of the newest monitoring of the model, by name.", ["alarm"])
+MODEL_PREDICTED_OVER_OBSERVED = Gauge(
+    "roadtwin_model_predicted_over_observed", "Predicted over observed new potholes of settled scores.", ["horizon"]
+)
+MODEL_BRIER_SKILL = Gauge(
+    "roadtwin_model_brier_skill", "Brier skill of settled scores against the climatology of training.", ["horizon"]
+)
+MODEL_DRIFT = Gauge("roadtwin_model_feature_drift", "Largest population stability index of a feature.")
+MODEL_UNKNOWN_FEATURES = Gauge("roadtwin_model_unknown_features", "Features that are unknown for every segment.")
 
 
 def configure_logging(settings: Settings) -> None:

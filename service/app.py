@@ -18,7 +18,20 @@ from roadtwin.settings import Settings
 from service import problems
 from service.bodies import schema_components
 from service.middleware import Metrics, RequestSizeLimit, SecurityHeaders
-from service.routes import city, devices, health, ingest, records, segment, segments, whatif, worklist
+from service.routes import (
+    city,
+    decisions,
+    devices,
+    health,
+    ingest,
+    model,
+    page,
+    records,
+    segment,
+    segments,
+    whatif,
+    worklist,
+)
 from service.state import Service, make_pool, utc_now
 
 log = telemetry.get_logger(__name__)
@@ -63,10 +76,12 @@ def create_app(settings: Settings, database_url: str, *, clock: Callable[[], dat
     app.add_middleware(Metrics)
 
     v1 = APIRouter(prefix="/v1")
-    for module in (city, segments, segment, worklist, whatif, ingest, devices, records):
+    # `model` before `segment`, whose path takes everything below /segments.
+    for module in (city, model, segments, segment, worklist, whatif, decisions, ingest, devices, records):
         v1.include_router(module.router)
     app.include_router(v1)
     app.include_router(health.router)
+    app.include_router(page.router)
     _add_page(app)
     _describe(app)
     return app

@@ -55,6 +55,7 @@ class CityAnswer(Answer):
     districts: list[District]
     horizons_days: list[int]
     score_run: ScoreRun | None
+    model_alarm_count: int | None = Field(description="Of `/v1/model/monitoring`; null: not monitored yet.")
     crew_capacity: int = Field(description="Places that the crews can treat a day: default length of the worklist.")
     writing_needs_key: Literal[True] = True
     reading_needs_key: bool
@@ -219,21 +220,6 @@ class SegmentAnswer(Answer):
     potholes: list[Pothole]
     evidence: list[Evidence]
     weather: Weather | None
-
-
-class ModelAnswer(Answer):
-    """The model that scores, with its card."""
-
-    model_run_id: int
-    trained_at: datetime
-    data_until: datetime
-    feature_set_version: int
-    rule_version: int
-    library_versions: dict[str, Any]
-    recipe: dict[str, Any]
-    card: dict[str, Any] = Field(description="Data window, hold-outs, skill beside baselines, calibration, limits.")
-    artefact_sha256: str
-    artefact_bytes: int
 
 
 class Stored(Answer):

@@ -12,14 +12,16 @@ from rich.table import Table
 from roadtwin.cli.common import WIDE, open_connection, progress, settings_for_command
 from roadtwin.cli.train import cell, print_comparison, print_trained
 from roadtwin.jobs.match import match_new
+from roadtwin.jobs.monitor import monitor as run_monitor
 from roadtwin.jobs.retrain import promote as promote_run
 from roadtwin.jobs.retrain import retrain
 from roadtwin.storage.model_runs import ComparisonRow, list_comparisons, list_model_runs, read_model_run
+from roadtwin.storage.monitoring import MonitoringRow
 
 app = typer.Typer(
     add_completion=False,
     no_args_is_help=True,
-    help="Trained models: list, show, compare a new one with the one in use, and promote another.",
+    help="Trained models: list, show, compare a new one with the one in use, promote another, and monitor.",
     epilog="Example: roadtwin model list",
 )
 
@@ -127,6 +129,39 @@ def compare(
             _print_line(row)
         else:
             print_comparison(row)
+
+
+@app.command(epilog="Example: roadtwin model monitor")
+def monitor(as_json: JsonOption = False) -> None:
+    """Look at the model in use now: what became of its scores, drift of its features, alarms; stores the result.
+
+    The same as the daily monitoring of `roadtwin score --watch`. Exit code 2 when there is an alarm.
+    """
+    settings = settings_for_command()
+    with open_connection(settings) as conn:
+        row = run_monitor(conn, settings, now=datetime.now(UTC))
+    if as_json:
+        _print_json(asdict(row))
+    else:
+        for line in monitoring_lines(row):
+            typer.echo(line)
+    if row.alarms:
+        raise typer.Exit(2)
+
+
+def monitoring_lines(row: MonitoringRow) -> list[str]:
+    """Settled scores by horizon, and alarms."""
+    lines = []
+    for h in row.figures["horizons"]:
+        ratio = cell(h["predicted_over_observed"]) if h["judged"] else "too few to judge"
+        skill = f", Brier skill against climatology {cell(h['brier_skill'])}" if h["judged"] else ""
+        told = f"{h['predicted']:.0f} predicted, {h['observed']} observed in {h['score_sets']} sets of scores"
+        lines.append(f"{h['horizon_days']:>3} d  {told}: {ratio}{skill}")
+    if row.figures["features_not_compared"]:
+        lines.append(f"Drift  {row.figures['features_not_compared']}")
+    if not row.alarms:
+        lines.append("No alarm.")
+    return lines + [f"Alarm  {alarm['name']} {alarm['subject']}: {alarm['text_en']}" for alarm in row.alarms]
 
 
 def _print_line(row: ComparisonRow) -> None:

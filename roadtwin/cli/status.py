@@ -12,6 +12,7 @@ from roadtwin.cli.common import open_connection, settings_for_command
 from roadtwin.storage.database import describe_database
 from roadtwin.storage.device_states import HealthSummary, read_health_summary
 from roadtwin.storage.health import count_undigested
+from roadtwin.storage.monitoring import MonitoringRow, read_newest_monitoring
 from roadtwin.storage.status import DatabaseStatus, read_status
 from roadtwin.storage.workers import WorkerRow, find_workers
 
@@ -32,6 +33,7 @@ def main(as_json: Annotated[bool, typer.Option("--json", help="Print one JSON ob
         status, health = read_status(conn), read_health_summary(conn, now)
         waiting, waiting_since = count_undigested(conn)
         workers = find_workers(conn)
+        monitoring = read_newest_monitoring(conn)
         database = f"{conn.info.dbname} at {conn.info.host}"
     if settings.database_url is not None:
         database = describe_database(settings.database_url.get_secret_value())
@@ -39,9 +41,11 @@ def main(as_json: Annotated[bool, typer.Option("--json", help="Print one JSON ob
         digest = {"batches_waiting": waiting, "waiting_since": waiting_since}
         answer = {"database": database} | asdict(status) | {"health": asdict(health), "digest": digest}
         answer["workers"] = [asdict(worker) | {"absent": worker.absent} for worker in workers]
+        answer["monitoring"] = None if monitoring is None else asdict(monitoring)
         typer.echo(json.dumps(answer, default=_json_ready))
         return
-    for label, value in _lines(status, now=now) + _health_lines(health) + _worker_lines(workers, now=now):
+    lines = _lines(status, now=now) + _monitoring_lines(monitoring, now=now)
+    for label, value in lines + _health_lines(health) + _worker_lines(workers, now=now):
         typer.echo(f"{label:<14}{value}")
     if waiting_since is not None:
         typer.echo(f"{'Not digested':<14}{waiting} batches, the oldest {_ago(now, waiting_since)}")
@@ -73,6 +77,15 @@ def _lines(status: DatabaseStatus, *, now: datetime) -> list[tuple[str, str]]:
         ),
         ("Potholes", f"{counts['potholes_open']} open"),
     ]
+
+
+def _monitoring_lines(monitoring: MonitoringRow | None, *, now: datetime) -> list[tuple[str, str]]:
+    """How the model in use is doing."""
+    if monitoring is None:
+        return [("Model health", "not monitored yet")]
+    alarms = [("Model alarm", f"{a['name']} {a['subject']}: {a['text_en']}") for a in monitoring.alarms]
+    told = f"{len(alarms)} alarms" if len(alarms) > 1 else "1 alarm" if alarms else "no alarm"
+    return [("Model health", f"{told}, monitored {_ago(now, monitoring.monitored_at)}"), *alarms]
 
 
 def _health_lines(health: HealthSummary) -> list[tuple[str, str]]:

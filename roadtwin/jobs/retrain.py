@@ -167,7 +167,9 @@ def _compare(run: ModelRun, trained: Trained, settings: Settings) -> tuple[Compa
     try:
         stored = _load(run)
     except ModelVersionError as exc:
-        return _without_champion(str(exc)), figures | {"champion_method": "unreadable"}
+        return _without_champion(str(exc).removesuffix(" Run `roadtwin train`.")), figures | {
+            "champion_method": "unreadable"
+        }
     try:
         challenger = trained.rolling.model(start)
         champion = _champion(run, stored, trained, start, rows)

@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 
 import psycopg
 
-from roadtwin.errors import RoadtwinError
+from roadtwin.errors import ModelVersionError, RoadtwinError
 from roadtwin.jobs.monitor import monitor
 from roadtwin.jobs.refresh import refresh_and_score
 from roadtwin.jobs.retrain import retrain
@@ -49,6 +49,7 @@ class _Watcher:
         self._settings = settings
         self._started = started
         self._city_zone: tzinfo | None = None
+        self._model_unreadable = False
         self.tasks = (
             _Task("train", self._training_due, self._train, self._next_night),
             _Task("score", self._score_due, self._score, lambda now, wait_s: now + timedelta(seconds=wait_s)),
@@ -73,10 +74,16 @@ class _Watcher:
         )
 
     def _score(self, conn: psycopg.Connection[Any], now: datetime) -> dict[str, Any]:
-        run = refresh_and_score(conn, self._settings, now=now)
+        try:
+            run = refresh_and_score(conn, self._settings, now=now)
+        except ModelVersionError:
+            self._model_unreadable = True  # after an upgrade: nothing is scored until there is a model of this version
+            raise
         return {"segments": run.segment_count, "model_run": run.model_run_id}
 
-    def _training_due(self, conn: psycopg.Connection[Any], _now: datetime) -> datetime | None:
+    def _training_due(self, conn: psycopg.Connection[Any], now: datetime) -> datetime | None:
+        if self._model_unreadable and self._settings.retrain_interval_days:
+            return now
         return training_due(
             read_last_training(conn),
             self._started,
@@ -87,6 +94,7 @@ class _Watcher:
 
     def _train(self, conn: psycopg.Connection[Any], now: datetime) -> dict[str, Any]:
         made = retrain(conn, self._settings, now=now, cause="schedule")
+        self._model_unreadable = False
         verdict = made.comparison.verdict_en if made.comparison else "The first model: in use at once."
         return {"model_run": made.run.model_run_id, "in_use": made.run.active, "verdict": verdict}
 
@@ -114,8 +122,9 @@ def watch(url: str, settings: Settings, stop: threading.Event) -> None:
 
     Scores are due every `score_interval_s`, at `score_daily_at` of each day, and when somebody asks for them;
     monitoring after the first scores since a day's `score_daily_at`; training every `retrain_interval_days` at
-    `retrain_at`. What was missed while nothing ran is done once. What fails (no model yet, too little history) is
-    logged and tried again later; a database that is away is waited for, longer each time, up to the interval.
+    `retrain_at`, and at once when this version cannot read the model. What was missed while nothing ran is done once.
+    What fails (no model yet, too little history) is logged and tried again later; a database that is away is waited
+    for, longer each time, up to the interval.
     """
     watcher = _Watcher(settings, datetime.now(UTC))
     wait_s = _FIRST_RETRY_S

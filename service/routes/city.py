@@ -1,19 +1,19 @@
-"""The city, and the model that scores it."""
+"""The city."""
 
 from fastapi import APIRouter
 
-from roadtwin.errors import CityNotLoadedError, ModelNotTrainedError
+from roadtwin.errors import CityNotLoadedError
 from roadtwin.storage import queries
 from roadtwin.types import HORIZONS_DAYS
 from service.parameters import NOMINAL_LENGTH_M
 from service.problems import responses
-from service.schemas import CityAnswer, District, ModelAnswer, ScoreRun
+from service.schemas import CityAnswer, District, ScoreRun
 from service.security import Reader
 from service.state import Db, Now, Running
 
 router = APIRouter(tags=["city"])
 _SEGMENTS = queries.load("api_segments")
-_OPERATIONS = queries.load("api_operations")
+_MODEL = queries.load("api_model")
 
 
 @router.get("/city", responses=responses(401, 404))
@@ -25,6 +25,7 @@ async def read_city(running: Running, db: Db, now: Now, _reader: Reader) -> City
         raise CityNotLoadedError
     districts = await (await db.execute(_SEGMENTS["read_districts"], parameters)).fetchall()
     run = await (await db.execute(_SEGMENTS["read_score_run"])).fetchone()
+    monitoring = await (await db.execute(_MODEL["read_alarm_count"], {"now": now})).fetchone()
     corners = [row["min_lon"], row["min_lat"], row["max_lon"], row["max_lat"]]
     return CityAnswer(
         name=row["name"],
@@ -36,15 +37,7 @@ async def read_city(running: Running, db: Db, now: Now, _reader: Reader) -> City
         districts=[District.model_validate(d) for d in districts],
         horizons_days=list(HORIZONS_DAYS),
         score_run=None if run is None else ScoreRun(**run, age_s=round((now - run["as_of"]).total_seconds(), 1)),
+        model_alarm_count=None if monitoring is None else monitoring["alarm_count"],
         crew_capacity=running.settings.crew_capacity,
         reading_needs_key=not running.settings.open_read,
     )
-
-
-@router.get("/model", responses=responses(401, 404))
-async def read_model(db: Db, _reader: Reader) -> ModelAnswer:
-    """The active model with its card: data window, hold-outs, skill beside the baselines, calibration, limits."""
-    row = await (await db.execute(_OPERATIONS["read_active_model"])).fetchone()
-    if row is None:
-        raise ModelNotTrainedError
-    return ModelAnswer.model_validate(row)

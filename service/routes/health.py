@@ -1,6 +1,6 @@
 """For machines that watch the service: alive, ready, metrics."""
 
-from fastapi import APIRouter, Response
+from fastapi import APIRouter, Request, Response
 from fastapi.concurrency import run_in_threadpool
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
@@ -8,9 +8,10 @@ from roadtwin import __version__
 from roadtwin.storage import queries
 from roadtwin.storage.database import connect
 from roadtwin.storage.migrate import check_schema
+from service.model_metrics import update_model_metrics
 from service.problems import responses
 from service.schemas_operations import Health, Readiness
-from service.state import Db, Running
+from service.state import Db, Running, service_of
 
 router = APIRouter(tags=["health"])
 _SQL = queries.load("api_operations")
@@ -39,6 +40,7 @@ def _check_schema(database_url: str) -> None:
 
 
 @router.get("/metrics", response_class=Response, responses={200: {"content": {"text/plain": {}}}})
-async def read_metrics() -> Response:
-    """Metrics of this process in Prometheus' text format."""
+async def read_metrics(request: Request) -> Response:
+    """Metrics of this process, and how old scores and model are and how they do, in Prometheus' text format."""
+    await update_model_metrics(service_of(request))
     return Response(generate_latest(), media_type=CONTENT_TYPE_LATEST)

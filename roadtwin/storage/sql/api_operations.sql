@@ -143,21 +143,6 @@ RETURNING device_id, network_source, application, device, status;
 -- name: read_device_status
 SELECT status FROM device WHERE device_id = %(device_id)s FOR UPDATE;
 
--- name: read_active_model
-SELECT
-    model_run_id,
-    trained_at,
-    data_until,
-    feature_set_version,
-    rule_version,
-    library_versions,
-    recipe,
-    card,
-    encode(artefact_sha256, 'hex') AS artefact_sha256,
-    length(artefact) AS artefact_bytes
-FROM model_run
-WHERE active;
-
 -- name: read_model_artefact
 SELECT model_run_id, feature_set_version, rule_version, library_versions, artefact, artefact_sha256
 FROM model_run

@@ -70,6 +70,29 @@ def test_a_month_is_held_against_the_months_around_it():
     assert feature_drift(january, 7, made)[0].psi > 0.3
 
 
+def test_days_that_are_counted_at_another_hour_are_no_drift():
+    rng = np.random.default_rng(6)
+    one = FeatureSet(1, SET.features[:1])
+    tables = [(rng.integers(0, 12, (600, 1)) + 0.5).astype(np.float32) for _ in CUTS]
+    made = make_reference(tables, CUTS, one)
+    (drift,) = feature_drift((rng.integers(0, 12, (600, 1)) + 0.17).astype(np.float32), 1, made)
+
+    assert drift.psi < 0.05
+
+
+def test_what_dates_of_training_had_is_usual():
+    rng = np.random.default_rng(6)
+    one = FeatureSet(1, SET.features[:1])
+    tables = [rng.normal(rng.normal(0, 0.8), 1, (600, 1)).astype(np.float32) for _ in CUTS]
+    made = make_reference(tables, CUTS, one)
+    indices = [
+        feature_drift(t, int(c.astype("datetime64[M]").astype(int) % 12 + 1), made)[0]
+        for t, c in zip(tables, CUTS, strict=True)
+    ]
+
+    assert np.mean([d.psi > d.psi_usual for d in indices]) == pytest.approx(0.1, abs=0.05)
+
+
 def test_rows_of_another_feature_set_are_refused(reference):
     with pytest.raises(ValueError, match="Got 2 features, expected the 6"):
         feature_drift(np.zeros((3, 2), np.float32), 1, reference)

@@ -8,7 +8,7 @@ import math
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
@@ -18,10 +18,11 @@ from models.event_history import EventHistory
 from models.inputs import Floats
 from models.recurrence import WeatherDays
 from roadtwin.errors import InputFileError
+from roadtwin.jobs.event_positions import StreetNetwork, checked_positions, from_houston_feet, on_a_plane
+from roadtwin.jobs.file_checks import foreign_offsets
 
 FORMATS = ("columns", "houston")
 _EPOCH = date(1970, 1, 1)
-_METRES_PER_DEGREE = 111_320.0
 _LON_NAMES, _LAT_NAMES = ("lon", "longitude", "lng", "x_lon"), ("lat", "latitude", "y_lat")
 _DATE_NAMES = ("date", "day", "opendate", "mess_datum", "datum")
 _MOST_CATEGORIES = 12
@@ -67,38 +68,50 @@ def day_number(day: date) -> int:
     return (day - _EPOCH).days
 
 
-def read_events(path: Path, columns: EventColumns | None, timezone: ZoneInfo, *, file_format: str) -> EventFile:
+def read_events(
+    path: Path,
+    columns: EventColumns | None,
+    timezone: ZoneInfo,
+    *,
+    file_format: str,
+    network: StreetNetwork | None = None,
+) -> EventFile:
     """Read a CSV file (`.gz` is unpacked) of events with a segment and a date.
 
     Rows without segment or date are left out and counted. Dates are local days, or times; times with an offset are
-    taken in `timezone`.
+    taken in `timezone`. With a `network`, an event belongs to the segment on which its position lies, whatever segment
+    the file names.
 
     Raises
     ------
     InputFileError
-        For a file that cannot be read, a missing column, dates of which some have an offset and some have none, a file
-        without a usable row.
+        For a file that cannot be read, a missing column, times of several zones, a file without a usable row.
     """
     content = _content(path)
     header, lines = _table(path, content)
     houston = file_format == "houston"
     names = EventColumns("SR LOCATION", "SR CREATE DATE", case="CASE NUMBER") if houston else columns
     assert names is not None
-    for name in (names.segment, names.date, *filter(None, (names.street, names.case))):
+    needed = (names.segment if network is None else None, names.date, names.street, names.case)
+    for name in filter(None, needed):
         _require(path, header, name)
-    lon, lat = (None, None) if houston else (_find(header, _LON_NAMES), _find(header, _LAT_NAMES))
+    place = [_find(header, usual) for usual in (_LON_NAMES, _LAT_NAMES)]
+    feet = [name if houston and name in header else None for name in ("x", "y")]
+    if network is not None and None in place and None in feet:
+        raise InputFileError(f"{path}: got no columns of longitude and latitude, expected them with a network.")
     left_out: Counter[str] = Counter()
     dates = _Dates(path, timezone)
     segments: list[str] = []
     days: list[int] = []
     streets: list[str] = []
-    positions: list[tuple[float, float]] = []
+    positions: list[tuple[float, ...]] = []
     cases: set[str] = set()
     rows = 0
     for row in lines:
         rows += 1
-        segment = block_of(row[names.segment]) if houston else row[names.segment].strip()
-        if not segment:
+        text = row.get(names.segment, "")
+        segment = block_of(text) if houston else text.strip()
+        if not segment and network is None:
             left_out["without segment"] += 1
             continue
         day = dates.day(row[names.date].strip())
@@ -113,18 +126,28 @@ def read_events(path: Path, columns: EventColumns | None, timezone: ZoneInfo, *,
         segments.append(segment)
         days.append(day)
         streets.append(segment.partition(" ")[2] if houston else row[names.street].strip() if names.street else "")
-        positions.append((_number(row[lon]), _number(row[lat])) if lon and lat else (math.nan, math.nan))
+        positions.append(tuple(_number(row[name]) if name else math.nan for name in (*place, *feet)))
     dates.check()
+    numbers = np.array(positions).reshape(-1, 4)
+    if None not in feet:
+        unknown = ~np.isfinite(numbers[:, :2]).all(axis=1)
+        numbers[unknown, :2] = from_houston_feet(numbers[unknown, 2], numbers[unknown, 3])
+    lon_lat, notes = checked_positions(numbers[:, :2], timezone, path.name)
+    kept = np.arange(len(segments))
+    if network is not None:
+        found = network.find(lon_lat)
+        kept = np.array([i for i, (segment, _) in enumerate(found) if segment], np.int64)
+        left_out["on no street of the network"] = len(found) - len(kept)
+        segments, streets = [found[i][0] for i in kept], [found[i][1] for i in kept]
     if not segments:
         raise InputFileError(f"{path}: got {rows} rows, none of them with a segment and a date.")
     ids, index = np.unique(segments, return_inverse=True)
-    position_m, notes = _positions(path, np.array(positions))
     history = EventHistory(
         segment_ids=tuple(ids.tolist()),
         segment=index.astype(np.int32),
-        day=np.array(days, np.int64),
+        day=np.array(days, np.int64)[kept],
         street=_streets(index, streets, len(ids)),
-        position_m=position_m,
+        position_m=on_a_plane(lon_lat[kept]),
     )
     return EventFile(history, hashlib.sha256(content).hexdigest(), rows, dict(left_out), tuple(notes))
 
@@ -223,33 +246,41 @@ class _Dates:
 
     def __init__(self, path: Path, timezone: ZoneInfo) -> None:
         self._path, self._timezone = path, timezone
-        self._aware = self._naive = 0
-        self._known: dict[str, int | None] = {}
+        self._times: Counter[timedelta | None] = Counter()  # by offset; dates alone are not in it
+        self._years: set[int] = set()
+        self._known: dict[str, tuple[int | None, bool, timedelta | None]] = {}
 
     def day(self, text: str) -> int | None:
         """Days since 1970; None for what is no date."""
         if text not in self._known:
             self._known[text] = self._read(text)
-        return self._known[text]
+        day, is_time, offset = self._known[text]
+        if is_time:
+            self._times[offset] += 1
+        return day
 
-    def _read(self, text: str) -> int | None:
+    def _read(self, text: str) -> tuple[int | None, bool, timedelta | None]:
         try:
             at = datetime.fromisoformat(text)
         except ValueError:
-            return None
-        if at.tzinfo is not None:
-            self._aware += 1
-            return day_number(at.astimezone(self._timezone).date())
-        self._naive += len(text) > 10  # a date alone is a local day in either case
-        return day_number(at.date())
+            return None, False, None
+        if at.tzinfo is None:  # a date alone is a local day in either case
+            return day_number(at.date()), len(text) > 10, None
+        self._years.add(at.year)
+        return day_number(at.astimezone(self._timezone).date()), True, at.utcoffset()
 
     def check(self) -> None:
         """Raise InputFileError for a mix: which hour, and at midnight which day, the others mean cannot be known."""
-        if self._aware and self._naive:
+        naive = self._times[None]
+        offsets = {offset: count for offset, count in self._times.items() if offset is not None}
+        if offsets and naive:
             raise InputFileError(
-                f"{self._path}: got {self._aware} times with and {self._naive} without an offset, expected one kind: "
-                "it cannot be known which zone the others are in."
+                f"{self._path}: got {sum(offsets.values())} times with and {naive} without an offset, expected one "
+                "kind: it cannot be known which zone the others are in."
             )
+        foreign = foreign_offsets(offsets, self._years, self._timezone)
+        if foreign:
+            raise InputFileError(f"{self._path}: {foreign}")
 
 
 def _content(path: Path) -> bytes:
@@ -301,24 +332,6 @@ def _streets(index: np.ndarray, streets: list[str], segments: int) -> np.ndarray
     result = np.full(segments, -1, np.int32)
     result[index[::-1]] = number[::-1]
     return result
-
-
-def _positions(path: Path, lon_lat: Floats) -> tuple[Floats | None, list[str]]:
-    """Metres east and north; impossible coordinates are unknown, and swapped headers are put right with a note."""
-    notes: list[str] = []
-    known = np.isfinite(lon_lat).all(axis=1)
-    if not known.any():
-        return None, notes
-    if (np.abs(lon_lat[known, 1]) > 90).all() and (np.abs(lon_lat[known, 0]) <= 90).all():
-        lon_lat = lon_lat[:, ::-1]
-        notes.append(f"longitude and latitude of {path.name} were swapped: put right")
-    impossible = known & ((np.abs(lon_lat[:, 1]) > 90) | (np.abs(lon_lat[:, 0]) > 180) | ~lon_lat.any(axis=1))
-    if impossible.any():
-        notes.append(f"{int(impossible.sum())} impossible positions are taken as unknown")
-    lon_lat = np.where(impossible[:, None], np.nan, lon_lat)
-    middle = np.nanmedian(lon_lat, axis=0)
-    scale = _METRES_PER_DEGREE * np.array([math.cos(math.radians(float(middle[1]))), 1.0])
-    return (lon_lat - middle) * scale, notes
 
 
 def _attribute_columns(

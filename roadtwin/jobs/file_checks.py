@@ -1,7 +1,7 @@
 """What is wrong with a file as a whole: swapped longitudes and latitudes, times of several time zones."""
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta, timezone
 from zoneinfo import ZoneInfo
 
@@ -35,15 +35,24 @@ def check_times(records: Sequence[Read], zone: ZoneInfo | None) -> list[str]:
     if zone is None:
         return notes
     years = {at.year for _, record in records if isinstance(record, Record) for at in _times(record)}
+    foreign = foreign_offsets(offsets, years, zone)
+    if foreign:
+        raise InputFileError(foreign)
+    return notes
+
+
+def foreign_offsets(offsets: Mapping[timedelta, int], years: Iterable[int], zone: ZoneInfo) -> str:
+    """What is wrong with the offsets of a file's times; "" if nothing is.
+
+    `offsets` with their numbers of times; `years` are those of the times.
+    """
     own = {_offset(datetime(year, month, 15, 12, tzinfo=zone)) for year in years for month in (1, 7)} | {timedelta(0)}
     foreign = {offset: count for offset, count in offsets.items() if offset not in own}
-    if foreign and len(foreign) < len(offsets):
-        told = ", ".join(f"{count} times {_text(offset)}" for offset, count in sorted(foreign.items()))
-        usual = ", ".join(_text(offset) for offset in sorted(offsets.keys() - foreign.keys()))
-        raise InputFileError(
-            f"Mixed time zones: got {told}, which {zone.key} never has, beside {usual}. Write all times in one zone."
-        )
-    return notes
+    if not foreign or len(foreign) == len(offsets):
+        return ""
+    told = ", ".join(f"{count} times {_text(offset)}" for offset, count in sorted(foreign.items()))
+    usual = ", ".join(_text(offset) for offset in sorted(offsets.keys() - foreign.keys()))
+    return f"Mixed time zones: got {told}, which {zone.key} never has, beside {usual}. Write all times in one zone."
 
 
 def _times(record: Record) -> Iterable[datetime]:

@@ -1,6 +1,7 @@
 """Event files of cities: columns, addresses, dates with and without offsets, registers, weather. All invented."""
 
 import gzip
+import json
 from datetime import date
 from zoneinfo import ZoneInfo
 
@@ -16,6 +17,7 @@ from roadtwin.jobs.event_files import (
     read_events,
     with_attributes,
 )
+from roadtwin.jobs.event_positions import StreetNetwork
 
 BERLIN = ZoneInfo("Europe/Berlin")
 COLUMNS = EventColumns("SEGMENT", "DATE", street="STREET", case="CASE")
@@ -156,3 +158,77 @@ def test_weather_is_sorted_missing_is_unknown_and_cases_are_no_weather(tmp_path)
     assert np.isnan(weather.values[1, 0])
     with pytest.raises(InputFileError, match="no date column"):
         read_daily_weather(written(tmp_path, "rain\n1\n", "no.csv"), BERLIN)
+
+
+NETWORK = {
+    "type": "FeatureCollection",
+    "features": [
+        {
+            "type": "Feature",
+            "properties": {"id": name, "name": f"{name} street"},
+            "geometry": {"type": "LineString", "coordinates": [[-95.4, lat], [-95.3979, lat]]},
+        }
+        for name, lat in (("north", 29.76), ("south", 29.75))
+    ],
+}
+CHICAGO = ZoneInfo("America/Chicago")
+
+
+@pytest.fixture
+def requests(tmp_path):
+    """Service requests on two streets: right, exchanged, in feet only, at 0, 0, in another city, without a position."""
+    places = [
+        "29.7601,-95.3995,,", "-95.3995,29.7601,,", ",,3110683.8,13841500.6", "0,0,,", "32.78,-96.8,,", "word,,,",
+        "29.7499,-95.3981,,", "29.7501,-95.3982,,",
+    ]  # fmt: skip
+    rows = [f'{i},"{4600 + i} N EXAMPLE ST",2030-01-{i + 2:02} 08:15:00,{place}' for i, place in enumerate(places)]
+    header = "CASE NUMBER,SR LOCATION,SR CREATE DATE,LATITUDE,LONGITUDE,x,y"
+    return written(tmp_path, "\n".join([header, *rows]) + "\n")
+
+
+def test_positions_of_service_requests_are_put_right_or_unknown(requests):
+    file = read_events(requests, None, CHICAGO, file_format="houston")
+
+    assert file.history.segment_ids == ("4600 EXAMPLE",)
+    assert file.notes == (
+        "1 positions had longitude and latitude swapped: put right",
+        "2 impossible positions are taken as unknown",
+    )
+    known = np.isfinite(file.history.position_m).all(axis=1)
+    assert known.tolist() == [True, True, True, False, False, False, True, True]
+    np.testing.assert_allclose(file.history.position_m[0], file.history.position_m[1])
+
+
+def test_with_a_network_events_belong_to_the_segments_on_which_they_lie(requests, tmp_path):
+    network = StreetNetwork(written(tmp_path, json.dumps(NETWORK), "streets.geojson"))
+
+    file = read_events(requests, None, CHICAGO, file_format="houston", network=network)
+
+    assert file.history.segment_ids == ("streets:north:0-102", "streets:south:102-203")
+    assert np.bincount(file.history.segment).tolist() == [3, 2]
+    assert file.history.street.tolist() == [0, 1]
+    assert file.left_out == {"on no street of the network": 3}
+
+
+def test_a_file_without_positions_cannot_be_put_on_a_network(tmp_path):
+    network = StreetNetwork(written(tmp_path, json.dumps(NETWORK), "streets.geojson"))
+
+    with pytest.raises(InputFileError, match="no columns of longitude and latitude"):
+        read_events(written(tmp_path, "DATE\n2030-01-01\n"), EventColumns("", "DATE"), CHICAGO,
+                    file_format="columns", network=network)  # fmt: skip
+
+
+def test_headers_that_only_the_citys_time_zone_tells_to_be_swapped_are_put_right(tmp_path):
+    text = "SEGMENT,DATE,lat,lon\na,2025-01-01,7.0,51.45\nb,2025-01-02,7.0,51.46\n"
+
+    file = read_events(written(tmp_path, text), EventColumns("SEGMENT", "DATE"), BERLIN, file_format="columns")
+
+    assert "swapped: put right" in file.notes[0]
+    assert abs(file.history.position_m[1, 1] - file.history.position_m[0, 1]) == pytest.approx(1113, rel=0.01)
+
+
+def test_offsets_that_the_city_never_has_beside_its_own_are_refused_with_their_counts(tmp_path):
+    text = "SEGMENT,DATE\na,2025-01-01T10:00:00+01:00\nb,2025-01-01T10:00:00-06:00\nc,2025-01-01T10:00:00-06:00\n"
+
+    with pytest.raises(InputFileError, match=r"Mixed time zones: got 2 times -06:00, which Europe/Berlin never has"):
+        read_events(written(tmp_path, text), EventColumns("SEGMENT", "DATE"), BERLIN, file_format="columns")

@@ -88,6 +88,12 @@ def digest(
     )
 
 
+def digest_all(conn: Connection, now: datetime) -> None:
+    """Digest what waits, until nothing does or another worker is at it; see `digest`."""
+    while not (counts := digest(conn, now)).locked_out and counts.batches:
+        pass
+
+
 def _digest_messages(
     conn: Connection, batches: Sequence[health.Undigested], messages: Columns, now: datetime
 ) -> DigestCounts:

@@ -15,7 +15,7 @@ from roadtwin.jobs.importing import import_records
 from roadtwin.records.schema import Record
 from roadtwin.records.segment_days import SegmentDays
 from roadtwin.records.sensor_days import SensorDays
-from roadtwin.storage.devices import find_devices, resolve_series
+from roadtwin.storage.devices import devices_by_name, resolve_series
 from roadtwin.storage.network import read_current_segments
 from roadtwin.storage.readings import load_segment_days, load_vehicle_readings
 from roadtwin.storage.sensor_days import load_sensor_days
@@ -60,8 +60,9 @@ def load_history(conn: psycopg.Connection[Any], chunks: Iterable[HistoryChunk]) 
 
     Every record carries its recorded_at; a vehicle reading is taken as known one minute after it was made.
 
-    Raises InputFileError for a record without recorded_at, for a segment that the network does not have, and for a
-    sensor that is not registered.
+    Sensors that nobody registered are met as by a message: unconfirmed, so that no model uses them.
+
+    Raises InputFileError for a record without recorded_at and for a segment that the network does not have.
     """
     caller_has_begun = conn.info.transaction_status != TransactionStatus.IDLE
     segment_ids = {segment.public_id: segment.segment_id for segment in read_current_segments(conn)}
@@ -105,12 +106,9 @@ def _rows(days: SegmentDays, segment_ids: Mapping[str, int]) -> Iterator[tuple[o
 
 
 def _sensor_columns(conn: psycopg.Connection[Any], days: SensorDays) -> dict[str, NDArray[Any]]:
-    """Columns as `load_sensor_days` wants them; series that no message has made yet are made."""
+    """Columns as `load_sensor_days` wants them. Devices and series that are new are made, as a message would do it."""
     devices = [DeviceKey(series.network_source, series.application, series.device) for series in days.series]
-    known = find_devices(conn, set(devices))
-    unknown = sorted({key.device for key in devices if key not in known})
-    if unknown:
-        raise InputFileError(f"History: no sensor {unknown[0]} is registered ({len(unknown)} unknown in all).")
+    known = devices_by_name(conn, set(devices))
     keys = [
         (known[device].device_id, series.channel, series.quantity, series.depth_cm)
         for device, series in zip(devices, days.series, strict=True)

@@ -132,12 +132,12 @@ def resolve_devices(
     sql = load("devices")
     found = {key: known[key] for key in seen if key in known}
     if len(found) < len(seen):
-        found |= find_devices(conn, seen.keys() - found.keys())
+        found |= _find_devices(conn, seen.keys() - found.keys())
     missing = [seen[key] for key in sorted(seen, key=_order) if key not in found]
     if missing:
         with conn.cursor() as cursor:
             cursor.executemany(sql["insert_device_first_seen"], missing)
-        found |= find_devices(conn, {key: row for key, row in seen.items() if key not in found})
+        found |= _find_devices(conn, {key: row for key, row in seen.items() if key not in found})
     stale = [seen[key] | {"device_id": found[key][0]} for key in seen if _is_stale(found[key], seen[key])]
     if stale:
         stale.sort(key=_by_device_id)
@@ -154,8 +154,22 @@ def _by_device_id(row: Mapping[str, Any]) -> int:
     return int(row["device_id"])
 
 
-def find_devices(conn: Connection, keys: Iterable[DeviceKey]) -> dict[DeviceKey, KnownDevice]:
-    """Those of these devices that there are."""
+def devices_by_name(conn: Connection, keys: AbstractSet[DeviceKey]) -> dict[DeviceKey, KnownDevice]:
+    """These devices; one that is new becomes a device, `unconfirmed`, of which no message was seen yet."""
+    found = _find_devices(conn, keys)
+    nothing = dict.fromkeys(("dev_eui", "name", "profile_name", "first_seen_at", "last_seen_at"))
+    new = [
+        {"network_source": key.network_source, "application": key.application, "device": key.device, **nothing}
+        for key in sorted(keys - found.keys(), key=_order)
+    ]
+    if not new:
+        return found
+    with conn.cursor() as cursor:
+        cursor.executemany(load("devices")["insert_device_first_seen"], new)
+    return _find_devices(conn, keys)
+
+
+def _find_devices(conn: Connection, keys: Iterable[DeviceKey]) -> dict[DeviceKey, KnownDevice]:
     wanted = list(keys)
     rows = conn.execute(
         load("devices")["find_devices"],

@@ -55,7 +55,9 @@ def touch_all_days(conn: Connection) -> None:
 
 
 def roll_up_touched_days(conn: Connection, *, now: datetime, rule: FreezeThaw, limit: int) -> tuple[int, int]:
-    """Roll up at most `limit` touched days that are over; gives how many were taken, and how many rows were written.
+    """Roll up at most `limit` touched days that are over, and of temperatures the days after them.
+
+    Gives how many days were rolled up, and how many rows were written.
 
     A transaction of its own; meanwhile no observation can be added, flagged or replaced.
     """

@@ -157,11 +157,13 @@ def test_sensor_days_come_to_the_series_of_registered_devices(city):
     ]
 
 
-def test_a_sensor_that_is_not_registered_is_refused(city):
+def test_a_sensor_that_is_not_registered_is_met_and_waits_to_be_confirmed(city):
     strange = sensor_days(0, series=(SENSORS[0], SensorSeries("senml", "", "s9", "", "surface_temp_c", None)))
 
-    with pytest.raises(InputFileError, match=r"no sensor s9 is registered \(1 unknown in all\)"):
-        load_history(city, [chunk(0, sensor_days=strange)])
+    assert load_history(city, [chunk(0, sensor_days=strange)]).sensor_days == 3
+    assert city.execute("SELECT device, status FROM device ORDER BY device").fetchall() == [
+        ("s1", "confirmed"), ("s2", "confirmed"), ("s9", "unconfirmed"),
+    ]  # fmt: skip
 
 
 def test_a_chunk_that_fails_leaves_those_before_it(city):

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 import numpy as np
 import pytest
 
-from ingest.digest import digest
+from ingest.digest import digest_all
 from ingest.offline import ingest_directly
 from roadtwin.jobs.sensors import RollUpCounts, roll_up_sensors
 from roadtwin.jobs.simulated import SimulatedCity, found_city
@@ -64,8 +64,7 @@ def both(database_url, tmp_path):
     feed = DeviceFeed(truth_of(world)).block(us_of(START - timedelta(days=15)), us_of(KNOWN))
     ingest_directly(database_url, feed, settings)
     with connect(database_url) as conn:
-        while digest(conn, KNOWN).batches:
-            pass
+        digest_all(conn, KNOWN)
         counts = roll_up_sensors(conn, now=KNOWN)
         assert roll_up_sensors(conn, now=KNOWN) == RollUpCounts(0, 0)
         found = conn.execute(

@@ -115,7 +115,7 @@ class ShuffledLabels:
 
 
 def shuffled_labels(
-    learn: Dataset, held_out: Dataset, *, shuffles: int = 8, max_rows: int = 20_000, seed: int = 0
+    learn: Dataset, held_out: Dataset, *, shuffles: int = 16, max_rows: int = 10_000, seed: int = 0
 ) -> ShuffledLabels:
     """Learn from shuffled labels and rank the test rows.
 

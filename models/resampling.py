@@ -89,19 +89,35 @@ class BlockResampling:
             for name, (own, draws) in self.figures(probability).items()
         }
 
-    def figures(self, probability: Mapping[str, Floats]) -> dict[str, tuple[Draws, Draws]]:
-        """Of every forecast its figures on the city as it is, shape (1,), and on each draw, shape (draws,)."""
-        return {name: (self._of(p, self._first), self._of(p, self.weight)) for name, p in probability.items()}
+    def figures(
+        self, probability: Mapping[str, Floats], ranking: Mapping[str, Floats] | None = None
+    ) -> dict[str, tuple[Draws, Draws]]:
+        """Of every forecast its figures on the city as it is, shape (1,), and on each draw, shape (draws,).
 
-    def _of(self, p: Floats, weight: Floats) -> Draws:
+        `ranking`: what orders the rows of a forecast, where that is not its probability.
+        """
+        order = ranking or {}
+        return {
+            name: (self._of(p, order.get(name, p), self._first), self._of(p, order.get(name, p), self.weight))
+            for name, p in probability.items()
+        }
+
+    def ratio(self, part: Floats, whole: Floats) -> tuple[Floats, Floats]:
+        """Sum of one column (n,) over that of another, on the city as it is (1,) and on each draw (draws,)."""
         with np.errstate(divide="ignore", invalid="ignore"):
-            return self._linear(p, weight) | self._ranking(p, weight) | {"calibration_slope": self._slope(p, weight)}
+            own, draws = (self._sums(part, weight) / self._sums(whole, weight) for weight in (self._first, self.weight))
+        return own, draws
+
+    def _of(self, p: Floats, order: Floats, weight: Floats) -> Draws:
+        with np.errstate(divide="ignore", invalid="ignore"):
+            figures = self._linear(p, order, weight) | self._ranking(order, weight)
+            return figures | {"calibration_slope": self._slope(p, weight)}
 
     def _sums(self, values: Floats | Bools, weight: Floats) -> Floats:
         """Weighted sum over all rows, by draw."""
         return np.asarray(weight @ np.bincount(self._block, weights=values, minlength=self._count))
 
-    def _linear(self, p: Floats, weight: Floats) -> Draws:
+    def _linear(self, p: Floats, ranking: Floats, weight: Floats) -> Draws:
         y = self._labels
         rows, positives = self._sums(np.ones(y.size), weight), self._sums(y, weight)
         rate = positives / rows
@@ -110,8 +126,8 @@ class BlockResampling:
             "predicted_over_observed": self._sums(p, weight) / positives,
         }
         tops = {
-            "capacity": at_top(p, self._group, count=self._capacity),
-            "10_pct": at_top(p, self._group, share=0.1),
+            "capacity": at_top(ranking, self._group, count=self._capacity),
+            "10_pct": at_top(ranking, self._group, share=0.1),
         }
         for name, top in tops.items():
             found, looked = self._sums(y * top, weight), self._sums(top, weight)

@@ -18,8 +18,9 @@ from sklearn.metrics import roc_auc_score
 
 from models.evaluation import count_winters, plain
 from models.inputs import Floats
-from models.metrics import skill
+from models.metrics import at_top, gain_curve, reliability, roc_curve, skill
 from models.recurrence import Recurrence, TooShortHistoryError, WeatherDays, learn_before, predict
+from models.resampling import BlockResampling, interval
 from roadtwin.errors import InputFileError
 from roadtwin.jobs.event_files import EventFile, day_number
 
@@ -27,6 +28,7 @@ METHOD_VERSION = 3
 LOG_NAME = "backtests.jsonl"
 MAX_HORIZON_DAYS = 1100
 _TOP_SHARE = 0.1
+_ON_WORST = "events_on_worst_10_pct"
 _RESAMPLES = 200
 _RESAMPLING_SEED = 20_200_601
 
@@ -109,7 +111,8 @@ def backtest(
             (np.datetime64(cut) + np.arange(horizon_days)).astype("datetime64[us]"),
         ),
         "forecasts": {name: _skill(happened, p, ranking.get(name, p)) for name, p in forecasts.items()},
-        "model_minus_count_so_far_roc_auc": _difference(happened > 0, ranking, street),
+        **_with_intervals(happened, forecasts, ranking, street),
+        "curves": _curves(happened, forecasts, ranking),
         "log": _note_scoring(log, events.sha256, cut, horizon_days),
     }
     report(1.0)
@@ -125,28 +128,59 @@ def _skill(happened: NDArray[np.int64], probability: Floats, ranking: Floats) ->
     del figures["at_capacity"]
     figures["roc_auc"] = float(roc_auc_score(labels, ranking)) if 0 < labels.mean() < 1 else float("nan")
     top = np.argsort(-ranking, kind="stable")[: max(1, round(_TOP_SHARE * len(labels)))]
-    figures["events_on_worst_10_pct"] = float(happened[top].sum() / happened.sum()) if happened.sum() else float("nan")
+    figures[_ON_WORST] = float(happened[top].sum() / happened.sum()) if happened.sum() else float("nan")
     return figures
 
 
-def _difference(labels: NDArray[np.bool_], ranking: dict[str, Floats], block: NDArray[np.integer]) -> dict[str, Any]:
-    """ROC-AUC of the model less that of the count so far, with a 95 % interval by resampling whole streets."""
-    if not 0 < labels.mean() < 1:
-        return {"difference": None, "low": None, "high": None}
-    rng = np.random.default_rng(_RESAMPLING_SEED)
-    number = np.unique(block, return_inverse=True)[1]
-    blocks = int(number.max()) + 1
+def _with_intervals(
+    happened: NDArray[np.int64], forecasts: dict[str, Floats], ranking: dict[str, Floats], street: NDArray[np.integer]
+) -> dict[str, Any]:
+    """Intervals of all figures, and of the model's gains, by resampling whole streets."""
+    events, one_day = happened.astype(np.float64), np.zeros(len(happened), np.int64)
+    labels = (happened > 0).astype(np.float64)
+    resampling = BlockResampling(
+        labels, street, one_day, capacity=round(_TOP_SHARE * len(labels)), draws=_RESAMPLES, seed=_RESAMPLING_SEED
+    )
+    figures = resampling.figures(forecasts, ranking)
+    for name, (own, draws) in figures.items():
+        top = at_top(ranking.get(name, forecasts[name]), one_day, share=_TOP_SHARE)
+        own[_ON_WORST], draws[_ON_WORST] = resampling.ratio(events * top, events)
+    model, count = figures["model"], figures["count_so_far"]
+    gain = model[1]["roc_auc"] - count[1]["roc_auc"]
+    known = gain[np.isfinite(gain)]
+    low, high = np.quantile(known, [0.025, 0.975]) if known.size else (float("nan"), float("nan"))
+    return {
+        "resamples": _RESAMPLES,
+        "intervals": {
+            name: {key: _ends(own[key], draws[key]) for key in own} for name, (own, draws) in figures.items()
+        },
+        "model_minus": {
+            name: {key: _ends(model[0][key] - own[key], model[1][key] - draws[key]) for key in own}
+            for name, (own, draws) in figures.items()
+            if name != "model"
+        },
+        "model_minus_count_so_far_roc_auc": {
+            "difference": float(model[0]["roc_auc"][0] - count[0]["roc_auc"][0]), "low": float(low), "high": float(high)
+        },
+    }  # fmt: skip
 
-    def difference(weight: Floats | None) -> float:
-        auc = [roc_auc_score(labels, ranking[name], sample_weight=weight) for name in ("model", "count_so_far")]
-        return float(auc[0] - auc[1])
 
-    draws = [
-        difference(np.bincount(rng.integers(0, blocks, blocks), minlength=blocks)[number].astype(np.float64))
-        for _ in range(_RESAMPLES)
-    ]
-    low, high = np.quantile(draws, [0.025, 0.975])
-    return {"difference": difference(None), "low": float(low), "high": float(high)}
+def _ends(own: Floats, draws: Floats) -> list[float]:
+    found = interval(float(own[0]), draws)
+    return [found.value, found.low, found.high]
+
+
+def _curves(
+    happened: NDArray[np.int64], forecasts: dict[str, Floats], ranking: dict[str, Floats]
+) -> dict[str, dict[str, Any]]:
+    """What the page draws: reliability, ROC, and events found by the share of the segments that is looked at."""
+    labels = (happened > 0).astype(np.float64)
+    order = {name: ranking.get(name, p) for name, p in forecasts.items()}
+    return {
+        "reliability": {name: [asdict(one) for one in reliability(labels, p)] for name, p in forecasts.items()},
+        "roc": {name: roc_curve(labels, p) for name, p in order.items()},
+        "gain": {name: gain_curve(happened.astype(np.float64), p) for name, p in order.items()},
+    }
 
 
 def _note_scoring(log: Path, sha256: str, cut: date, horizon_days: int) -> dict[str, Any]:

@@ -7,6 +7,7 @@ from typing import Any
 
 import psycopg
 
+from ingest.digest import digest_all
 from ingest.offline import ingest_directly
 from ingest.pseudonyms import open_pseudonyms
 from roadtwin.errors import DemoError
@@ -98,19 +99,24 @@ def read_simulated_city(conn: psycopg.Connection[Any]) -> SimulatedCity | None:
     return SimulatedCity.from_json(city.scenario) if city is not None and city.scenario is not None else None
 
 
+def world_of(simulated: SimulatedCity, timezone: str) -> World:
+    """The world of a simulated city, made again."""
+    return build_world(
+        seed=simulated.seed,
+        length_km=simulated.length_km,
+        timezone=timezone,
+        start=simulated.start,
+        scenario=simulated.scenario,
+        today=simulated.today,
+    )
+
+
 def found_city(url: str, settings: Settings, simulated: SimulatedCity) -> World:
     """Build the world; write its city row, its network and its devices (confirmed: the simulator is their operator).
 
     Does nothing that is already done; a transaction.
     """
-    world = build_world(
-        seed=simulated.seed,
-        length_km=simulated.length_km,
-        timezone=settings.city_timezone,
-        start=simulated.start,
-        scenario=simulated.scenario,
-        today=simulated.today,
-    )
+    world = world_of(simulated, settings.city_timezone)
     with connect(url) as conn:
         write_city(conn, name=CITY_NAME, timezone=settings.city_timezone, simulated=True)
         if read_simulated_city(conn) is None:
@@ -126,8 +132,8 @@ def catch_up(
 ) -> SimulatedCity:
     """Bring the past between `simulated.until` and `now` into the database; returns the city as it stands then.
 
-    What is older than seven days is loaded as events and segment-days, the rest goes as raw messages through the real
-    decoder and writer. Natural keys make it safe to be interrupted and to begin again.
+    What is older than seven days is loaded as events and days of segments and sensors, the rest goes as raw messages
+    through the real decoder, writer and digest. Natural keys make it safe to be interrupted and to begin again.
     """
     local_midnight = (now - RAW_PERIOD).astimezone(settings.timezone).replace(hour=0, minute=0, second=0, microsecond=0)
     raw_from = max(simulated.until, local_midnight.astimezone(UTC))
@@ -146,6 +152,7 @@ def catch_up(
     ingest_directly(url, _reporting(messages(world, start=sent_from, end=now), sent_from, now, on_progress), settings)
     simulated = replace(simulated, until=now)
     with connect(url) as conn:
+        digest_all(conn, now)  # an ingester that comes later would do it, too, but not before the first scores
         write_scenario(conn, simulated.to_json())
         conn.commit()
     return simulated

@@ -23,8 +23,10 @@ dl { display: grid; grid-template-columns: max-content 1fr; gap: 2px 14px; margi
 dd { margin: 0; } table { border-collapse: collapse; font-size: 13.5px; } td, th { padding: 2px 14px 2px 0;
   text-align: left; border-bottom: 1px solid var(--line); } td:last-child { text-align: right; }
 .figures td:not(:first-child), .figures th:not(:first-child) { text-align: right; font-variant-numeric: tabular-nums; }
-.figures { margin: 8px 0 18px; } .figures caption { text-align: left; font-weight: 600; padding-bottom: 4px; }
-.figures small { color: var(--muted); display: block; } .met { color: #1b6e33; } .missed { color: #a8071a; }
+.figures { margin: 8px 0 18px; font-size: 13px; }
+.figures caption { text-align: left; font-weight: 600; padding-bottom: 4px; }
+.figures small { color: var(--muted); display: block; font-size: 11px; white-space: nowrap; }
+.figures td, .figures th { padding-right: 10px; } .met { color: #1b6e33; } .missed { color: #a8071a; }
 .scroll { overflow-x: auto; }
 .keys { margin: 2px 0 6px; display: flex; justify-content: space-around; font-size: 12.5px; }
 .key { margin-right: 10px; white-space: nowrap; } .key i { display: inline-block; width: 22px; height: 4px;

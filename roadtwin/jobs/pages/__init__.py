@@ -1,0 +1,1 @@
+"""Pages of the reports on how good forecasts are. Only these modules draw; they need matplotlib (extra `report`)."""

@@ -97,9 +97,22 @@ TWIN_QUANTITIES: dict[str, TwinQuantity] = {
         TwinQuantity("condition_grade", "", "Zustandsnote", "Condition grade"),
         TwinQuantity("crack_index_pct", "%", "Rissindex", "Crack index"),
         TwinQuantity("roughness_mps2", "m/s²", "Unebenheit", "Roughness"),
-        TwinQuantity("open_potholes_count", "", "Offene Schlaglöcher", "Open potholes"),
+        TwinQuantity("patch_pct", "%", "Flickanteil", "Patched share"),
+        TwinQuantity("open_potholes_count", "", "Offene Schlaglöcher (bestätigt)", "Open potholes (confirmed)"),
+        TwinQuantity(
+            "open_pothole_probability",
+            "",
+            "Wahrscheinlichkeit eines offenen Schlaglochs",
+            "Probability of an open pothole",
+        ),
+        TwinQuantity(
+            "open_potholes_expected_count", "", "Offene Schlaglöcher (erwartet)", "Open potholes (expected)"
+        ),
         TwinQuantity("freeze_thaw_cycles_30d", "", "Frost-Tau-Wechsel in 30 Tagen", "Freeze–thaw cycles in 30 days"),
         TwinQuantity("frost_index_30d_c_d", "°C·d", "Frostindex in 30 Tagen", "Frost index in 30 days"),
+        TwinQuantity(
+            "base_modulus_pct", "%", "Steifigkeit der Tragschicht (sonst 100)", "Stiffness of the base (sound: 100)"
+        ),
         TwinQuantity("rain_7d_mm", "mm", "Regen in 7 Tagen", "Rain in 7 days"),
         TwinQuantity("last_pass_age_d", "d", "Letzte Vorbeifahrt vor", "Last pass before"),
         TwinQuantity("last_inspection_age_d", "d", "Letzte Kontrolle vor", "Last inspection before"),

@@ -29,7 +29,7 @@ from models.state.skill import Skill
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
-WINDOW_DAYS = 180
+WINDOW_DAYS = 120
 """Days of the past that are stepped through. What was seen before has been repaired, seen again or forgotten. [d]"""
 
 

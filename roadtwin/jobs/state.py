@@ -1,25 +1,22 @@
 """Refreshing the twin state: everything known of each segment now, with its uncertainty, count, age and source."""
 
-from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 import msgspec
 import numpy as np
 import psycopg
-from numpy.typing import NDArray
 
-from roadtwin.jobs.state_quantities import (
-    Quantity,
-    camera_quantities,
-    grade_quantity,
-    people_quantities,
-    weather_quantities,
-)
 from roadtwin.settings import Settings
-from roadtwin.storage.network import StoredSegment, read_current_segments
 from roadtwin.storage.twin import StateRow, write_state
+from roadtwin.storage.twin_facts import read_parameters_time
+from roadtwin.twin.compute import learn_parameters, read_network, state_entries, state_of
+from roadtwin.twin.parameters import Parameters, read_parameters, write_parameters
+from roadtwin.twin.setting import Network, Setting
+
+LEARN_EVERY = timedelta(hours=20)
+"""Parameters of the city are learnt anew when they are older: once a day, if the state is refreshed hourly."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,45 +35,36 @@ def refresh_state(conn: psycopg.Connection[Any], settings: Settings, *, now: dat
     the value null and the source "none": unknown is never good.
     """
     with conn.transaction():
-        segments = read_current_segments(conn)
-        if not segments:
+        network = read_network(conn)
+        if not network.segments:
             return StateCounts(0, 0, now)
-        zone = settings.timezone
-        quantities = weather_quantities(conn, segments, zone=zone, now=now)
-        quantities |= camera_quantities(conn, segments, zone=zone, now=now)
-        quantities |= people_quantities(conn, segments, quantities["last_pass_age_d"], now=now)
-        grade = grade_quantity(
-            conn, segments, quantities["crack_index_pct"], quantities["open_potholes_count"], now=now
+        parameters = current_parameters(conn, network, settings, now=now)
+        quantities = state_of(Setting(conn, network, network, settings.timezone, now, parameters))
+        grade = quantities["condition_grade"]
+        rows = (
+            StateRow(
+                segment_id=segment.segment_id,
+                as_of=now,
+                state=msgspec.json.encode(state).decode(),
+                condition_grade=state["condition_grade"]["value"],
+                evidence_count=count,
+                newest_evidence_at=newest_at,
+            )
+            for segment, state, count, newest_at in zip(
+                network.segments, state_entries(quantities), grade.count, grade.newest_at, strict=True
+            )
         )
-        quantities["condition_grade"] = grade
-        write_state(conn, _rows(segments, quantities, now))
-    return StateCounts(len(segments), int(np.isfinite(grade.value).sum()), now)
+        write_state(conn, rows)
+    return StateCounts(len(network.segments), int(np.isfinite(grade.value).sum()), now)
 
 
-def _rows(segments: Sequence[StoredSegment], quantities: Mapping[str, Quantity], now: datetime) -> Iterator[StateRow]:
-    columns = {
-        name: (_nullable(q.value), _nullable(q.sd), q.count, [_iso(at) for at in q.newest_at], q.source)
-        for name, q in quantities.items()
-    }
-    grade = quantities["condition_grade"]
-    for i, segment in enumerate(segments):
-        state = {
-            name: {"value": value[i], "sd": sd[i], "count": count[i], "newest_at": newest[i], "source": source[i]}
-            for name, (value, sd, count, newest, source) in columns.items()
-        }
-        yield StateRow(
-            segment_id=segment.segment_id,
-            as_of=now,
-            state=msgspec.json.encode(state).decode(),
-            condition_grade=columns["condition_grade"][0][i],
-            evidence_count=grade.count[i],
-            newest_evidence_at=grade.newest_at[i],
-        )
-
-
-def _nullable(values: NDArray[np.float64]) -> list[float | None]:
-    return [None if value != value else round(value, 4) for value in values.tolist()]
-
-
-def _iso(at: datetime | None) -> str | None:
-    return None if at is None else at.astimezone(UTC).isoformat()
+def current_parameters(
+    conn: psycopg.Connection[Any], network: Network, settings: Settings, *, now: datetime
+) -> Parameters:
+    """Parameters of the city, learnt and kept anew when the newest are a day old. Part of the caller's transaction."""
+    learnt_at = read_parameters_time(conn, now=now)
+    if learnt_at is not None and now - learnt_at < LEARN_EVERY:
+        return read_parameters(conn, now=now)
+    parameters = learn_parameters(conn, network, zone=settings.timezone, now=now)
+    write_parameters(conn, parameters, as_of=now)
+    return parameters

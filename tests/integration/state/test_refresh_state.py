@@ -57,7 +57,7 @@ def weather(db, hours, temp_of, rain_mm=0.1, radiation=0.0, end=NOW):
                 recorded_at=at + timedelta(minutes=5) if i else at,
                 station="st",
                 air_temp_c=temp_of(at),
-                rain_mm=rain_mm,
+                rain_mm=rain_mm * (0.5 + i % 2),  # the same for days would be a fault of the gauge
                 wind_speed_mps=2.0,
                 radiation_w_per_m2=radiation,
             )
@@ -109,7 +109,8 @@ def test_frost_and_rain_are_those_of_the_local_days(city):
     refresh(city)
 
     values = state(city)[0]
-    assert values["freeze_thaw_cycles_30d"]["value"] == 30
+    assert values["freeze_thaw_cycles_30d"]["value"] == pytest.approx(30, abs=0.5)
+    assert values["base_modulus_pct"]["value"] is None  # 40 days do not tell of frost before them
     assert values["freeze_thaw_cycles_30d"]["source"] == "weather"
     assert values["rain_7d_mm"]["value"] == pytest.approx(6 * 2.4 + 1.1, abs=0.11)  # today has 12 hours so far
     assert values["frost_index_30d_c_d"]["value"] > 0
@@ -137,7 +138,7 @@ def test_a_confirmed_sensor_counts_near_by_and_the_weather_far_away(city):
     assert near["source"] == "sensors"
     assert near["value"] == pytest.approx(-1.0, abs=0.5)
     assert far["source"] == "weather"
-    assert far["value"] == pytest.approx(5.0, abs=0.1)
+    assert near["value"] < far["value"] < 5.0  # the weather may be wrong for the whole city
     assert near["sd"] < far["sd"]
 
 

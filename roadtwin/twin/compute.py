@@ -1,0 +1,173 @@
+"""The state of segments as known at a time, and what is learnt of the city for it."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta, tzinfo
+from typing import Any
+
+import numpy as np
+import psycopg
+from numpy.typing import NDArray
+
+from models.state.damage import fit_crack_camera
+from models.state.fields import Measured, fit_field, sensor_skill
+from models.state.roughness import Shaking, vehicle_effects
+from roadtwin.storage.model_inputs import read_model_segments
+from roadtwin.storage.twin_facts import read_cameras
+from roadtwin.twin.cameras import CAMERA_WINDOW_DAYS, Passes, camera_quantities, shaking_of
+from roadtwin.twin.parameters import USUAL_NEW_PER_M_DAY, Parameters, read_parameters
+from roadtwin.twin.people import Holes, grade_quantity, people_quantities
+from roadtwin.twin.setting import Network, Quantity, Setting
+from roadtwin.twin.weather import (
+    city_weather,
+    measured_moisture,
+    measured_surface,
+    moisture_by_rain,
+    surface_by_weather,
+    weather_quantities,
+)
+
+PRIOR_HOLES = 20.0
+"""The published rate of new potholes counts as much as so many potholes of the city's own."""
+SENSOR_CHECK_HOURS = tuple(range(0, 48, 6))
+"""Sensors are left out one at a time at these hours before now. [h]"""
+
+
+def read_network(conn: psycopg.Connection[Any]) -> Network:
+    """All valid segments."""
+    return Network(read_model_segments(conn))
+
+
+def state_of(setting: Setting) -> dict[str, Quantity]:
+    """Every quantity of the state of the segments, as recorded by `setting.now`; devices only if confirmed.
+
+    What nobody measured is NaN, with the source "none": unknown is never good.
+    """
+    passes = Passes(setting)
+    quantities = weather_quantities(setting)
+    of_cameras, cracks = camera_quantities(setting, passes)
+    quantities |= of_cameras
+    quantities |= people_quantities(setting, passes, quantities["last_pass_age_d"])
+    _, good, _ = passes.cracks(setting)
+    quantities["condition_grade"] = grade_quantity(setting, passes, cracks, good, quantities["open_potholes_count"])
+    return quantities
+
+
+@dataclass(frozen=True, slots=True)
+class SegmentState:
+    """State of one segment at a time: by quantity the value, sd, count, newest time and source."""
+
+    as_of: datetime
+    state: dict[str, dict[str, Any]]
+
+
+def state_entries(quantities: Mapping[str, Quantity]) -> Iterator[dict[str, dict[str, Any]]]:
+    """The state of each segment as it is stored; unknown is None."""
+    columns = {
+        name: (_nullable(q.value), _nullable(q.sd), q.count, [_iso(at) for at in q.newest_at], q.source)
+        for name, q in quantities.items()
+    }
+    for row in zip(*(zip(*column, strict=True) for column in columns.values()), strict=True):
+        yield {
+            name: {"value": value, "sd": sd, "count": count, "newest_at": newest, "source": source}
+            for name, (value, sd, count, newest, source) in zip(columns, row, strict=True)
+        }
+
+
+def states_at(
+    conn: psycopg.Connection[Any], segment_id: int, times: Sequence[datetime], *, zone: tzinfo
+) -> list[SegmentState]:
+    """The state of one valid segment at several times, each from what was recorded by then.
+
+    Parameters of the city are the newest that were learnt before each time. Sections are short: what lies on the rest
+    of the section is not read, so that a report that stands between two segments counts for the one it was put to.
+    """
+    whole = read_network(conn)
+    row = int(np.searchsorted(whole.ids, segment_id))
+    part = whole.part([row])
+    result = []
+    for now in times:
+        parameters = read_parameters(conn, now=now)
+        setting = Setting(conn, whole, part, zone, now, parameters)
+        (state,) = state_entries(state_of(setting))
+        result.append(SegmentState(now, state))
+    return result
+
+
+def learn_parameters(conn: psycopg.Connection[Any], network: Network, *, zone: tzinfo, now: datetime) -> Parameters:
+    """What the facts recorded by `now` tell of the city as a whole."""
+    cameras = tuple(read_cameras(conn, now=now, since=now - timedelta(days=CAMERA_WINDOW_DAYS)))
+    setting = Setting(conn, network, network, zone, now, Parameters())
+    passes = Passes(setting)
+    skill = Holes(setting, passes, cameras).learnt_skill()
+    rate, _, _ = passes.cracks(setting)
+    age_years = setting.years_since(passes.surveyed_at)
+    recent = np.where(age_years <= 1.0, passes.crack_pct, np.nan)
+    patched = passes.patch_pct[np.isfinite(passes.patch_pct)]
+    counts = setting.read("pothole_counts", since=setting.days_ago(365), recent=setting.days_ago(28))
+    length_m, total, newest = float(network.length_m.sum()), float(counts["count"].sum()), float(counts["recent"].sum())
+    new_per_m_day = (PRIOR_HOLES + total) / (PRIOR_HOLES / USUAL_NEW_PER_M_DAY + 365 * length_m)
+    learnt = Parameters(
+        skill=skill,
+        cameras=cameras,
+        new_per_m_day=new_per_m_day,
+        season=(PRIOR_HOLES + newest) / (PRIOR_HOLES + 28 * length_m * new_per_m_day),
+        cracks=fit_crack_camera(rate, recent) or Parameters().cracks,
+        vehicles=_vehicles(setting),
+        usual_patch_pct=(float(patched.mean()), float(patched.std())) if patched.size > 1 else None,
+    )
+    return _with_sensors(learnt, setting)
+
+
+def _vehicles(setting: Setting) -> dict[str, tuple[float, float]]:
+    shaken = shaking_of(setting)
+    if not shaken:
+        return {}
+    vehicles, vehicle = np.unique([row.calibration_id for row in shaken], return_inverse=True)
+    _, segment = np.unique([row.segment_id for row in shaken], return_inverse=True)
+    log_mps2 = np.array([row.log_mps2 for row in shaken], np.float64)
+    effect = vehicle_effects(Shaking(segment, vehicle, log_mps2, np.array([float(row.passes) for row in shaken])))
+    pairs = zip(effect.value.round(4).tolist(), effect.sd.round(4).tolist(), strict=True)
+    return dict(zip(vehicles.tolist(), pairs, strict=True))
+
+
+def _with_sensors(parameters: Parameters, setting: Setting) -> Parameters:
+    """Fit how sensors tell of their surroundings, and judge that by leaving each of them out."""
+    fields, fitted, skills = dict(parameters.fields), [], {}
+    for quantity in fields:
+        cases = sensor_cases(setting, quantity)
+        # Learnt at every second time, judged at the others.
+        field = fit_field(cases[::2], fields[quantity])
+        if field is not None:
+            fields[quantity] = field
+            fitted.append(quantity)
+        skill = sensor_skill(cases[1::2], fields[quantity])
+        if skill is not None:
+            skills[quantity] = skill
+    return replace(parameters, fields=fields, fitted=tuple(fitted), sensor_skill=skills)
+
+
+def sensor_cases(setting: Setting, quantity: str) -> list[tuple[Measured, float]]:
+    """What sensors measured at hours of the last two days, each as recorded then, and the sd of the weather's word."""
+    cases = []
+    for hours in SENSOR_CHECK_HOURS:
+        then = replace(setting, now=setting.now - timedelta(hours=hours))
+        weather = city_weather(then)
+        if quantity == "surface_temp_c":
+            measured, _ = measured_surface(then, weather)
+            shared = float(surface_by_weather(then, weather).sd[0])
+        else:
+            measured, _ = measured_moisture(then, weather)
+            shared = float(moisture_by_rain(weather).sd[0]) / 2
+        known = np.flatnonzero(np.isfinite(measured.value) & np.isfinite(measured.expected))
+        if known.size and np.isfinite(shared):
+            cases.append((measured.take(known), shared))
+    return cases
+
+
+def _nullable(values: NDArray[np.float64]) -> list[float | None]:
+    return [None if value != value else round(value, 4) for value in values.tolist()]
+
+
+def _iso(at: datetime | None) -> str | None:
+    return None if at is None else at.astimezone(UTC).isoformat()

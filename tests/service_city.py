@@ -58,6 +58,7 @@ def build(db: psycopg.Connection[Any], now: datetime) -> City:
     db.execute("INSERT INTO city (name, timezone, simulated) VALUES ('Teststadt', 'Europe/Berlin', TRUE)")
     _network(db, city)
     _model_and_scores(db, city)
+    _life_cycle(db, city)
     _potholes(db, city)
     _evidence(db, city)
     _messages(db, city)
@@ -188,6 +189,22 @@ def _model_and_scores(db: psycopg.Connection[Any], city: City) -> None:
                     city.now - timedelta(days=1),
                 ],
             )
+
+
+def _life_cycle(db: psycopg.Connection[Any], city: City) -> None:
+    """The model was monitored yesterday, with nothing to tell, and scores were asked for once."""
+    figures = {
+        "window_from": (city.now - timedelta(days=181)).isoformat(), "model_runs": [], "horizons": [], "features": [],
+        "features_not_compared": "No reference.", "unknown_features": [], "limits": {},
+    }  # fmt: skip
+    db.execute(
+        "INSERT INTO model_monitoring SELECT %s, model_run_id, %s, '[]', %s FROM model_run WHERE active",
+        [city.now - timedelta(days=1), city.as_of - timedelta(days=1), Jsonb(figures)],
+    )
+    db.execute(
+        "INSERT INTO score_request (requested_at, requested_by, score_as_of) VALUES (%s, 'operator-name', %s)",
+        [city.as_of - timedelta(minutes=1), city.as_of],
+    )
 
 
 def _potholes(db: psycopg.Connection[Any], city: City) -> None:

@@ -1,5 +1,6 @@
 """The contract: every error of the API is an RFC 9457 problem with a stable type."""
 
+from functools import reduce
 from typing import Any
 
 import pytest
@@ -23,8 +24,18 @@ READ_PATHS = [
     "/v1/devices/1",
     "/v1/gateways",
     "/v1/model",
+    "/v1/model/monitoring",
+    "/v1/model/comparisons",
+    "/v1/segments/test:001:0-100/scores/2026-02-10T09:00:00Z",
+    "/v1/scores/requests/1",
 ]
-WRITE_PATHS = ["/v1/repairs", "/v1/inspections", "/v1/reports", "/v1/decisions", "/v1/devices/1/confirm"]
+WRITE_PATHS = ["/v1/repairs", "/v1/inspections", "/v1/reports", "/v1/decisions", "/v1/devices/1/confirm", "/v1/scores"]
+TEMPLATES = {
+    "test:001:0-100": "{segment_id}",
+    "/devices/1": "/devices/{device_id}",
+    "2026-02-10T09:00:00Z": "{as_of}",
+    "/requests/1": "/requests/{score_request_id}",
+}
 
 
 def assert_problem(answer: Any, status: int, kind: str) -> dict[str, Any]:
@@ -45,8 +56,8 @@ def paths_of(app: Any) -> set[str]:
 
 def test_these_tests_know_every_route():
     app = create_app(Settings(_secrets_dir=None), AWAY)
-    known = {p.replace("test:001:0-100", "{segment_id}") for p in READ_PATHS + WRITE_PATHS}
-    assert paths_of(app) == {p.replace("/devices/1", "/devices/{device_id}") for p in known}
+    known = (reduce(lambda named, part: named.replace(*part), TEMPLATES.items(), p) for p in READ_PATHS + WRITE_PATHS)
+    assert paths_of(app) == set(known)
 
 
 @pytest.mark.parametrize("path", ["/v1/nothing", "/nothing", "/ui/nothing.js"])

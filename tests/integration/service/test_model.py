@@ -47,6 +47,11 @@ def artefact():
     return make_artefact()
 
 
+def not_monitored(db):
+    db.execute("DELETE FROM model_monitoring")
+    db.commit()
+
+
 def monitoring(db, city, alarms=()):
     figures = {
         "window_from": (city.now - timedelta(days=180)).isoformat(), "model_runs": [1], "features_not_compared": None,
@@ -120,6 +125,7 @@ def test_without_a_feature_row_the_trace_says_so(client, city):
 
 
 def test_monitoring_is_told_with_its_alarms_and_counted_at_the_city(client, city, db):
+    not_monitored(db)
     assert client.get("/v1/model/monitoring").json()["type"] == "urn:roadtwin:problem:not-monitored"
     assert client.get("/v1/city").json()["model_alarm_count"] is None
     monitoring(db, city, [ALARM])
@@ -149,6 +155,7 @@ def test_comparisons_come_newest_first_with_verdicts_in_both_languages(client, c
 
 
 def test_metrics_tell_how_the_model_does_and_nan_what_is_not_known(client, city, db):
+    not_monitored(db)
     before = gauges(client)
     monitoring(db, city, [ALARM])
     after = gauges(client)
@@ -193,7 +200,8 @@ def test_the_model_card_is_a_page_in_two_languages_and_markdown(client, city, db
         assert text in german.text
 
 
-def test_the_page_of_a_card_that_holds_little_shows_what_there_is(client):
+def test_the_page_of_a_card_that_holds_little_shows_what_there_is(client, db):
+    not_monitored(db)
     page = client.get("/model", headers={"Accept": "text/markdown", "Accept-Language": "en"})
 
     assert "Not monitored yet." in page.text

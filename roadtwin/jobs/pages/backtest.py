@@ -69,7 +69,7 @@ def _sections(scored: Mapping[str, Any], segments: int) -> list[Section]:
             (_ranking_plot("roc", scored["curves"]["roc"]), _ranking_plot("gain", scored["curves"]["gain"])),
             before=paragraph(sentence("backtest_intervals", draws=scored["resamples"])) + tables,
         ),
-        Section(("Calibration", "Kalibrierung"), (_reliability(scored),)),
+        Section(("Calibration", "Kalibrierung"), (_reliability(scored["curves"]["reliability"]),)),
     ]
 
 
@@ -85,12 +85,11 @@ def _ranking_plot(key: str, curves: Mapping[str, Any]) -> Plot:
     return plot(key, image)
 
 
-def _reliability(scored: Mapping[str, Any]) -> Plot:
-    bins = scored["curves"]["reliability"]
+def _reliability(bins: Mapping[str, Any]) -> Plot:
     with figure(SQUARES, columns=len(bins)) as (drawing, axes):
         for place, (name, found) in zip(axes, bins.items(), strict=True):
             draw_reliability(place, {name: found})
             place.set_title(FORECASTS[name][0])
         axes[0].set_ylabel("happened [%]")
         image = svg(drawing)
-    return plot("reliability_one", image, slope=scored["forecasts"]["model"]["calibration_slope"] or 0.0)
+    return plot("reliability", image)

@@ -104,8 +104,7 @@ def reliability_plot(horizons: Horizons) -> Plot:
             place.set_title(days(horizon))
         axes[0].set_ylabel("happened [%]")
         image = svg(drawing)
-    slopes = {f"slope_{h['horizon_days']}": h["forecasts"]["model"]["calibration_slope"] or 0.0 for h in horizons}
-    return plot("reliability", image, **slopes)
+    return plot("reliability", image)
 
 
 def draw_reliability(axes: Axes, bins: Mapping[str, Sequence[Mapping[str, float]]]) -> None:

@@ -25,7 +25,7 @@ TREND_DAYS = 30
 NORMAL_DAYS = 15
 """Its normal is the mean of this many days on both sides of the same day of earlier years."""
 _YEAR_DAYS = 365.25
-_SETS_KEPT = 24  # of weights, by which sensors had values
+_SETS_KEPT = 4  # of weights, 15 MB each for 80,000 segments
 
 NAMES = (
     "surface_freeze_thaw_7d",
@@ -56,7 +56,7 @@ class _Sites:
         self.segments, self._site = np.unique(self._rows.segment_index, return_inverse=True)
         traits = site_traits(segments.tree_cover_pct, segments.pavement_class, segments.drainage, segments.width_m)
         self._places, self._field = Places(segments.positions_m(), traits), field
-        self._weights: OrderedDict[bytes, csr_array] = OrderedDict()
+        self._kept: OrderedDict[bytes, csr_array] = OrderedDict()
 
     def known(
         self, first: Instant, last: Instant, as_of: Instant
@@ -82,29 +82,52 @@ class _Sites:
         means: Floats = np.divide(total, count, out=np.full(days * shape[1], np.nan), where=count > 0)
         return means.reshape(shape)
 
-    def spread(self, at_sites: Floats, expected: float) -> Floats:
-        """Values at all segments from those at sites, (sites,) with NaN, and from what the weather let one expect.
+    def spread(self, at_sites: Floats, expected: float, present: NDArray[np.bool_]) -> Floats:
+        """Values at all segments from those at sites and from what the weather let one expect.
 
-        NaN at all segments when no site has a value; where the weather is not known, the mean of the sites stands in.
+        Parameters
+        ----------
+        at_sites : ndarray, shape (sites,)
+            NaN where a site has no value.
+        expected : float
+            From the weather; where it is NaN, the mean of the sites stands in.
+        present : ndarray, shape (sites,)
+            Sites that measure at all these days. One of them without a value gets the one that the others let one
+            expect there, which changes nothing elsewhere: so weights are worked out only when sensors come or go.
+
+        Returns
+        -------
+        ndarray, shape (n_segments,)
+            NaN when no site has a value.
         """
         told = np.isfinite(at_sites)
         if not told.any():
             return np.full(len(self._places), np.nan)
         background = float(at_sites[told].mean()) if np.isnan(expected) else expected
-        values: Floats = background + self._weights_of(told) @ (at_sites[told] - background)
+        deviation = np.where(told, at_sites - background, 0.0)
+        silent = present & ~told
+        if silent.any():
+            deviation[silent] = self._weights(self._at(silent), told) @ deviation[told]
+        present = present | told
+        values: Floats = background + self._weights_of(present) @ deviation[present]
         return values
 
-    def _weights_of(self, told: NDArray[np.bool_]) -> csr_array:
-        """Weights of the sites that have a value; a set of them is worked out once."""
-        key = told.tobytes()
-        if key not in self._weights:
-            sensors = self._places.take(self.segments[told].astype(np.intp))
-            # What the weather gets wrong it gets wrong everywhere, by as much as places differ.
-            self._weights[key] = kriging_weights(self._places, sensors, self._field.spread, self._field)
-            if len(self._weights) > _SETS_KEPT:
-                self._weights.popitem(last=False)
-        self._weights.move_to_end(key)
-        return self._weights[key]
+    def _at(self, sites: NDArray[np.bool_]) -> Places:
+        return self._places.take(self.segments[sites].astype(np.intp))
+
+    def _weights(self, places: Places, sites: NDArray[np.bool_]) -> csr_array:
+        # What the weather gets wrong it gets wrong everywhere, by as much as places differ.
+        return kriging_weights(places, self._at(sites), self._field.spread, self._field)
+
+    def _weights_of(self, sites: NDArray[np.bool_]) -> csr_array:
+        """Weights of sites at all segments; of the newest few sets of sites they are kept."""
+        key = sites.tobytes()
+        if key not in self._kept:
+            self._kept[key] = self._weights(self._places, sites)
+            if len(self._kept) > _SETS_KEPT:
+                self._kept.popitem(last=False)
+        self._kept.move_to_end(key)
+        return self._kept[key]
 
 
 class SensorFeatures:
@@ -134,23 +157,25 @@ class SensorFeatures:
         longest = max(FREEZE_THAW_DAYS)
         rows, site, day = self._surface.known(today - longest, today - 1, as_of)
         cycles = self._surface.by_day(rows.freeze_thaw_cycles, site, day, longest)
+        present = np.isfinite(cycles).any(axis=0)
         of_air = _newest(freeze_thaw_days(weather.minimum_c, weather.maximum_c), longest)
         for length in FREEZE_THAW_DAYS:
             expected = length * float(_mean(of_air[-length:, None])[0])
-            yield np.maximum(self._surface.spread(length * _mean(cycles[-length:]), expected), 0.0)
+            yield np.maximum(self._surface.spread(length * _mean(cycles[-length:]), expected, present), 0.0)
         minima = self._surface.by_day(rows.minimum, site, day, longest)[-FREEZE_THAW_DAYS[0] :]
         air = _newest(weather.minimum_c, FREEZE_THAW_DAYS[0])
-        yield self._surface.spread(_minimum(minima), float(_minimum(air[:, None])[0]))
+        yield self._surface.spread(_minimum(minima), float(_minimum(air[:, None])[0]), present)
 
     def _water(self, as_of: Instant, today: Instant, weather: FinishedDays) -> Iterator[Floats]:
         length = TREND_DAYS + LEVEL_DAYS
         rows, site, day = self._moisture.known(today - length, today - 1, as_of)
         daily = self._moisture.by_day(rows.mean, site, day, length)
+        present = np.isfinite(daily).any(axis=0)
         level, before = _mean(daily[-LEVEL_DAYS:]), _mean(daily[:LEVEL_DAYS])
         expected, expected_before = (_from_rain_pct(rain) for rain in (weather.rain_mm, weather.rain_mm[:-TREND_DAYS]))
-        yield self._moisture.spread(level, expected)
-        yield self._moisture.spread(level - before, expected - expected_before)
-        yield self._moisture.spread(level - self._normal(as_of, today), 0.0)
+        yield self._moisture.spread(level, expected, present)
+        yield self._moisture.spread(level - before, expected - expected_before, present)
+        yield self._moisture.spread(level - self._normal(as_of, today), 0.0, present)
 
     def _normal(self, as_of: Instant, today: Instant) -> Floats:
         """Mean moisture at each site about this day of earlier years, NaN before there is one."""

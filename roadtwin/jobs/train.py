@@ -88,6 +88,8 @@ def load_history(
     with conn.transaction():
         city = read_city(conn)
         inputs = load_city(conn, settings, now=now)
+    if not len(inputs.segments):
+        raise NotEnoughHistoryError("There is no road network yet: bring one in with `roadtwin import network`.")
     data_until = to_instant(now)
     data_from = _first_look(inputs)
     if data_from is None:

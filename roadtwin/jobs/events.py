@@ -1,16 +1,29 @@
 """Deriving potholes from the evidence that was matched to the network."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
+import numpy as np
 import psycopg
 
 from models.inputs import Evidence, EvidenceKind
-from models.potholes import RULE_VERSION, CloseReason, Pothole, derive
+from models.potholes import LAPSE_DAYS, RULE_VERSION, Pothole, derive
 from roadtwin.jobs.inputs import load_evidence, load_looks, to_datetime, to_instant
-from roadtwin.storage.potholes import PotholeRow, replace_potholes
+from roadtwin.network.matching import MATCHER_VERSION
+from roadtwin.storage.potholes import (
+    Derivation,
+    PotholeRow,
+    collect_evidence,
+    count_potholes,
+    read_derivation,
+    read_sections_to_derive,
+    replace_potholes,
+    write_derivation,
+)
+
+_BATCH_SECTIONS = 4000  # bounds memory: some 8,000 segments with their evidence and looks
 
 _KIND_NAMES = {
     EvidenceKind.DETECTION: "detection",
@@ -38,26 +51,40 @@ class PotholeCounts:
     removed: int
 
 
-def derive_potholes(conn: psycopg.Connection[Any], *, now: datetime) -> PotholeCounts:
+def derive_potholes(conn: psycopg.Connection[Any], *, now: datetime, anew: bool = False) -> PotholeCounts:
     """Make the table `pothole` what the rule says as of `now`; one transaction. Run again, it writes nothing.
 
-    Confirmed holes and open candidates (`confirmed_at` null) are written; candidates that lapsed are removed.
+    Confirmed holes and open candidates (`confirmed_at` null) are written; candidates that lapsed are removed. Only
+    sections are derived where something may have changed since the last time: new evidence, or a hole or candidate that
+    is open. All of them are, when rule or matcher are of another version, when `now` lies before the last time, when
+    facts came that had been recorded before it (`storage.potholes.forget_derivation`), and with `anew`.
     """
+    written = removed = 0
     with conn.transaction():
-        evidence = load_evidence(conn, now=now)
-        holes = derive(evidence, load_looks(conn, now=now), to_instant(now))
-        written, removed = replace_potholes(conn, _rows(holes, evidence))
-    confirmed = [hole for hole in holes if hole.confirmed_us is not None]
-    closed = sum(hole.closed_us is not None for hole in confirmed)
-    return PotholeCounts(
-        evidence=len(evidence),
-        candidates=len(holes) - len(confirmed),
-        open=len(confirmed) - closed,
-        closed=closed,
-        not_found=sum(hole.close_reason == CloseReason.NOT_FOUND for hole in confirmed),
-        written=written,
-        removed=removed,
-    )
+        last = None if anew else read_derivation(conn)
+        if last is not None and (last.as_of > now or last[1:] != (RULE_VERSION, MATCHER_VERSION)):
+            last = None
+        sections = collect_evidence(conn, matched_since=None if last is None else last.as_of)
+        sections = read_sections_to_derive(
+            conn,
+            since=None if last is None else last.as_of,
+            now=now,
+            lapsing_since=now - timedelta(days=LAPSE_DAYS),
+            sections=sections,
+        )
+        for start in range(0, len(sections), _BATCH_SECTIONS):
+            counts = _derive_sections(conn, sections[start : start + _BATCH_SECTIONS], now)
+            written, removed = written + counts[0], removed + counts[1]
+        write_derivation(conn, Derivation(now, RULE_VERSION, MATCHER_VERSION))
+        found = count_potholes(conn, now=now)
+    return PotholeCounts(**found._asdict(), written=written, removed=removed)
+
+
+def _derive_sections(conn: psycopg.Connection[Any], sections: Sequence[int], now: datetime) -> tuple[int, int]:
+    evidence = load_evidence(conn, now=now, section_ids=sections)
+    looks = load_looks(conn, now=now, segment_ids=np.unique(evidence.segment_id).tolist())
+    holes = derive(evidence, looks, to_instant(now))
+    return replace_potholes(conn, _rows(holes, evidence), sections=sections)
 
 
 def _rows(holes: list[Pothole], evidence: Evidence) -> Iterator[PotholeRow]:
@@ -92,4 +119,6 @@ def _rows(holes: list[Pothole], evidence: Evidence) -> Iterator[PotholeRow]:
                 for i in hole.evidence
             ],
             reopened=hole.reopened,
+            opened_at=[to_datetime(opened) for opened, _ in hole.spells],
+            shut_at=[None if shut is None else to_datetime(shut) for _, shut in hole.spells],
         )

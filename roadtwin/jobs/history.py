@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import UTC, timedelta
 from typing import Any, Protocol
 
 import numpy as np
@@ -17,6 +17,7 @@ from roadtwin.records.segment_days import SegmentDays
 from roadtwin.records.sensor_days import SensorDays
 from roadtwin.storage.devices import devices_by_name, resolve_series
 from roadtwin.storage.network import read_current_segments
+from roadtwin.storage.potholes import forget_derivation
 from roadtwin.storage.readings import load_segment_days, load_vehicle_readings
 from roadtwin.storage.sensor_days import load_sensor_days
 from roadtwin.types import DeviceKey, Origin, VehicleReading
@@ -78,7 +79,11 @@ def load_history(conn: psycopg.Connection[Any], chunks: Iterable[HistoryChunk]) 
                 records += counts.stored
             known = ((reading, reading.observed_at + READING_LAG) for reading in chunk.readings)
             readings += load_vehicle_readings(conn, known, origin=Origin.LOADED)
-            segment_days += load_segment_days(conn, _rows(chunk.segment_days, segment_ids))
+            days = load_segment_days(conn, _rows(chunk.segment_days, segment_ids))
+            if days:  # looks of a past that may have been derived already
+                known_at = chunk.segment_days.recorded_at.min().astype("datetime64[us]").item()
+                forget_derivation(conn, recorded_at=known_at.replace(tzinfo=UTC))
+            segment_days += days
             sensor_days += load_sensor_days(conn, _sensor_columns(conn, chunk.sensor_days))
     return HistoryCounts(records, readings, segment_days, sensor_days)
 

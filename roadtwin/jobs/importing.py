@@ -26,6 +26,7 @@ from roadtwin.records.schema import EARLIEST, LATEST, RECORD_KINDS, Inspection, 
 from roadtwin.storage.city import read_city
 from roadtwin.storage.devices import read_device_file, register_devices
 from roadtwin.storage.network import read_bounds
+from roadtwin.storage.potholes import forget_derivation
 from roadtwin.storage.records import write_records
 from roadtwin.types import Origin
 
@@ -182,6 +183,7 @@ def _import(
     row_of = ROW_OF[kind]
     rows: list[tuple[object, ...]] = []
     findings: list[tuple[object, ...]] = []
+    looked_at: list[datetime] = []  # recorded times of inspections: a look that was not known may end a hole
     rejections: list[str] = []
     for where, record in records:
         try:
@@ -194,8 +196,11 @@ def _import(
         rows.append(row_of(dated, origin))
         if isinstance(dated, Inspection):
             findings.extend(finding_rows(dated))
+            looked_at.append(dated.recorded_at or dated.observed_at)
     with conn.transaction():
         stored = write_records(conn, kind, rows, findings) if rows else 0
+        if stored and looked_at:
+            forget_derivation(conn, recorded_at=min(looked_at))
     return RecordCounts(len(rows) + len(rejections), stored, len(rows) - stored, tuple(rejections))
 
 

@@ -1,6 +1,8 @@
 """Tables into the arrays of `models.inputs`, as recorded by a time."""
 
-from datetime import UTC, datetime, tzinfo
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import UTC, date, datetime, timedelta, tzinfo
 from typing import Any
 from uuid import UUID
 from zoneinfo import ZoneInfo
@@ -8,8 +10,10 @@ from zoneinfo import ZoneInfo
 import numpy as np
 import psycopg
 from numpy.typing import NDArray
+from scipy.spatial import cKDTree
 
 from models.days import local_day_start
+from models.features.windows import CAMERA_DAYS, HISTORY_DAYS
 from models.inputs import (
     CityInputs,
     Evidence,
@@ -18,22 +22,36 @@ from models.inputs import (
     Instant,
     Ints,
     Looks,
+    OpenSpells,
+    Potholes,
     Repairs,
     SegmentDayTable,
     SegmentTable,
+    SensorDays,
     Surveys,
     TrenchPermits,
     WeatherForecasts,
     WeatherHours,
 )
-from models.potholes import derive, to_spells, to_table
-from roadtwin.network.sections import ROAD_CLASSES
+from models.plausible import without_absurd_forecasts, without_absurd_hours
+from models.potholes import RULE_VERSION, derive, to_spells, to_table
+from roadtwin.network.matching import MATCHER_VERSION
+from roadtwin.network.sections import ROAD_CLASSES, plausible_attribute
+from roadtwin.records.segment_days import ACCEL_MAX_MPS2
 from roadtwin.settings import Settings
 from roadtwin.storage.city import City, read_city
-from roadtwin.storage.model_inputs import ModelSegment, read_columns, read_model_segments
+from roadtwin.storage.model_inputs import ModelSegment, Part, read_columns, read_model_segments
+from roadtwin.storage.network import Heir, read_heirs
+from roadtwin.storage.potholes import Derivation, read_derivation
+from roadtwin.telemetry import get_logger
+
+log = get_logger(__name__)
 
 _DRAINAGE = {"good": 0.0, "fair": 1.0, "poor": 2.0}
 _PAVEMENT_CLASSES = ("bk0.3", "bk1.0", "bk1.8", "bk3.2", "bk10", "bk32", "bk100")
+_SENSOR_NEAR_M = 1000.0  # a sensor farther from every segment is none of this network
+_M_PER_DEG = 111_195.0
+_SETTLING_DAYS = 30  # of weather before its windows: whether an hour is plausible depends on those before it
 
 Columns = dict[str, NDArray[Any]]
 
@@ -48,9 +66,15 @@ def to_datetime(at: int) -> datetime:
     return datetime.fromtimestamp(at // 1_000_000, tz=UTC).replace(microsecond=at % 1_000_000)
 
 
-def load_evidence(conn: psycopg.Connection[Any], *, now: datetime) -> Evidence:
-    """Evidence of potholes that is matched to the network and was recorded by `now`."""
-    columns = read_columns(conn, "evidence", now=now)
+def load_evidence(
+    conn: psycopg.Connection[Any], *, now: datetime, section_ids: Sequence[int] | None = None
+) -> Evidence:
+    """Evidence of potholes that is matched to the network and was recorded by `now`.
+
+    Of some sections, what was collected for them (`storage.potholes.collect_evidence`); else everything there is.
+    """
+    what = "evidence" if section_ids is None else "collected_evidence"
+    columns = read_columns(conn, what, now=now, part=Part(section_ids=section_ids))
     return Evidence(
         recorded_at=columns["recorded_at"],
         observed_at=columns["observed_at"],
@@ -70,11 +94,13 @@ def load_evidence(conn: psycopg.Connection[Any], *, now: datetime) -> Evidence:
     )
 
 
-def load_looks(conn: psycopg.Connection[Any], *, now: datetime) -> Looks:
-    """Looks of persons and of good camera passes recorded by `now`."""
+def load_looks(conn: psycopg.Connection[Any], *, now: datetime, segment_ids: Sequence[int] | None = None) -> Looks:
+    """Looks of persons and of good camera passes recorded by `now`, at all segments or at some."""
+    heirs = _Heirs(read_heirs(conn))
+    part = Part(segment_ids=None if segment_ids is None else heirs.with_former(segment_ids))
     return _looks(
-        read_columns(conn, "segment_days", now=now),
-        read_columns(conn, "inspections", now=now),
+        heirs.of_days(read_columns(conn, "segment_days", now=now, part=part)),
+        heirs.of_facts(read_columns(conn, "inspections", now=now, part=part)),
         _day_zone(read_city(conn)),
     )
 
@@ -95,42 +121,47 @@ def _looks(segment_days: Columns, inspections: Columns, zone: tzinfo) -> Looks:
     )
 
 
-def load_city(conn: psycopg.Connection[Any], settings: Settings, *, now: datetime) -> CityInputs:
+def load_city(conn: psycopg.Connection[Any], settings: Settings, *, now: datetime, current: bool = False) -> CityInputs:
     """Everything the risk model may see, as recorded by `now`; potholes are derived from the evidence of then.
 
-    Facts on segments that are no longer valid are left out. Device observations are not loaded: the present feature
-    set has none.
+    Facts on segments that a new edition of the register replaced count for the segments that hold the greatest part of
+    them today; those on segments that ended without one are left out, and sensors that are farther than 1 km from all
+    segments. Of what sensors measured the sensor-days are loaded. What cannot have been is NaN (`models.plausible`,
+    `roadtwin.network.sections`).
+
+    With `current`, only what features as of `now` read: of weather and segment-days their windows and each segment's
+    last look before, of inspections the newest of each segment, and potholes from their table where it is as of `now`.
+    These features are the same (tested); those as of an earlier time are not.
     """
     city = read_city(conn)
     segments = to_segment_table(read_model_segments(conn))
     ids = segments.segment_id
-    weather, forecasts = (read_columns(conn, name, now=now) for name in ("weather", "forecasts"))
-    all_days, all_inspections = (read_columns(conn, name, now=now) for name in ("segment_days", "inspections"))
-    looks = _looks(all_days, all_inspections, _day_zone(city))
-    holes = derive(load_evidence(conn, now=now), looks, to_instant(now))
+    heirs = _Heirs(read_heirs(conn))
+    if current:
+        weather, forecasts = _weather(conn, now, from_hour=now - timedelta(days=HISTORY_DAYS + _SETTLING_DAYS))
+        all_days = _recent_days(conn, ids, heirs, now, now.astimezone(_day_zone(city)).date())
+        all_inspections = heirs.of_facts(read_columns(conn, "last_inspections", now=now))
+    else:
+        weather, forecasts = _weather(conn, now)
+        all_days = heirs.of_days(read_columns(conn, "segment_days", now=now))
+        all_inspections = heirs.of_facts(read_columns(conn, "inspections", now=now))
+    derivation = read_derivation(conn) if current else None
+    if derivation == Derivation(now, RULE_VERSION, MATCHER_VERSION):
+        potholes, open_spells = _derived_potholes(conn, ids, now)
+    else:
+        looks = load_looks(conn, now=now) if current else _looks(all_days, all_inspections, _day_zone(city))
+        holes = derive(load_evidence(conn, now=now), looks, to_instant(now))
+        potholes, open_spells = to_table(holes, ids), to_spells(holes, ids)
     days, inspections = _on_segments(all_days, ids), _on_segments(all_inspections, ids)
     repairs = _on_segments(read_columns(conn, "repairs", now=now), ids)
-    permits = _on_segments(read_columns(conn, "trench_permits", now=now), ids)
-    surveys = _on_segments(read_columns(conn, "surveys", now=now), ids)
+    permits = _on_segments(heirs.of_facts(read_columns(conn, "trench_permits", now=now)), ids)
+    surveys = _on_segments(heirs.of_facts(read_columns(conn, "surveys", now=now)), ids)
     return CityInputs(
         segments=segments,
-        weather=WeatherHours(
-            recorded_at=weather["recorded_at"],
-            observed_at=weather["observed_at"],
-            station=weather["station"],
-            air_temp_c=weather["air_temp_c"].astype(np.float64),
-            rain_mm=weather["rain_mm"].astype(np.float64),
-        ),
-        forecasts=WeatherForecasts(
-            recorded_at=forecasts["recorded_at"],
-            issued_at=forecasts["issued_at"],
-            valid_at=forecasts["valid_at"],
-            station=forecasts["station"],
-            air_temp_c=forecasts["air_temp_c"].astype(np.float64),
-            rain_mm=forecasts["rain_mm"].astype(np.float64),
-        ),
-        potholes=to_table(holes, ids),
-        open_spells=to_spells(holes, ids),
+        weather=weather,
+        forecasts=forecasts,
+        potholes=potholes,
+        open_spells=open_spells,
         segment_days=SegmentDayTable(
             recorded_at=days["recorded_at"],
             segment_index=days["segment_index"],
@@ -138,8 +169,11 @@ def load_city(conn: psycopg.Connection[Any], settings: Settings, *, now: datetim
             good_passes=days["good_passes"].astype(np.float64),
             linear_cracks=days["linear_cracks"].astype(np.float64),
             alligator_cracks=days["alligator_cracks"].astype(np.float64),
-            roughness_mps2=days["roughness_mps2"].astype(np.float64),
+            roughness_mps2=np.where(
+                days["roughness_mps2"] <= ACCEL_MAX_MPS2, days["roughness_mps2"].astype(np.float64), np.nan
+            ),
         ),
+        sensor_days=_sensor_days(conn, segments, now),
         inspections=Inspections(
             recorded_at=inspections["recorded_at"],
             observed_at=inspections["observed_at"],
@@ -170,6 +204,144 @@ def load_city(conn: psycopg.Connection[Any], settings: Settings, *, now: datetim
     )
 
 
+def _derived_potholes(conn: psycopg.Connection[Any], segment_ids: Ints, now: datetime) -> tuple[Potholes, OpenSpells]:
+    holes, spells = (
+        _on_segments(read_columns(conn, name, now=now), segment_ids) for name in ("potholes", "open_spells")
+    )
+    return (
+        Potholes(
+            segment_index=holes["segment_index"],
+            first_recorded_at=holes["first_recorded_at"],
+            confirmed_at=holes["confirmed_at"],
+            secured_at=holes["secured_at"],
+        ),
+        OpenSpells(segment_index=spells["segment_index"], opened_at=spells["opened_at"], closed_at=spells["closed_at"]),
+    )
+
+
+def _weather(
+    conn: psycopg.Connection[Any], now: datetime, from_hour: datetime | None = None
+) -> tuple[WeatherHours, WeatherForecasts]:
+    """Weather and forecasts without what cannot have been; how much that is goes to the log."""
+    part = Part(from_hour=from_hour)
+    weather, forecasts = (read_columns(conn, name, now=now, part=part) for name in ("weather", "forecasts"))
+    hours, absurd_hours = without_absurd_hours(
+        WeatherHours(
+            recorded_at=weather["recorded_at"],
+            observed_at=weather["observed_at"],
+            station=weather["station"],
+            air_temp_c=weather["air_temp_c"].astype(np.float64),
+            rain_mm=weather["rain_mm"].astype(np.float64),
+        )
+    )
+    issued, absurd_forecasts = without_absurd_forecasts(
+        WeatherForecasts(
+            recorded_at=forecasts["recorded_at"],
+            issued_at=forecasts["issued_at"],
+            valid_at=forecasts["valid_at"],
+            station=forecasts["station"],
+            air_temp_c=forecasts["air_temp_c"].astype(np.float64),
+            rain_mm=forecasts["rain_mm"].astype(np.float64),
+        )
+    )
+    if absurd_hours or absurd_forecasts:
+        log.warning(
+            "weather that cannot have been is left out",
+            action="absurd_weather_left_out",
+            hours=absurd_hours,
+            forecasts=absurd_forecasts,
+        )
+    return hours, issued
+
+
+class _Heirs:
+    """Which present segment stands for a former one: the one that holds the greatest part of it."""
+
+    def __init__(self, rows: list[Heir]) -> None:
+        rows = sorted(rows, key=lambda row: row.old_segment_id)
+        self._old = np.array([row.old_segment_id for row in rows], np.int32)
+        self._new = np.array([row.new_segment_id for row in rows], np.int32)
+        # Of several former segments with one heir, the longest alone tells how a day was: passes do not add up.
+        first: dict[int, Heir] = {}
+        for row in rows:
+            if row.new_segment_id not in first or row.length_m > first[row.new_segment_id].length_m:
+                first[row.new_segment_id] = row
+        self._main = np.array([first[row.new_segment_id] is row for row in rows], bool)
+
+    def with_former(self, segment_ids: Sequence[int]) -> list[int]:
+        """These present segments and the former ones for which they stand."""
+        return [*segment_ids, *self._old[np.isin(self._new, segment_ids)].tolist()]
+
+    def of_facts(self, columns: Columns) -> Columns:
+        """Rows with the present segment's id in the place of a former one's."""
+        segment_id, old, place = self._places(columns)
+        segment_id[old] = self._new[place[old]]
+        return columns | {"segment_id": segment_id}
+
+    def of_days(self, columns: Columns) -> Columns:
+        """The same for segment-days: one former segment stands for each present one, where that has no row of its own.
+
+        Raw readings are matched again to the new segments, which makes their days anew.
+        """
+        _, old, place = self._places(columns)
+        kept = ~old
+        kept[old] = self._main[place[old]]
+        moved = self.of_facts({name: column[kept] for name, column in columns.items()})
+        key = moved["segment_id"].astype(np.int64) << 32 | moved["day"].astype(np.int64)
+        inherited = old[kept]
+        used = ~(inherited & np.isin(key, key[~inherited]))
+        return {name: column[used] for name, column in moved.items()}
+
+    def _places(self, columns: Columns) -> tuple[Ints, NDArray[np.bool_], NDArray[np.intp]]:
+        segment_id = columns["segment_id"].copy()
+        place = np.searchsorted(self._old, segment_id)
+        old = place < self._old.size
+        old[old] = self._old[place[old]] == segment_id[old]
+        return segment_id, old, place
+
+
+def _recent_days(
+    conn: psycopg.Connection[Any], segment_ids: Ints, heirs: _Heirs, now: datetime, today: date
+) -> Columns:
+    """Segment-days of the window of camera features, and the last look of segments that have none in it."""
+    part = Part(from_day=today - timedelta(days=CAMERA_DAYS))
+    window = heirs.of_days(read_columns(conn, "segment_days", now=now, part=part))
+    place = np.searchsorted(segment_ids, window["segment_id"])
+    good = np.bincount(place, weights=window["good_passes"] > 0, minlength=segment_ids.size)[: segment_ids.size]
+    # A row that another edition of its day takes back may have been the only good one.
+    key = np.sort(window["segment_id"].astype(np.int64) << 32 | window["day"].astype(np.int64))
+    corrected = np.isin(segment_ids, np.unique(key[1:][key[1:] == key[:-1]] >> 32))
+    unseen = heirs.with_former(segment_ids[(good == 0) | corrected].tolist())
+    before = heirs.of_days(read_columns(conn, "last_looks", now=now, part=replace(part, segment_ids=unseen)))
+    return {name: np.concatenate([column, before[name]]) for name, column in window.items()}
+
+
+def _sensor_days(conn: psycopg.Connection[Any], segments: SegmentTable, now: datetime) -> SensorDays:
+    rows = read_columns(conn, "sensor_days", now=now)
+    if not len(segments):
+        return SensorDays.empty()
+    scale = np.array([np.cos(np.radians(segments.mid_lat.mean())), 1.0])
+    tree = cKDTree(np.column_stack([segments.mid_lon, segments.mid_lat]) * scale)
+    distance_deg, segment = tree.query(np.column_stack([rows["lon"], rows["lat"]]) * scale)
+    near = distance_deg * _M_PER_DEG <= _SENSOR_NEAR_M
+    if not near.all():
+        log.warning(
+            "sensors outside the network", action="sensors_left_out", sensors=np.unique(rows["sensor"][~near]).size
+        )
+    rows = {name: column[near] for name, column in rows.items()}
+    return SensorDays(
+        recorded_at=rows["recorded_at"],
+        sensor=rows["sensor"],
+        segment_index=segment[near].astype(np.int32),
+        day=rows["day"],
+        quantity=rows["quantity"],
+        minimum=rows["minimum"].astype(np.float64),
+        mean=rows["mean"].astype(np.float64),
+        maximum=rows["maximum"].astype(np.float64),
+        freeze_thaw_cycles=rows["freeze_thaw_cycles"].astype(np.float64),
+    )
+
+
 def _on_segments(columns: Columns, segment_ids: Ints) -> Columns:
     """Rows on these (sorted) segments, with `segment_index` in place of the id."""
     position = np.searchsorted(segment_ids, columns["segment_id"])
@@ -186,8 +358,7 @@ def to_segment_table(rows: list[ModelSegment]) -> SegmentTable:
     district_of = {name: i for i, name in enumerate(districts)}
 
     def numbers(name: str) -> Floats:
-        values = [row.attributes.get(name) for row in rows]
-        return np.array([np.nan if value is None else float(value) for value in values], dtype=np.float64)
+        return np.array([plausible_attribute(name, row.attributes.get(name)) for row in rows], dtype=np.float64)
 
     def plain(name: str) -> Floats:
         return np.array([getattr(row, name) for row in rows], dtype=np.float64)

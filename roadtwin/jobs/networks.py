@@ -22,6 +22,7 @@ from roadtwin.errors import InputFileError
 from roadtwin.network.matching import SegmentMatcher
 from roadtwin.network.sections import RoadSection, Segment
 from roadtwin.network.split import section_lengths_m, split_network
+from roadtwin.records.schema import EARLIEST
 from roadtwin.storage.network import (
     ClosedSegment,
     SectionRow,
@@ -34,6 +35,7 @@ from roadtwin.storage.network import (
     write_sections,
     write_segments,
 )
+from roadtwin.storage.potholes import forget_derivation
 from roadtwin.storage.readings import forget_stale_matches
 
 _LINEAGE_SAMPLES = 20  # places looked at along a former segment: shares are known to 5 %
@@ -105,6 +107,7 @@ def import_network(
         ]
         if any(part.segments_added or part.segments_closed for part in counts):
             forget_stale_matches(conn)
+            forget_derivation(conn, recorded_at=EARLIEST)
     return NetworkCounts(*(sum(getattr(part, name) for part in counts) for name in NetworkCounts.__slots__))
 
 

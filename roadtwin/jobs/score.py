@@ -49,7 +49,7 @@ def score_all(conn: psycopg.Connection[Any], settings: Settings, *, now: datetim
     """
     with conn.transaction():
         model_run, model = load_active_model(conn)
-        inputs = load_city(conn, settings, now=now)
+        inputs = load_city(conn, settings, now=now, current=True)
         features = FeatureBuilder(inputs).at(to_instant(now))
         run = ScoreRun(
             as_of=now,

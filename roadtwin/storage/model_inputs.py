@@ -1,6 +1,8 @@
 """What models are made from, in columns, as recorded by a time."""
 
-from datetime import datetime
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+from datetime import date, datetime
 from typing import Any, NamedTuple
 
 import psycopg
@@ -8,19 +10,32 @@ from numpy.typing import NDArray
 
 from roadtwin.storage import queries
 from roadtwin.storage.columns import copy_columns
+from roadtwin.types import UNFIT
 
 _SQL = queries.load("model_inputs")
 
 CAMERA_ACCURACY_M = 5.0
 """Position accuracy (1 σ) assumed of a vehicle reading that gives none [m]."""
 
-_COLUMNS: dict[str, tuple[tuple[str, str], ...]] = {
-    "copy_evidence": (
+_EVIDENCE = (
         ("kind", "int2"), ("evidence_id", "uuid"), ("part_no", "int4"), ("observed_at", "timestamptz"),
         ("recorded_at", "timestamptz"), ("section_id", "int4"), ("segment_id", "int4"), ("station_m", "float8"),
         ("accuracy_m", "float8"), ("lon", "float8"), ("lat", "float8"), ("pass_no", "int4"), ("width_m", "float4"),
         ("depth_m", "float4"), ("severity", "int2"),
+)  # fmt: skip
+_COLUMNS: dict[str, tuple[tuple[str, str], ...]] = {
+    "copy_evidence": _EVIDENCE,
+    "copy_collected_evidence": _EVIDENCE,
+    "copy_last_looks": (
+        ("recorded_at", "timestamptz"), ("segment_id", "int4"), ("day", "date"), ("good_passes", "int2"),
+        ("linear_cracks", "int4"), ("alligator_cracks", "int4"), ("roughness_mps2", "float4"),
     ),
+    "copy_last_inspections": (("recorded_at", "timestamptz"), ("observed_at", "timestamptz"), ("segment_id", "int4")),
+    "copy_potholes": (
+        ("segment_id", "int4"), ("first_recorded_at", "timestamptz"), ("confirmed_at", "timestamptz"),
+        ("secured_at", "timestamptz"),
+    ),
+    "copy_open_spells": (("segment_id", "int4"), ("opened_at", "timestamptz"), ("closed_at", "timestamptz")),
     "copy_weather": (
         ("recorded_at", "timestamptz"), ("observed_at", "timestamptz"), ("station", "int4"), ("air_temp_c", "float4"),
         ("rain_mm", "float4"),
@@ -37,6 +52,11 @@ _COLUMNS: dict[str, tuple[tuple[str, str], ...]] = {
         ("recorded_at", "timestamptz"), ("segment_id", "int4"), ("day", "date"), ("good_passes", "int2"),
         ("linear_cracks", "int4"), ("alligator_cracks", "int4"), ("roughness_mps2", "float4"),
     ),
+    "copy_sensor_days": (
+        ("recorded_at", "timestamptz"), ("sensor", "int4"), ("day", "date"), ("lon", "float8"), ("lat", "float8"),
+        ("quantity", "int4"), ("minimum", "float4"), ("mean", "float4"), ("maximum", "float4"),
+        ("freeze_thaw_cycles", "float4"),
+    ),
     "copy_inspections": (("recorded_at", "timestamptz"), ("observed_at", "timestamptz"), ("segment_id", "int4")),
     "copy_repairs": (
         ("recorded_at", "timestamptz"), ("observed_at", "timestamptz"), ("segment_id", "int4"), ("renewal", "bool"),
@@ -45,6 +65,10 @@ _COLUMNS: dict[str, tuple[tuple[str, str], ...]] = {
         ("recorded_at", "timestamptz"), ("observed_at", "timestamptz"), ("segment_id", "int4"), ("area_m2", "float4"),
     ),
 }  # fmt: skip
+
+
+SENSOR_QUANTITIES = ("surface_temp_c", "soil_moisture_pct")
+"""Quantities of sensor-days that models read; the column `quantity` counts them from 1 on."""
 
 
 class ModelSegment(NamedTuple):
@@ -68,8 +92,33 @@ def read_model_segments(conn: psycopg.Connection[Any]) -> list[ModelSegment]:
     return [ModelSegment(*row) for row in conn.execute(_SQL["read_model_segments"]).fetchall()]
 
 
-def read_columns(conn: psycopg.Connection[Any], what: str, *, now: datetime) -> dict[str, NDArray[Any]]:
-    """Columns of evidence, weather, segment_days, inspections, repairs or trench_permits recorded by `now`."""
+@dataclass(frozen=True, slots=True)
+class Part:
+    """Which rows are wanted; None: all.
+
+    `from_day` and `from_hour` bound segment-days, and hours and forecasts of the weather; segments and sections name
+    whose segment-days and inspections, or whose evidence.
+    """
+
+    from_day: date | None = None
+    from_hour: datetime | None = None
+    segment_ids: Sequence[int] | None = None
+    section_ids: Sequence[int] | None = None
+
+
+EVERYTHING = Part()
+
+
+def read_columns(
+    conn: psycopg.Connection[Any], what: str, *, now: datetime, part: Part = EVERYTHING
+) -> dict[str, NDArray[Any]]:
+    """Columns of one statement of `sql/model_inputs.sql`, `copy_` and `what`, recorded by `now`."""
     name = f"copy_{what}"
-    parameters = {"now": now, "camera_accuracy_m": CAMERA_ACCURACY_M}
+    parameters = {
+        "now": now,
+        "quantities": list(SENSOR_QUANTITIES),
+        "camera_accuracy_m": CAMERA_ACCURACY_M,
+        "unfit": int(UNFIT),
+        **{field.name: getattr(part, field.name) for field in fields(part)},
+    }
     return copy_columns(conn, _SQL[name], _COLUMNS[name], parameters)

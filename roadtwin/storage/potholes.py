@@ -1,6 +1,6 @@
 """Derived potholes: written as one set, so that the table is what the rule says now."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
 from uuid import UUID
@@ -9,6 +9,7 @@ import psycopg
 from psycopg.types.json import Jsonb
 
 from roadtwin.storage import queries
+from roadtwin.types import UNFIT
 
 _SQL = queries.load("potholes")
 
@@ -34,11 +35,95 @@ class PotholeRow(NamedTuple):
     evidence_count: int
     evidence: list[dict[str, Any]]
     reopened: bool
+    opened_at: list[datetime]
+    shut_at: list[datetime | None]
 
 
-def replace_potholes(conn: psycopg.Connection[Any], rows: Iterable[PotholeRow]) -> tuple[int, int]:
+class Derivation(NamedTuple):
+    """What the table `pothole` is: derived as of a time, by versions of the rule and of the matcher."""
+
+    as_of: datetime
+    rule_version: int
+    matcher_version: int
+
+
+class DerivedCounts(NamedTuple):
+    """Evidence known, and what the table `pothole` holds: candidates, open, closed, and of these not found."""
+
+    evidence: int
+    candidates: int
+    open: int
+    closed: int
+    not_found: int
+
+
+def read_derivation(conn: psycopg.Connection[Any]) -> Derivation | None:
+    """How far potholes are derived; None before the first time, and after facts came that were recorded before."""
+    row = conn.execute(_SQL["read_derivation"]).fetchone()
+    return None if row is None else Derivation(*row)
+
+
+def write_derivation(conn: psycopg.Connection[Any], derivation: Derivation) -> None:
+    """Say how far potholes are derived. Part of the caller's transaction."""
+    conn.execute(_SQL["write_derivation"], derivation._asdict())
+
+
+def forget_derivation(conn: psycopg.Connection[Any], *, recorded_at: datetime) -> None:
+    """Facts recorded at this time came only now: if potholes were derived as of a later time, all are derived anew."""
+    conn.execute(_SQL["forget_derivation"], {"recorded_at": recorded_at})
+
+
+def collect_evidence(conn: psycopg.Connection[Any], *, matched_since: datetime | None) -> list[int]:
+    """Bring `pothole_evidence` up to what is placed on the network; returns the sections where something changed.
+
+    Without a time, everything is collected anew. Part of the caller's transaction.
+    """
+    conn.execute(_SQL["avoid_nested_loops"])
+    if matched_since is None:
+        conn.execute(_SQL["clear_evidence"])
+        span: dict[str, object] = {"since": "-infinity", "first": "-infinity", "last": "infinity"}
+    else:
+        first, last = conn.execute(_SQL["read_span_of_new_matches"], {"since": matched_since}).fetchone() or (
+            None,
+            None,
+        )
+        span = {"since": matched_since, "first": first, "last": last}
+    sections = (
+        [] if span["first"] is None else [row[0] for row in conn.execute(_SQL["collect_evidence"], span).fetchall()]
+    )
+    conn.execute(_SQL["allow_nested_loops"])
+    return sections
+
+
+def read_sections_to_derive(
+    conn: psycopg.Connection[Any],
+    *,
+    since: datetime | None,
+    now: datetime,
+    lapsing_since: datetime,
+    sections: Sequence[int],
+) -> list[int]:
+    """These sections and those where holes may be otherwise than as of `since`, None: all that have holes.
+
+    A candidate first recorded by `lapsing_since` may have lapsed.
+    """
+    given = {"since": since, "now": now, "lapsing_since": lapsing_since, "sections": list(sections)}
+    return sorted(row[0] for row in conn.execute(_SQL["read_sections_to_derive"], given).fetchall())
+
+
+def count_potholes(conn: psycopg.Connection[Any], *, now: datetime) -> DerivedCounts:
+    """Counts of the tables, evidence as recorded by `now`."""
+    row = conn.execute(_SQL["count_potholes"], {"now": now, "unfit": int(UNFIT)}).fetchone()
+    assert row is not None  # an aggregate
+    return DerivedCounts(*row)
+
+
+def replace_potholes(
+    conn: psycopg.Connection[Any], rows: Iterable[PotholeRow], *, sections: Sequence[int] | None = None
+) -> tuple[int, int]:
     """Make the table hold exactly these rows; returns how many were written (new or changed) and removed.
 
+    With `sections`, rows of other sections are left alone.
     Rows that are there already stay as they are, so a second run writes nothing. Part of the caller's transaction.
     """
     with conn.cursor() as cursor:
@@ -46,7 +131,7 @@ def replace_potholes(conn: psycopg.Connection[Any], rows: Iterable[PotholeRow]) 
         with cursor.copy(_SQL["copy_pothole"]) as copy:
             for row in rows:
                 copy.write_row(row._replace(evidence=Jsonb(row.evidence)))  # type: ignore[arg-type]
-        cursor.execute(_SQL["remove_lapsed"])
+        cursor.execute(_SQL["remove_lapsed"], {"sections": None if sections is None else list(sections)})
         removed = cursor.rowcount
         cursor.execute(_SQL["merge_pothole"])
         return cursor.rowcount, removed

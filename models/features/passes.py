@@ -1,0 +1,83 @@
+"""Camera features of every segment for any number of times, from segment-days that are sorted once."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from models.features.camera import per_good_pass, recency_weight
+from models.features.windows import CAMERA_DAYS
+from models.inputs import Floats, Instant, Instants, SegmentDayTable
+
+
+class CameraFeatures:
+    """What passes saw, as of any time.
+
+    Rows are sorted by day, segment and time of recording: those of a window lie together, whatever the order in which
+    they came, and sums over them do not depend on it. A time costs what its window holds, not what all years do; only
+    for segments without a good pass in it are earlier days searched for the last one.
+
+    Parameters
+    ----------
+    days : SegmentDayTable
+        In any order. Of several rows of one segment and day the last one recorded is in force.
+    segment_count : int
+        Number of segments.
+    """
+
+    def __init__(self, days: SegmentDayTable, segment_count: int) -> None:
+        self._count = segment_count
+        key = days.day.astype(np.int64) * max(segment_count, 1) + days.segment_index
+        if (key[1:] <= key[:-1]).any():
+            order = np.argsort(key, kind="stable")
+            key = key[order]
+            if (key[1:] == key[:-1]).any():  # editions of one day
+                key = days.day.astype(np.int64) * max(segment_count, 1) + days.segment_index
+                order = np.lexsort((days.recorded_at, key))
+                key = key[order]
+            days = days.take(order)
+        self._days = days
+        same = np.flatnonzero(key[1:] == key[:-1])
+        self._replaced, self._replaced_at = same, days.recorded_at[same + 1]
+
+    def at(self, as_of: Instant, today: Instant) -> dict[str, Floats]:
+        """Features as of an instant on the local day `today`, each of shape (n_segments,), without `last_seen_days`."""
+        first, last = np.searchsorted(self._days.day, [today - CAMERA_DAYS, today], side="right")
+        rows = self._known(first, last, as_of)
+        age = (today - rows.day).astype(np.float64)
+        weight = recency_weight(age)
+        where, passes, count = rows.segment_index, rows.good_passes, self._count
+        measured = np.isfinite(rows.roughness_mps2)
+        return {
+            "linear_cracks_per_pass": per_good_pass(where, rows.linear_cracks, passes, weight, count),
+            "alligator_cracks_per_pass": per_good_pass(where, rows.alligator_cracks, passes, weight, count),
+            "roughness_mps2": per_good_pass(
+                where[measured], rows.roughness_mps2[measured], np.ones(measured.sum()), weight[measured], count
+            ),
+            # bincount gives integers when there is no row at all
+            "good_passes_28d": np.bincount(where, weights=passes * (age < 28), minlength=count).astype(np.float64),
+            "good_passes_90d": np.bincount(where, weights=passes * (age < 90), minlength=count).astype(np.float64),
+        }
+
+    def last_seen(self, as_of: Instant, today: Instant) -> Instants:
+        """Newest day with a good pass, shape (n_segments,); NaT where there is none."""
+        first, last = np.searchsorted(self._days.day, [today - CAMERA_DAYS, today], side="right")
+        newest = np.full(self._count, np.datetime64("NaT"), "datetime64[D]")
+        self._enter(newest, self._known(first, last, as_of))
+        unseen = np.isnat(newest)
+        if unseen.any() and first:
+            earlier = np.flatnonzero(unseen[self._days.segment_index[:first]] & (self._days.good_passes[:first] > 0))
+            held = self._days.recorded_at[earlier] <= as_of
+            held &= ~np.isin(earlier, self._replaced[self._replaced_at <= as_of])
+            self._enter(newest, self._days.take(earlier[held]))
+        return newest
+
+    def _known(self, first: int, last: int, as_of: Instant) -> SegmentDayTable:
+        held = self._days.recorded_at[first:last] <= as_of
+        begin, end = np.searchsorted(self._replaced, [first, last])
+        gone = self._replaced[begin:end][self._replaced_at[begin:end] <= as_of]
+        held[gone - first] = False
+        return self._days.take(first + np.flatnonzero(held))
+
+    @staticmethod
+    def _enter(newest: Instants, rows: SegmentDayTable) -> None:
+        good: NDArray[np.bool_] = rows.good_passes > 0
+        newest[rows.segment_index[good]] = rows.day[good]  # in the order of days: the last one stays

@@ -73,11 +73,11 @@ def effects_plot(effects: Mapping[str, Any]) -> Plot:
 
 def map_plot(city: CityMap) -> Plot:
     """Predicted and observed side by side, in the same classes."""
-    known = np.isfinite(city.predicted)
-    edges = _edges(np.concatenate([city.predicted[known], city.observed[known]]))
+    values = np.concatenate([city.predicted, city.observed])
+    edges = _edges(values[np.isfinite(values)])
     with figure((9.2, 4.6), columns=2) as (drawing, axes):
-        for place, values in zip(axes, (city.predicted, city.observed), strict=True):
-            _lines(place, city, values, edges)
+        for place, shown in zip(axes, (city.predicted, city.observed), strict=True):
+            _lines(place, city, shown, edges)
         image = png(drawing, ("Predicted and observed", "Vorhergesagt und beobachtet"))
     percent = [100 * edge for edge in edges]
     between = [f"{low:.0f}–{high:.0f} %" for low, high in pairwise(percent)]

@@ -1,8 +1,8 @@
 """Jobs for crews: neighbouring tasks under one mobilisation, and the jobs of a day for a number of crews and hours.
 
 Cost of a job [min]: mobilisation (signs, cones, unloading) + way between its members + work at each of them. Merging
-two jobs saves one mobilisation and costs the way between them; tasks farther apart than the reach of one closure are
-never merged. A crew's day: its jobs and the drives between them.
+two jobs saves one mobilisation and costs the way between them; a closure moves along a road only so far, and so large
+is a job at most. A crew's day: its jobs and the drives between them.
 
 What a day is worth is the sum of the benefits of what is done: severity-weighted open potholes and expected new holes
 at inspected segments. Choosing jobs and routes for it under a limit of time is the team orienteering problem [1]_,
@@ -40,7 +40,9 @@ class CostModel:
     mobilisation_min : float
         Setting up and clearing a closure, for each job. [min]
     reach_m : float
-        Farthest that two tasks of one closure lie apart. [m]
+        Farthest from a task of a closure to the next one. [m]
+    extent_m : float
+        Diagonal of the rectangle that a job's tasks may fill: what is farther away takes a closure of its own. [m]
     member_speed_kmh : float
         Speed of crew and gear between members of a job. [km/h]
     drive_speed_kmh, detour : float
@@ -52,7 +54,8 @@ class CostModel:
     """
 
     mobilisation_min: float = 20.0
-    reach_m: float = 250.0
+    reach_m: float = 150.0
+    extent_m: float = 300.0
     member_speed_kmh: float = 5.0
     drive_speed_kmh: float = 25.0
     detour: float = 1.3
@@ -145,6 +148,7 @@ def merge_tasks(tasks: Tasks, cost: CostModel, *, longest_min: float) -> list[Jo
     parent = np.arange(len(tasks))
     minutes_m = 60 / (cost.member_speed_kmh * 1000)
     work, way = tasks.work_min.copy(), np.zeros(len(tasks))
+    low, high = tasks.position_m.copy(), tasks.position_m.copy()
 
     def root(i: int) -> int:
         while parent[i] != i:
@@ -158,11 +162,14 @@ def merge_tasks(tasks: Tasks, cost: CostModel, *, longest_min: float) -> list[Jo
     for k in near[np.argsort(metres[near], kind="stable")]:
         a, b, between = root(int(pairs[k, 0])), root(int(pairs[k, 1])), float(metres[k]) * minutes_m
         merged_min = cost.mobilisation_min + work[a] + work[b] + way[a] + way[b] + between
-        if a == b or between >= cost.mobilisation_min or merged_min > longest_min:
+        corner, opposite = np.minimum(low[a], low[b]), np.maximum(high[a], high[b])
+        too_large = float(np.hypot(*(opposite - corner))) > cost.extent_m
+        if a == b or too_large or between >= cost.mobilisation_min or merged_min > longest_min:
             continue
         keep, gone = min(a, b), max(a, b)
         parent[gone] = keep
         work[keep], way[keep] = work[a] + work[b], way[a] + way[b] + between
+        low[keep], high[keep] = corner, opposite
     roots = np.array([root(i) for i in range(len(tasks))])
     jobs = []
     for r in np.unique(roots):

@@ -148,6 +148,7 @@ def _assumptions(cost: CostModel) -> PlanAssumptions:
     return PlanAssumptions(
         mobilisation_min=cost.mobilisation_min,
         reach_m=cost.reach_m,
+        extent_m=cost.extent_m,
         member_speed_kmh=cost.member_speed_kmh,
         drive_speed_kmh=cost.drive_speed_kmh,
         detour=cost.detour,

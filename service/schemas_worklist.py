@@ -124,7 +124,8 @@ class PlanAssumptions(Answer):
     """What the jobs rest on; all figures are defaults of ours unless asked otherwise."""
 
     mobilisation_min: float
-    reach_m: float
+    reach_m: float = Field(description="Farthest from a task of a closure to the next one [m].")
+    extent_m: float = Field(description="Diagonal of the rectangle that a job's tasks may fill [m].")
     member_speed_kmh: float
     drive_speed_kmh: float
     detour: float

@@ -46,11 +46,14 @@ def parse_day(
         float, Query(ge=0, le=240, description="Setting up and clearing a closure, for each job [min].")
     ] = DEFAULT_COST.mobilisation_min,
     reach_m: Annotated[
-        float, Query(ge=0, le=2000, description="Farthest that two tasks of one closure lie apart [m].")
+        float, Query(ge=0, le=2000, description="Farthest from a task of a closure to the next one [m].")
     ] = DEFAULT_COST.reach_m,
+    extent_m: Annotated[
+        float, Query(ge=0, le=5000, description="Diagonal of the rectangle that a job's tasks may fill [m].")
+    ] = DEFAULT_COST.extent_m,
 ) -> Day:
     """The day that jobs are made for."""
-    cost = CostModel(mobilisation_min=mobilisation_min, reach_m=reach_m)
+    cost = CostModel(mobilisation_min=mobilisation_min, reach_m=reach_m, extent_m=extent_m)
     return Day(crews or running.settings.crew_count, hours or running.settings.crew_hours, cost)
 
 

@@ -2,7 +2,7 @@ import { get, key, Problem, segmentPath } from "./api.js";
 import { translatePage } from "./controls.js";
 import { time } from "./format.js";
 import { t } from "./i18n.js";
-import { on, state, update } from "./store.js";
+import { on, state, update, worklistQuery } from "./store.js";
 import "./map.js";
 import "./record.js";
 import "./segment.js";
@@ -47,8 +47,7 @@ async function attempt(work) {
 }
 
 async function loadWorklist() {
-  const asked = { horizon_days: state.horizon, capacity: state.capacity, district: state.district };
-  const worklist = await get("/v1/worklist", { ...asked, include: state.include.join(",") });
+  const worklist = await get("/v1/worklist", worklistQuery());
   update({ worklist });
 }
 
@@ -69,9 +68,16 @@ async function loadSegment() {
 
 async function refresh() {
   const good = await attempt(async () => {
-    const [city, status] = await Promise.all([get("/v1/city"), get("/v1/ingest/status")]);
-    update({ city, status });
-    await Promise.all([loadWorklist(), loadSegment(), document.querySelector("road-map").refresh()]);
+    // Each part is shown as it comes: without a city there is still a status, and a worklist that is empty.
+    await Promise.all([
+      get("/v1/ingest/status").then((status) => update({ status })),
+      get("/v1/city").then((city) => {
+        update({ city });
+        return document.querySelector("road-map").refresh();
+      }),
+      loadWorklist(),
+      loadSegment(),
+    ]);
   });
   if (good) {
     lastGood = new Date();
@@ -90,7 +96,10 @@ function start() {
   translatePage();
   on(["language"], translatePage);
   on(["city"], showCity);
-  on(["horizon", "district", "capacity", "include"], () => attempt(loadWorklist));
+  on(["horizon", "district", "capacity", "include", "crews", "hours"], () => {
+    update({ job: null }); // jobs are numbered anew
+    attempt(loadWorklist);
+  });
   on(["selected"], () => {
     attempt(loadSegment);
     document.querySelector("work-list").reveal();

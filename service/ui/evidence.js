@@ -1,4 +1,4 @@
-import { date, number } from "./format.js";
+import { date, number, percent } from "./format.js";
 import { t, word } from "./i18n.js";
 
 /** One line for an entry of the evidence. */
@@ -37,6 +37,11 @@ const TEXT_OF = {
     d.note,
   ],
   report: (d) => [word("category", d.category), word("channel", d.channel), d.text],
-  decision: (d) => [word("action", d.action), d.reason, d.decided_by],
+  decision: (d) => [
+    word("action", d.action),
+    d.reason,
+    d.probability !== undefined && t("decision_known", { p: percent(d.probability), n: d.horizon_days }),
+    d.decided_by,
+  ],
   planned_work: (d) => [word("work", d.work_kind), `${date(d.starts_on)} – ${date(d.ends_on)}`],
 };

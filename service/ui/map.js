@@ -2,6 +2,7 @@ import { getTagged } from "./api.js";
 import { h } from "./dom.js";
 import { percent, secondsSince, span } from "./format.js";
 import { t } from "./i18n.js";
+import { JobMarkers } from "./jobmarkers.js";
 import { BREAKS, classLabels, riskColours, token } from "./scale.js";
 import { on, state, update } from "./store.js";
 
@@ -15,6 +16,7 @@ class RoadMap extends HTMLElement {
   #tag = null;
   #layer = EMPTY;
   #markers = [];
+  #jobs = null;
   #fitted = false;
 
   async connectedCallback() {
@@ -33,6 +35,8 @@ class RoadMap extends HTMLElement {
     on(["selected"], (names) => names.has("selected") && this.#select());
     on(["hovered"], () => this.#hover());
     on(["worklist"], () => this.#showPotholes());
+    on(["worklist", "tab", "job", "language"], () => this.#showJobs());
+    on(["job"], () => this.#jobs?.fit());
     on(["city"], () => this.#showCity());
     matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => this.#paint());
   }
@@ -98,10 +102,12 @@ class RoadMap extends HTMLElement {
     map.addControl(new this.#library.NavigationControl({ showCompass: false }), "top-right");
     map.addControl({ onAdd: () => this.#fitControl(), onRemove: () => {} }, "top-right");
     map.addControl(new this.#library.ScaleControl({ unit: "metric" }), "bottom-left");
+    this.#jobs = new JobMarkers(map, this.#library);
     map.on("load", () => {
       this.#paint();
       this.#showCity();
       this.#showPotholes();
+      this.#showJobs();
       this.refresh();
     });
     map.on("mousemove", (event) => this.#point(event));
@@ -136,7 +142,7 @@ class RoadMap extends HTMLElement {
         layout: { "line-cap": "round", "line-join": "round" },
         paint: {
           "line-width": width(7),
-          "line-opacity": ["case", flag("selected"), 0.9, flag("hovered"), 0.4, 0],
+          "line-opacity": ["case", flag("selected"), 0.9, flag("job"), 0.6, flag("hovered"), 0.4, 0],
         },
       },
       {
@@ -300,11 +306,17 @@ class RoadMap extends HTMLElement {
     const map = this.#map;
     if (!map?.getSource("segments")) return;
     map.removeFeatureState({ source: "segments" });
+    for (const id of JobMarkers.segments()) map.setFeatureState({ source: "segments", id }, { job: true });
     if (state.selected) map.setFeatureState({ source: "segments", id: state.selected }, { selected: true });
     if (state.hovered) map.setFeatureState({ source: "segments", id: state.hovered }, { hovered: true });
   }
 
   #hover() {
+    this.#flags();
+  }
+
+  #showJobs() {
+    this.#jobs?.show();
     this.#flags();
   }
 

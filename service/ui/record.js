@@ -1,6 +1,8 @@
 import { key, post, Problem } from "./api.js";
 import { h, uuid } from "./dom.js";
+import { percent } from "./format.js";
 import { t } from "./i18n.js";
+import { state } from "./store.js";
 
 const PATHS = { repair: "/v1/repairs", inspection: "/v1/inspections", decision: "/v1/decisions" };
 const FINDINGS = ["D40", "D20", "D00", "D10", "PATCH", "RAVEL", "RUT"];
@@ -17,9 +19,13 @@ class RecordDialog extends HTMLElement {
     this.append(this.#dialog);
   }
 
-  /** kind: repair, inspection, decision or key. */
-  open(kind, { segment, hole } = {}) {
+  /** kind: repair, inspection, decision or key; of a segment, a pothole on it, or a task of the worklist. */
+  open(kind, { segment, hole, task } = {}) {
     const id = uuid();
+    if (task) {
+      segment = task;
+      hole = task.pothole_id ? task : undefined;
+    }
     const problem = h("p", { class: "form-problem", role: "alert", hidden: true });
     const save = h("button", { type: "submit", class: "tool primary" }, t("record_save"));
     const title = kind === "key" ? t("key_enter") : t(`record_${kind}`);
@@ -36,6 +42,7 @@ class RecordDialog extends HTMLElement {
       },
       h("h2", {}, title),
       segment && h("p", { class: "muted" }, `${segment.name}, ${segment.district} · ${segment.segment_id}`),
+      kind === "decision" && this.#known(segment, hole),
       h("div", { class: "fields" }, this.#fields(kind, hole), this.#keyField(kind)),
       problem,
       h(
@@ -48,6 +55,13 @@ class RecordDialog extends HTMLElement {
     );
     this.#dialog.replaceChildren(form);
     this.#dialog.showModal();
+  }
+
+  /** What is known now and will be kept with the decision. */
+  #known(segment, hole) {
+    if (hole) return h("p", { class: "hint" }, `${t("class_D40")}: ${t(`severity_${hole.severity}`)}`);
+    const p = segment.probability ?? segment.scores?.find((s) => s.horizon_days === state.horizon)?.probability;
+    return p !== undefined && h("p", { class: "hint" }, t("record_known", { p: percent(p), n: state.horizon }));
   }
 
   #forgetButton() {
@@ -91,7 +105,11 @@ class RecordDialog extends HTMLElement {
     }
     if (kind === "decision") {
       const actions = ["inspect", "repair", "secure", "defer", "none"].map((v) => [v, t(`action_${v}`)]);
-      return [label(t("action"), choose("action", actions)), note(t("record_reason"))];
+      const choice = choose("action", actions, hole ? "repair" : "inspect");
+      const reason = note(t("record_reason"));
+      // To do nothing needs a reason; an empty one is refused by the form already.
+      choice.addEventListener("change", () => (reason.querySelector("textarea").required = choice.value === "none"));
+      return [label(t("action"), choice), reason];
     }
     return [];
   }
@@ -108,9 +126,11 @@ class RecordDialog extends HTMLElement {
     const data = Object.fromEntries(new FormData(form));
     const now = new Date().toISOString();
     if (kind === "decision") {
-      const as_of = segment.scores[0]?.as_of ?? null;
+      // Of a pothole the newest score is kept, if there is one; of a score, the one that was looked at.
+      const seen = segment.scores ? segment.scores[0]?.as_of : state.worklist?.score_as_of;
       const decision = { decision_id: id, decided_at: now, segment_id: segment.segment_id, action: data.action };
-      return { ...decision, score_as_of: as_of, reason: data.note || null };
+      const about = hole ? { pothole_id: hole.pothole_id } : { score_as_of: seen ?? null };
+      return { ...decision, ...about, horizon_days: state.horizon, reason: data.note?.trim() || null };
     }
     const record = { record_id: id, observed_at: now, segment_id: segment.segment_id, note: data.note || null };
     if (kind === "repair") {

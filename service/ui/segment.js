@@ -4,6 +4,7 @@ import { currentLanguage, t, TEXTS, word } from "./i18n.js";
 import { riskClass } from "./scale.js";
 import { evidenceText } from "./evidence.js";
 import { on, state, update } from "./store.js";
+import "./whatif.js";
 import { severityMark } from "./worklist.js";
 
 /** The texts end in the factor, which has a column of its own here. */
@@ -13,6 +14,7 @@ const EVIDENCE_FIRST = 12;
 const UNITS = { trench_area_pct: "%", tree_cover_pct: "%", thickness_cm: "cm", gully_spacing_m: "m", frost_deficit_cm: "cm", width_m: "m", speed_limit_kmh: "km/h" };
 
 class SegmentPanel extends HTMLElement {
+  #whatIf = document.createElement("what-if"); // one for all segments: treatment and weather stay chosen
   #all = false;
   #shown = null;
 
@@ -113,7 +115,7 @@ class SegmentPanel extends HTMLElement {
   }
 
   #body(segment) {
-    const parts = [this.#risk, this.#reasons, this.#potholes, this.#state, this.#evidence, this.#attributes];
+    const parts = [this.#risk, this.#reasons, this.#whatIfPart, this.#potholes, this.#state, this.#evidence, this.#attributes];
     return h("div", { class: "panel-body", tabIndex: 0 }, parts.map((part) => part.call(this, segment)));
   }
 
@@ -223,6 +225,12 @@ class SegmentPanel extends HTMLElement {
     );
   }
 
+  #whatIfPart(segment) {
+    if (segment.scores.length === 0) return null;
+    this.#whatIf.segment = segment;
+    return h("section", {}, h("h2", {}, t("whatif")), this.#whatIf);
+  }
+
   #potholes(segment) {
     const open = segment.potholes.filter((p) => p.closed_at === null);
     const items = open.map((hole) =>
@@ -249,6 +257,16 @@ class SegmentPanel extends HTMLElement {
             onclick: () => document.querySelector("record-dialog").open("repair", { segment, hole }),
           },
           t("record_repair"),
+        ),
+        h(
+          "button",
+          {
+            type: "button",
+            class: "link",
+            data: { decide: hole.pothole_id },
+            onclick: () => document.querySelector("record-dialog").open("decision", { segment, hole }),
+          },
+          t("record_decision"),
         ),
       ),
     );

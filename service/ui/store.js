@@ -8,6 +8,10 @@ export const state = {
   district: "",
   capacity: null,
   include: [],
+  tab: "potholes", // of the worklist: potholes, inspect or jobs
+  crews: null,
+  hours: null,
+  job: null, // number of the job that is open
   city: null,
   worklist: null,
   status: null,
@@ -30,4 +34,10 @@ export function on(names, listener) {
   target.addEventListener("change", (event) => {
     if (names.some((name) => event.detail.has(name))) listener(event.detail);
   });
+}
+
+/** What the worklist is asked for; its table is asked the same. */
+export function worklistQuery() {
+  const { horizon, capacity, district, include, crews, hours } = state;
+  return { horizon_days: horizon, capacity, district, include: include.join(","), crews, hours };
 }

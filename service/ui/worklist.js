@@ -2,8 +2,9 @@ import { download } from "./api.js";
 import { h } from "./dom.js";
 import { number, percent, secondsSince, span } from "./format.js";
 import { currentLanguage, t, word } from "./i18n.js";
+import { jobList, jobSummary } from "./jobs.js";
 import { riskClass } from "./scale.js";
-import { on, state, update } from "./store.js";
+import { on, state, update, worklistQuery } from "./store.js";
 
 // A pothole that nobody has seen for this long may be gone: then that is what the crew should read.
 const STALE_S = 30 * 86_400;
@@ -29,15 +30,29 @@ export function severityMark(task) {
   );
 }
 
-const chips = (hindrances) => hindrances.map((name) => [h("span", { class: "chip warn" }, t(`hindrance_${name}`)), " "]);
+const TABS = ["potholes", "inspect", "jobs"];
+
+function chips(task) {
+  const { hindrances, decision } = task;
+  return [
+    hindrances.map((name) => [h("span", { class: "chip warn" }, t(`hindrance_${name}`)), " "]),
+    task.selected_by === "random" && [
+      h("span", { class: "chip lot", title: t("by_lot_title", { p: percent(task.selection_probability) }) }, t("by_lot")),
+      " ",
+    ],
+    decision && [
+      h("span", { class: "chip good", title: decision.reason ?? "" }, t("decided_as", { action: word("action", decision.action) })),
+      " ",
+    ],
+  ].filter(Boolean);
+}
 
 class WorkList extends HTMLElement {
-  #tab = "potholes";
 
   connectedCallback() {
     this.setAttribute("aria-label", t("worklist"));
     this.render();
-    on(["worklist", "language", "city", "include", "horizon"], () => this.render());
+    on(["worklist", "language", "city", "include", "horizon", "tab", "job"], () => this.render());
     on(["selected", "hovered"], () => this.mark());
   }
 
@@ -57,7 +72,7 @@ class WorkList extends HTMLElement {
   }
 
   #tabs(list) {
-    const tab = (name, count) =>
+    const tab = (name, count, open) =>
       h(
         "button",
         {
@@ -65,31 +80,33 @@ class WorkList extends HTMLElement {
           role: "tab",
           id: `tab-${name}`,
           data: { focus: `tab-${name}` },
-          "aria-selected": String(this.#tab === name),
+          "aria-selected": String(state.tab === name),
           "aria-controls": "tasks",
-          tabIndex: this.#tab === name ? 0 : -1,
+          tabIndex: state.tab === name ? 0 : -1,
           onclick: () => this.show(name),
           onkeydown: (event) => {
             if (event.key !== "ArrowRight" && event.key !== "ArrowLeft") return;
-            this.show(name === "potholes" ? "inspect" : "potholes");
+            const step = event.key === "ArrowRight" ? 1 : TABS.length - 1;
+            this.show(TABS[(TABS.indexOf(name) + step) % TABS.length]);
             this.querySelector('[aria-selected="true"]').focus();
           },
         },
         t(`tab_${name}`),
         list && h("span", { class: "count" }, number(count)),
+        list && open > 0 && h("span", { class: "undecided", title: t("undecided", { n: number(open) }) }),
       );
     return h(
       "div",
       { class: "tabs", role: "tablist", "aria-label": t("worklist") },
       tab("potholes", list?.open_pothole_count),
-      tab("inspect", list?.inspections.length),
+      tab("inspect", list?.inspections.length, list?.undecided_count),
+      tab("jobs", list?.plan.jobs.filter((job) => job.crew !== null).length),
     );
   }
 
   show(tab) {
-    this.#tab = tab;
     this.querySelector(".tasks").scrollTop = 0;
-    this.render();
+    update({ tab, job: null });
   }
 
   #filters(list) {
@@ -107,19 +124,12 @@ class WorkList extends HTMLElement {
         h("option", { value: "" }, t("all_districts")),
         districts.map((d) => h("option", { value: d.name, selected: d.name === state.district }, d.name)),
       ),
-      h(
-        "label",
-        {},
-        t("capacity"),
-        h("input", {
-          type: "number",
-          min: 1,
-          max: 2000,
-          data: { focus: "capacity" },
-          value: state.capacity ?? list?.capacity ?? state.city?.crew_capacity ?? "",
-          onchange: (e) => e.target.checkValidity() && update({ capacity: Number(e.target.value) || null }),
-        }),
-      ),
+      state.tab === "jobs"
+        ? [
+            this.#number("crews", t("crews"), { min: 1, max: 50 }, list?.plan.crews),
+            this.#number("hours", t("hours"), { min: 0.5, max: 24, step: 0.5 }, list?.plan.hours),
+          ]
+        : this.#number("capacity", t("capacity"), { min: 1, max: 2000 }, list?.capacity ?? state.city?.crew_capacity),
       h(
         "button",
         {
@@ -128,9 +138,8 @@ class WorkList extends HTMLElement {
           title: t("export_csv_title"),
           data: { focus: "csv" },
           onclick: () => {
-            const asked = { capacity: state.capacity, horizon_days: state.horizon, district: state.district };
             const name = `roadtwin-${list?.today ?? "worklist"}.csv`;
-            return download("/v1/worklist.csv", { ...asked, include: state.include.join(",") }, name);
+            return download("/v1/worklist.csv", worklistQuery(), name);
           },
         },
         `↓ ${t("export_csv")}`,
@@ -138,8 +147,25 @@ class WorkList extends HTMLElement {
     );
   }
 
+  #number(name, label, limits, present) {
+    return h(
+      "label",
+      {},
+      label,
+      h("input", {
+        type: "number",
+        ...limits,
+        data: { focus: name },
+        value: state[name] ?? present ?? "",
+        onchange: (e) => e.target.checkValidity() && update({ [name]: Number(e.target.value) || null }),
+      }),
+    );
+  }
+
   #summary(list) {
-    if (!list || this.#tab !== "potholes") return null;
+    if (!list) return null;
+    if (state.tab === "jobs") return list.plan.jobs.length > 0 && h("p", { class: "summary" }, jobSummary(list));
+    if (state.tab === "inspect") return this.#inspectSummary(list);
     const shown = list.potholes.filter((p) => p.status !== "repaired").length;
     return h(
       "p",
@@ -152,9 +178,23 @@ class WorkList extends HTMLElement {
     );
   }
 
+  #inspectSummary(list) {
+    const lot = list.inspections.filter((task) => task.selected_by === "random").length;
+    const open = list.undecided_count;
+    return h(
+      "p",
+      { class: "summary" },
+      h("span", { class: open > 0 ? "bad" : "" }, open > 0 ? t("undecided", { n: number(open) }) : t("undecided_none")),
+      lot > 0 && h("span", { title: t("by_lot_why") }, t("by_lot_count", { n: number(lot) })),
+      list.score_as_of && !list.by_lot && h("span", {}, t("by_lot_missing")),
+    );
+  }
+
   #tasks(list) {
     let content = h("p", { class: "empty" }, t("loading"));
-    if (list && this.#tab === "potholes") {
+    if (list && state.tab === "jobs") {
+      content = jobList(list, (task) => (task.pothole_id ? this.#pothole(task) : this.#inspection(task)));
+    } else if (list && state.tab === "potholes") {
       content = list.potholes.length
         ? h("ol", {}, list.potholes.map((task) => h("li", {}, this.#pothole(task))))
         : h("p", { class: "empty" }, t("no_potholes"));
@@ -163,11 +203,22 @@ class WorkList extends HTMLElement {
         ? h("ol", {}, list.inspections.map((task) => h("li", {}, this.#inspection(task))))
         : h("p", { class: "empty" }, t(list.score_as_of ? "no_inspections" : "no_scores"));
     }
-    return h("div", { class: "tasks", id: "tasks", role: "tabpanel", "aria-labelledby": `tab-${this.#tab}` }, content);
+    return h("div", { class: "tasks", id: "tasks", role: "tabpanel", "aria-labelledby": `tab-${state.tab}` }, content);
   }
 
   #row(task, focus, ...children) {
-    return h(
+    const decide = h(
+      "button",
+      {
+        type: "button",
+        class: "decide link",
+        data: { focus: `decide-${focus}`, decide: task.pothole_id ?? task.segment_id },
+        "aria-label": `${t("record_decision")}: ${task.name}`,
+        onclick: () => document.querySelector("record-dialog").open("decision", { task }),
+      },
+      t("record_decision"),
+    );
+    const button = h(
       "button",
       {
         type: "button",
@@ -179,6 +230,7 @@ class WorkList extends HTMLElement {
       },
       ...children,
     );
+    return task.status === "repaired" ? button : [button, decide];
   }
 
   #pothole(task) {
@@ -194,7 +246,7 @@ class WorkList extends HTMLElement {
       h(
         "span",
         { class: "line" },
-        chips(task.hindrances),
+        chips(task),
         [
           task.district,
           t(`severity_${task.severity}`),
@@ -232,7 +284,7 @@ class WorkList extends HTMLElement {
         ),
         h("b", {}, percent(task.probability)),
       ),
-      h("span", { class: "line", title: reason ?? "" }, chips(task.hindrances), reason ?? seen),
+      h("span", { class: "line", title: reason ?? "" }, chips(task), reason ?? seen),
     );
   }
 
@@ -260,12 +312,17 @@ class WorkList extends HTMLElement {
   }
 
   mark() {
-    for (const task of this.querySelectorAll(".task")) {
+    for (const task of this.querySelectorAll(".task[data-segment]")) {
       const current = task.dataset.segment === state.selected;
       if (current) task.setAttribute("aria-current", "true");
       else task.removeAttribute("aria-current");
       task.classList.toggle("hovered", task.dataset.segment === state.hovered);
     }
+  }
+
+  /** Bring the open job into view: somebody chose it on the map. */
+  revealJob() {
+    this.querySelector(".job.open")?.scrollIntoView({ block: "nearest" });
   }
 
   /** Bring the selected segment's row into view, where it is on the list. */

@@ -13,6 +13,7 @@ from roadtwin.storage import queries
 from roadtwin.types import Detection, Flag, Origin, VehicleReading
 
 _SQL = queries.load("readings")
+_MANY_RECORDS = 1000
 _LOCK_KEY = 0x726F6164_6D746368  # of those that match: two at once would match the same facts
 
 
@@ -132,11 +133,14 @@ def read_chosen_passes(
     No other statement may run on the connection before the last portion is read.
     """
     _, begin_at, end_at = conn.execute(_SQL["read_chosen_bounds"]).fetchall()[0]
-    parameters = {"matcher_version": matcher_version, "begin_at": begin_at, "end_at": end_at}
+    bounds = {"begin_at": begin_at, "end_at": end_at}
+    conn.execute(_SQL["stage_chosen_reading"])
+    conn.execute(_SQL["choose_readings"], bounds)
+    conn.execute(_SQL["analyze_chosen_reading"])
     portion: list[PassReading] = []
     with conn.cursor("chosen_passes", binary=True) as cur:
         cur.itersize = at_least
-        cur.execute(_SQL["read_chosen_passes"], parameters)
+        cur.execute(_SQL["read_chosen_readings"], {"matcher_version": matcher_version, **bounds})
         for _, readings in groupby(map(PassReading._make, cur), key=attrgetter("pass_no")):
             portion.extend(readings)
             if len(portion) >= at_least:
@@ -170,17 +174,31 @@ def write_reading_matches(
         cur.execute(_SQL["flag_outside_network"], outside)
         cur.execute(_SQL["unflag_inside_network"], outside)
         cur.execute(_SQL["analyze_reading_match"])
-        cur.execute(_SQL["stage_left_segment_day"])
-        cur.execute(_SQL["delete_left_segment_days"])
+        _leave_former_segment_days(cur, matcher_version)
         cur.execute(_SQL["roll_up_segment_days"], {"matcher_version": matcher_version, **limits._asdict()})
         return cur.rowcount
 
 
+def _leave_former_segment_days(cur: psycopg.Cursor[Any], matcher_version: int) -> None:
+    """Note the segment-days that staged readings have left since an older version of the matcher, and drop them."""
+    cur.execute(_SQL["stage_former_match"])
+    begin_at, end_at = cur.execute(_SQL["read_staged_bounds"]).fetchall()[0]
+    bounds = {"begin_at": begin_at, "end_at": end_at}
+    if cur.execute(_SQL["find_former_matches"], {"matcher_version": matcher_version, **bounds}).rowcount:
+        cur.execute(_SQL["analyze_former_match"])
+        cur.execute(_SQL["find_left_segment_days"], bounds)
+        cur.execute(_SQL["delete_left_segment_days"])
+
+
 def write_record_matches(conn: psycopg.Connection[Any], rows: Iterable[Sequence[object]]) -> None:
     """Write matches of records in the column order of `copy_record_match`."""
-    with conn.cursor() as cur, cur.copy(_SQL["copy_record_match"]) as copy:
-        for row in rows:
-            copy.write_row(row)
+    count = 0
+    with conn.cursor() as cur:
+        with cur.copy(_SQL["copy_record_match"]) as copy:
+            for count, row in enumerate(rows, start=1):  # noqa: B007
+                copy.write_row(row)
+        if count >= _MANY_RECORDS:
+            cur.execute(_SQL["analyze_record_match"])
 
 
 def forget_stale_matches(conn: psycopg.Connection[Any]) -> None:

@@ -101,20 +101,44 @@ ANALYZE chosen_pass;
 -- name: read_chosen_bounds
 SELECT coalesce(sum(readings), 0)::bigint, min(begin_at), max(end_at) FROM chosen_pass;
 
--- name: read_chosen_passes
--- Also their readings that have a match: the others are matched in their company.
-SELECT
-    p.pass_no, r.event_id, r.observed_at, r.lon, r.lat, r.heading_deg, r.speed_mps, r.accuracy_m,
-    m.event_id IS NOT NULL AS is_matched
+-- name: stage_chosen_reading
+-- A table of its own: the planner cannot know how many readings the passes have, and joins accordingly badly.
+CREATE TEMP TABLE IF NOT EXISTS chosen_reading (
+    pass_no integer,
+    event_id uuid,
+    observed_at timestamptz,
+    lon double precision,
+    lat double precision,
+    heading_deg real,
+    speed_mps real,
+    accuracy_m real
+) ON COMMIT DROP;
+TRUNCATE chosen_reading;
+
+-- name: choose_readings
+INSERT INTO chosen_reading (pass_no, event_id, observed_at, lon, lat, heading_deg, speed_mps, accuracy_m)
+SELECT p.pass_no, r.event_id, r.observed_at, r.lon, r.lat, r.heading_deg, r.speed_mps, r.accuracy_m
 FROM chosen_pass AS p
 INNER JOIN vehicle_reading AS r
     ON
         p.vehicle_pseudonym = r.vehicle_pseudonym AND p.pass_id = r.pass_id
         AND r.observed_at BETWEEN p.begin_at AND p.end_at
+WHERE r.observed_at BETWEEN %(begin_at)s AND %(end_at)s;
+
+-- name: analyze_chosen_reading
+ANALYZE chosen_reading;
+
+-- name: read_chosen_readings
+-- Also readings that have a match: the others are matched in their company.
+SELECT
+    c.pass_no, c.event_id, c.observed_at, c.lon, c.lat, c.heading_deg, c.speed_mps, c.accuracy_m,
+    m.event_id IS NOT NULL AS is_matched
+FROM chosen_reading AS c
 LEFT JOIN reading_match AS m
-    ON m.observed_at = r.observed_at AND m.event_id = r.event_id AND m.matcher_version = %(matcher_version)s
-WHERE r.observed_at BETWEEN %(begin_at)s AND %(end_at)s
-ORDER BY p.pass_no, r.observed_at, r.event_id;
+    ON
+        c.observed_at = m.observed_at AND c.event_id = m.event_id AND m.matcher_version = %(matcher_version)s
+        AND m.observed_at BETWEEN %(begin_at)s AND %(end_at)s
+ORDER BY c.pass_no, c.observed_at, c.event_id;
 
 -- name: stage_reading_match
 CREATE TEMP TABLE IF NOT EXISTS staged_reading_match (LIKE reading_match) ON COMMIT DROP;
@@ -159,21 +183,38 @@ WHERE
     m.section_id IS NULL
     OR m.segment_id IN (SELECT s.segment_id FROM segment AS s WHERE s.valid_to IS NOT NULL);
 
--- name: stage_left_segment_day
--- Segment-days on which an older version of the matcher had put a reading that is somewhere else now.
+-- name: stage_former_match
+CREATE TEMP TABLE IF NOT EXISTS former_match (segment_id integer, event_id uuid, observed_at timestamptz) ON COMMIT DROP;
 CREATE TEMP TABLE IF NOT EXISTS left_segment_day (segment_id integer, day date, recorded_at timestamptz) ON COMMIT DROP;
-TRUNCATE left_segment_day;
-INSERT INTO left_segment_day (segment_id, day, recorded_at)
-SELECT o.segment_id, (o.observed_at AT TIME ZONE c.timezone)::date, min(r.recorded_at)
+TRUNCATE former_match, left_segment_day;
+
+-- name: read_staged_bounds
+SELECT min(observed_at) AS begin_at, max(observed_at) AS end_at FROM staged_reading_match;
+
+-- name: find_former_matches
+-- Where an older version of the matcher had put readings that are somewhere else now.
+INSERT INTO former_match (segment_id, event_id, observed_at)
+SELECT o.segment_id, o.event_id, o.observed_at
 FROM staged_reading_match AS m
-INNER JOIN reading_match AS o
-    ON m.observed_at = o.observed_at AND m.event_id = o.event_id AND m.matcher_version > o.matcher_version
-INNER JOIN vehicle_reading AS r ON m.observed_at = r.observed_at AND m.event_id = r.event_id
+INNER JOIN reading_match AS o ON m.observed_at = o.observed_at AND m.event_id = o.event_id
+WHERE
+    o.matcher_version < %(matcher_version)s AND o.segment_id IS NOT NULL AND o.segment_id IS DISTINCT FROM m.segment_id
+    AND o.observed_at BETWEEN %(begin_at)s AND %(end_at)s;
+
+-- name: analyze_former_match
+ANALYZE former_match;
+
+-- name: find_left_segment_days
+INSERT INTO left_segment_day (segment_id, day, recorded_at)
+SELECT f.segment_id, (f.observed_at AT TIME ZONE c.timezone)::date, min(r.recorded_at)
+FROM former_match AS f
+INNER JOIN vehicle_reading AS r ON f.observed_at = r.observed_at AND f.event_id = r.event_id
 CROSS JOIN city AS c
-WHERE o.segment_id IS NOT NULL AND o.segment_id IS DISTINCT FROM m.segment_id AND r.origin <> 'loaded'
+WHERE r.origin <> 'loaded' AND r.observed_at BETWEEN %(begin_at)s AND %(end_at)s
 GROUP BY 1, 2;
 
 -- name: delete_left_segment_days
+-- The roll-up makes them again from the readings that stay; those without any are gone.
 DELETE FROM segment_day AS d
 USING left_segment_day AS l
 WHERE
@@ -289,6 +330,10 @@ WHERE
 COPY record_match (
     record_kind, record_id, part_no, matcher_version, section_id, segment_id, station_m, offset_m, matched_at
 ) FROM STDIN;
+
+-- name: analyze_record_match
+-- After many were written: the planner would look for a handful.
+ANALYZE record_match;
 
 -- name: forget_record_matches
 DELETE FROM record_match AS m

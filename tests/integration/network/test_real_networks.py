@@ -17,6 +17,7 @@ from roadtwin.jobs.importing import import_network_file
 from roadtwin.network.geojson import ReadOptions, read_geojson
 from roadtwin.network.matching import SegmentMatcher
 from roadtwin.network.split import split_network
+from roadtwin.network.trace_matching import TraceMatcher
 
 REPOSITORY = Path(__file__).resolve().parents[3]
 DATA = Path(os.environ.get("ROADTWIN_SHARED_DIR") or REPOSITORY.parent / "shared") / "data"
@@ -24,8 +25,10 @@ NOW = datetime(2026, 1, 1, tzinfo=UTC)
 COLOGNE = DATA / "koeln" / "strassenabschnitte_wgs84.geojson.gz"
 COLOGNE_OPTIONS = ReadOptions(source="koeln", id_column="id", name_column="STRASSE")
 ESSEN = DATA / "essen_osm_ways" / "essen_ways.geojson"
+SYRACUSE = DATA / "syracuse"
 
 needs_cologne = pytest.mark.skipif(not COLOGNE.exists(), reason="the Cologne street register is not at hand")
+needs_syracuse = pytest.mark.skipif(not SYRACUSE.exists(), reason="the pothole fills of Syracuse are not at hand")
 needs_essen = pytest.mark.skipif(not ESSEN.exists(), reason="the OpenStreetMap ways of Essen are not at hand")
 
 
@@ -112,3 +115,46 @@ def test_the_drivable_ways_of_essen_are_635_km_long():
     assert len({section.name for section in sections}) == 410
     classes = Counter(section.road_class for section in sections)
     assert classes["other"] == 222  # service ways
+
+
+@pytest.fixture(scope="module")
+def fills():
+    """Streets of Syracuse, and the fills: truck, minute, longitude, latitude and the street that the city names."""
+    options = ReadOptions(source="syracuse", id_column="STREET_ID", name_column="STREET")
+    sections, _ = read_geojson((SYRACUSE / "streets_wgs84.geojson").read_bytes(), options)
+    with gzip.open(SYRACUSE / "potholes_filled_2016.csv.gz", "rt", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    minute = [datetime.strptime(row["dtTime"], "%m/%d/%Y %H:%M").replace(tzinfo=UTC).timestamp() for row in rows]
+    truck = [int(row["VehicleName"].removeprefix("DP")) for row in rows]
+    # The headers of this file are swapped.
+    lon, lat = (np.array([float(row[name]) for row in rows]) for name in ("Latitude", "Longitude"))
+    ids = np.array([section.source_section_id for section in sections])
+    named = np.array([row["STREET_ID"] for row in rows])
+    return split_network(sections), ids, (np.array(truck), np.array(minute), lon, lat), named
+
+
+def share_right(match, ids, named):
+    return float(((match.section_index >= 0) & (ids[match.section_index] == named)).mean())
+
+
+@needs_syracuse
+def test_fills_of_syracuse_match_alone_at_least_as_well_as_to_the_nearest_street(fills):
+    segments, ids, (_, minute, lon, lat), named = fills
+
+    nearest = SegmentMatcher(segments).match(lon, lat, max_distance_m=300)
+    alone = TraceMatcher(segments).match(np.arange(len(lon)), minute, lon, lat, max_distance_m=300)
+
+    assert len(named) == 7538
+    assert share_right(nearest, ids, named) >= 0.9995
+    assert share_right(alone, ids, named) >= share_right(nearest, ids, named)
+
+
+@needs_syracuse
+def test_fills_of_syracuse_as_traces_of_their_trucks_are_hardly_elsewhere(fills):
+    """The city names the nearest street, and tells times by the minute and neither speed nor heading."""
+    segments, ids, told, named = fills
+
+    nearest = SegmentMatcher(segments).match(*told[2:])
+    traces = TraceMatcher(segments).match(*told)
+
+    assert share_right(traces, ids, named) >= share_right(nearest, ids, named) - 0.01

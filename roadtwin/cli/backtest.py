@@ -15,6 +15,8 @@ from roadtwin.cli.train import cell
 from roadtwin.errors import InputFileError, SettingsError
 from roadtwin.jobs.backtest import LOG_NAME, backtest, write_predictions
 from roadtwin.jobs.event_files import FORMATS, EventColumns, read_daily_weather, read_events, with_attributes
+from roadtwin.jobs.event_positions import StreetNetwork
+from roadtwin.reporting.words import MISSING_MATPLOTLIB, can_draw
 
 app = typer.Typer(add_completion=False)
 
@@ -62,8 +64,15 @@ def main(
         str | None,
         typer.Option(help="Its column with the segment's id; --segment-column if left out.", show_default=False),
     ] = None,
+    network: Annotated[
+        Path | None,
+        typer.Option(help="GeoJSON of streets: events are put to its segments by their positions.", show_default=False),
+    ] = None,
     weather: Annotated[Path | None, typer.Option(help="CSV file of daily weather.", show_default=False)] = None,
-    report: Annotated[Path | None, typer.Option(help="Write the whole report here (JSON).", show_default=False)] = None,
+    report: Annotated[
+        Path | None,
+        typer.Option(help="Write the whole report here: a page with plots as .html, else JSON.", show_default=False),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the report as one JSON object.")] = False,
 ) -> None:
     """Predict, for every segment with an event before a day, the probability of another one in the days after it.
@@ -74,14 +83,18 @@ def main(
     settings = settings_for_command()
     if file_format not in FORMATS:
         raise SettingsError(f"--format: got {file_format!r}, expected one of {', '.join(FORMATS)}.")
-    columns = _columns(file_format, segment_column, date_column, street_column, case_column)
+    columns = _columns(file_format, segment_column, date_column, street_column, case_column, placed=network is not None)
     for option, path in (("--out", out), ("--report", report)):
         if path is not None and not path.resolve().parent.is_dir():
             raise InputFileError(f"{option}: got {str(path)!r}, but there is no such folder.")
+    as_page = report is not None and report.suffix.lower() in (".html", ".htm")
+    if as_page and not can_draw():
+        raise SettingsError(MISSING_MATPLOTLIB)
     first_day = read_day("--cut", cut)
-    file = read_events(events, columns, settings.timezone, file_format=file_format)
+    streets = None if network is None else StreetNetwork(network)
+    file = read_events(events, columns, settings.timezone, file_format=file_format, network=streets)
     if segments is not None:
-        file = with_attributes(file, segments, segments_column or (columns.segment if columns else "segment_id"))
+        file = with_attributes(file, segments, segments_column or (columns.segment if columns else "") or "segment_id")
     daily = None if weather is None else read_daily_weather(weather, settings.timezone)
     with progress("Backtest") as on_progress:
         result = backtest(
@@ -89,7 +102,11 @@ def main(
         )
     write_predictions(out, result.prediction)
     text = json.dumps(result.report, indent=2, ensure_ascii=False) + "\n"
-    if report is not None:
+    if report is not None and as_page:
+        from roadtwin.jobs.pages.backtest import backtest_page  # only now: what does not draw needs no matplotlib
+
+        report.write_text(backtest_page(result.report), "utf-8")
+    elif report is not None:
         report.write_text(text, "utf-8")
     if as_json:
         typer.echo(text, nl=False)
@@ -98,15 +115,15 @@ def main(
 
 
 def _columns(
-    file_format: str, segment: str | None, day: str | None, street: str | None, case: str | None
+    file_format: str, segment: str | None, day: str | None, street: str | None, case: str | None, *, placed: bool
 ) -> EventColumns | None:
     if file_format != "columns":
         if any((segment, day, street, case)):
             raise SettingsError(f"--format {file_format} names its columns itself; got columns besides.")
         return None
-    if segment is None or day is None:
+    if day is None or (segment is None and not placed):
         raise SettingsError("--segment-column and --date-column: got not both, expected the names of two columns.")
-    return EventColumns(segment, day, street, case)
+    return EventColumns(segment or "", day, street, case)
 
 
 def _tell(report: dict[str, Any], out: Path) -> None:

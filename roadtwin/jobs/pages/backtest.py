@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from roadtwin.jobs.pages.plots import COLOURS, SQUARES, draw_curves, draw_reliability
+from roadtwin.jobs.pages.plots import SQUARES, draw_curves, draw_reliability
 from roadtwin.jobs.pages.tables import forecast_table
 from roadtwin.jobs.pages.words import FORECASTS, GERMAN, Plot, Words, number, plot, sentence
 from roadtwin.reporting.drawing import figure, svg
@@ -31,7 +31,6 @@ def backtest_page(report: Mapping[str, Any]) -> str:
 
 def _facts(report: Mapping[str, Any]) -> list[tuple[Words, Words | str]]:
     events = report["events"]
-    left_out = "".join(f" · {count:,} {reason}" for reason, count in events["left_out"].items())
     weather = {
         "not given": ("not given", "nicht angegeben"), "used": ("used", "benutzt"),
         "given, of no use": ("given, of no use", "angegeben, ohne Nutzen"),
@@ -39,7 +38,8 @@ def _facts(report: Mapping[str, Any]) -> list[tuple[Words, Words | str]]:
     return [
         (("Window", "Fenster"), f"{report['cut']} – {report['window_end']}"),
         (("Events", "Ereignisse"), number(events["used"], 0)),
-        (("Rows of the file", "Zeilen der Datei"), f"{events['rows']:,}{left_out}"),
+        (("Rows of the file", "Zeilen der Datei"), number(events["rows"], 0)),
+        (("Rows left out", "Ausgelassene Zeilen"), number(sum(events["left_out"].values()), 0)),
         (("First and last day", "Erster und letzter Tag"), f"{events['first_day']} – {events['last_day']}"),
         (("Learned from windows before the cut", "Gelernt aus Fenstern vor dem Stichtag"),
          number(report["training_windows"], 0)),
@@ -74,10 +74,9 @@ def _sections(scored: Mapping[str, Any], segments: int) -> list[Section]:
 
 
 def _ranking_plot(key: str, curves: Mapping[str, Any]) -> Plot:
-    with figure((6.4, 4.0)) as (drawing, (axes,)):
-        draw_curves(
-            axes, {name: points for name, points in curves.items() if name in COLOURS}, at_a_tenth=key == "gain"
-        )
+    order = {name: points for name, points in curves.items() if name != "climatology"}  # which knows no order
+    with figure((6.4, 2.9)) as (drawing, (axes,)):
+        draw_curves(axes, order, at_a_tenth=key == "gain")
         axes.set_xlabel("share of false alarms" if key == "roc" else "share looked at")
         axes.set_ylabel("share of the found" if key == "roc" else "share of the events")
         axes.legend(loc="lower right")

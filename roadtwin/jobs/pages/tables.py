@@ -11,8 +11,8 @@ HEADLINE_FIGURES = (
     "roc_auc", "pr_auc", "brier_skill", "predicted_over_observed", "calibration_slope", "precision_at_capacity",
     "recall_at_capacity", "precision_at_10_pct", "recall_at_10_pct", "lift_at_10_pct",
 )  # fmt: skip
-GAINS = tuple(f for f in HEADLINE_FIGURES if f not in ("predicted_over_observed", "calibration_slope"))
-"""Figures of which more is better."""
+_RIGHT_AT_ONE = ("predicted_over_observed", "calibration_slope")
+"""Figures of which more is not better."""
 _TWO_DECIMALS = ("predicted_over_observed", "calibration_slope", "lift_at_10_pct")
 GATES: dict[str, Words] = {
     "roc_auc": ("ROC-AUC, ceiling − 0.02", "ROC-AUC, Obergrenze − 0,02"),
@@ -40,6 +40,8 @@ def table(caption: Words, heads: Sequence[Words], rows: Iterable[Sequence[str]])
 def with_interval(found: Sequence[float | None], decimals: int) -> str:
     """A figure with its interval below it."""
     value, low, high = (number(one, decimals) for one in found)
+    if found[1] is None:
+        return both(value)
     ends = tuple(f"{low[i]}…{high[i]}" for i in range(2))
     return f"{both(value)}<small>{both((ends[0], ends[1]))}</small>"
 
@@ -52,7 +54,7 @@ def forecast_table(
     gains: bool = False,
 ) -> str:
     """Figures with intervals, one row a forecast; `gains`: what the model has more than it."""
-    shown = [figure for figure in figures if figure in GAINS] if gains else figures
+    shown = [figure for figure in figures if figure not in _RIGHT_AT_ONE] if gains else figures
     heads: list[Words] = [("model minus", "Modell minus") if gains else ("forecast", "Vorhersage")]
     heads += [FIGURES[figure] for figure in shown]
     rows = [

@@ -49,7 +49,9 @@ def test_a_window_is_predicted_scored_and_counted(tmp_path, events):
     common = ("--events", events, "--segment-column", "id", "--date-column", "day", "--out", tmp_path / "p.csv")
 
     first = run(*common, "--cut", "2024-06-01", "--horizon-days", 180, "--json", data_dir=tmp_path)
-    again = run(*common, "--cut", "2024-06-01", "--horizon-days", 180, data_dir=tmp_path)
+    again = run(
+        *common, "--cut", "2024-06-01", "--horizon-days", 180, "--report", tmp_path / "r.html", data_dir=tmp_path
+    )
 
     assert first.returncode == 0, first.stderr
     report = json.loads(first.stdout)
@@ -60,6 +62,9 @@ def test_a_window_is_predicted_scored_and_counted(tmp_path, events):
     assert 0.7 < scored["forecasts"]["model"]["predicted_over_observed"] < 1.4
     assert set(scored["forecasts"]) == {"model", "count_so_far", "climatology"}
     assert "This window was scored 2 times" in again.stdout
+    page = (tmp_path / "r.html").read_text("utf-8")
+    assert "This window was scored 2 time(s) on this machine" in page
+    assert page.count("<figure") == 3
     rows = list(csv.DictReader((tmp_path / "p.csv").read_text().splitlines()))
     assert len(rows) == report["segments"]
     assert all(0 < float(row["probability"]) < 1 for row in rows)

@@ -68,6 +68,7 @@ bench: install
 	$(BIN)/python -m benchmarks.receive
 	$(BIN)/python -m benchmarks.journal
 	$(BIN)/python -m benchmarks.digest
+	$(BIN)/python -m benchmarks.matching
 	$(BIN)/python -m benchmarks.latency
 	$(BIN)/python -m benchmarks.recording
 	$(BIN)/python -m benchmarks.device_feed

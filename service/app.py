@@ -29,6 +29,7 @@ from service.routes import (
     records,
     segment,
     segments,
+    twin,
     whatif,
     worklist,
 )
@@ -76,8 +77,8 @@ def create_app(settings: Settings, database_url: str, *, clock: Callable[[], dat
     app.add_middleware(Metrics)
 
     v1 = APIRouter(prefix="/v1")
-    # `model` before `segment`, whose path takes everything below /segments.
-    for module in (city, model, segments, segment, worklist, whatif, decisions, ingest, devices, records):
+    # `model` and `twin` before `segment`, whose path takes everything below /segments.
+    for module in (city, model, segments, twin, segment, worklist, whatif, decisions, ingest, devices, records):
         v1.include_router(module.router)
     app.include_router(v1)
     app.include_router(health.router)

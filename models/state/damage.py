@@ -19,7 +19,10 @@ CRACK_GROWTH_PCT, PATCH_GROWTH_PCT = 1.0, 0.5
 """How far cracked and patched share wander in a year after a survey, 1 σ. [%] Assumed."""
 PATCH_LOSS_PER_YEAR = 0.14
 """Share of patches that are gone after a year. [1/a] 56 % of cold patches were alive after four years (SHRP H-106)."""
+FALSE_SPREAD = 0.3
+"""How segments differ in the cracks that are reported by mistake: sd as a share of their mean. [-] Assumed."""
 _LEAST_SURVEYS = 20
+_COUNT_SPREAD = 2.0  # variance over mean of weighted counts: between 1 (linear cracks) and 3 (alligator areas)
 _SLOPE_SD, _FALSE_SD = 0.4, 0.3  # of the prior: logarithm of the slope, and false cracks a pass and 100 m
 
 
@@ -75,38 +78,49 @@ def cracks_from_camera_pct(rate: Estimate, camera: CrackCamera) -> Estimate:
     array([4.])
     """
     value = np.clip((rate.value - camera.false) / camera.per_pct, 0.0, 100.0)
-    return Estimate(value, np.hypot(rate.sd / camera.per_pct, camera.scatter * value))
+    mistakes = FALSE_SPREAD * camera.false / camera.per_pct
+    return Estimate(value, np.sqrt((rate.sd / camera.per_pct) ** 2 + mistakes**2 + (camera.scatter * value) ** 2))
 
 
-def fit_crack_camera(rate: Estimate, survey_pct: Floats) -> CrackCamera | None:
+def camera_exposure(good: Floats, poor: Floats, length_m: Floats) -> Floats:
+    """Passes over 100 m with fit frames that passes are worth, shape (n,). [-]"""
+    return np.asarray((good + POOR_FRAMES * poor) * length_m / 100.0)
+
+
+def fit_crack_camera(rate: Estimate, exposure: Floats, survey_pct: Floats) -> CrackCamera | None:
     """Calibrate the cameras on segments that were surveyed lately; None with fewer than 20 of them.
 
     Parameters
     ----------
     rate : Estimate, shape (n,)
         From `crack_rate`.
+    exposure : ndarray, shape (n,)
+        From `camera_exposure`. [-]
     survey_pct : ndarray, shape (n,)
         Cracked share of a survey of the last year. [%]
 
     Notes
     -----
     Weighted least squares of the rate on the share, with priors about the default: slope ± 40 %, mistakes 0 ± 0.3;
-    three times, each with the weights of the fit before. The scatter is what is left beyond counting, at least 0.05.
+    several times, each with the variance of counting that the fit before lets one expect (that of the counts themselves
+    would trust the lowest of them most). The scatter is what is left beyond counting, at least 0.05.
     """
     known = np.isfinite(rate.value) & np.isfinite(survey_pct)
     if known.sum() < _LEAST_SURVEYS:
         return None
-    y, counting, share = rate.value[known], rate.sd[known], survey_pct[known]
+    y, share, passes = rate.value[known], survey_pct[known], exposure[known]
     usual = CrackCamera()
     design = np.column_stack([np.ones_like(share), share])
     mean, precision = np.array([0.0, usual.per_pct]), np.diag([_FALSE_SD**-2, (_SLOPE_SD * usual.per_pct) ** -2])
     fitted = usual
-    for _ in range(3):
-        weight = 1 / (counting**2 + (fitted.scatter * fitted.per_pct * share) ** 2 + 1e-6)
+    for _ in range(4):
+        expected = fitted.false + fitted.per_pct * share
+        counting = _COUNT_SPREAD * np.maximum(expected, 0.05) / passes
+        weight = 1 / (counting + (FALSE_SPREAD * fitted.false) ** 2 + (fitted.scatter * fitted.per_pct * share) ** 2)
         normal = design.T @ (design * weight[:, None]) + precision
         false, slope = np.linalg.solve(normal, design.T @ (weight * y) + precision @ mean).tolist()
         off = y - design @ np.array([false, slope])
-        beyond = np.maximum(off**2 - counting**2, 0.0).sum() / max((slope * share) @ (slope * share), 1e-9)
+        beyond = max((off**2 - counting).sum(), 0.0) / max((slope * share) @ (slope * share), 1e-9)
         fitted = CrackCamera(max(false, 0.0), max(slope, 0.05), float(np.clip(np.sqrt(beyond), 0.05, 1.0)))
     return fitted
 

@@ -7,6 +7,7 @@ import numpy as np
 from models.days import local_day_start
 from models.state.damage import (
     CRACK_GROWTH_PCT,
+    camera_exposure,
     crack_rate,
     cracks_from_camera_pct,
     merge,
@@ -52,8 +53,8 @@ class Passes:
         for column in (self.grade, self.crack_pct, self.patch_pct):
             column[gone] = np.nan
 
-    def cracks(self, setting: Setting) -> tuple[Estimate, Floats, list[datetime | None]]:
-        """Weighted cracks a pass and 100 m; passes with fit frames (n,), and their newest recording."""
+    def cracks(self, setting: Setting) -> tuple[Estimate, Floats, Floats, list[datetime | None]]:
+        """Weighted cracks a pass and 100 m; passes with fit frames and exposure (n,), and their newest recording."""
         rows, n = self.rows, len(setting.network.ids)
         since = setting.today - np.timedelta64(CAMERA_WINDOW_DAYS - 1, "D")
         begins = local_day_start(rows["day"], setting.zone)
@@ -65,12 +66,14 @@ class Passes:
             for name in ("linear", "alligator", "good", "poor")
         )
         newest = setting.newest(segment, rows["recorded_at"][counts])
-        return crack_rate(linear, alligator, good, poor, setting.network.length_m), good, datetimes(newest)
+        length_m = setting.network.length_m
+        exposure = camera_exposure(good, poor, length_m)
+        return crack_rate(linear, alligator, good, poor, length_m), good, exposure, datetimes(newest)
 
 
 def camera_quantities(setting: Setting, passes: Passes) -> tuple[dict[str, Quantity], Estimate]:
     """Cracks, patches, roughness and the age of the newest pass; and the cracks by cameras alone."""
-    rate, good, newest = passes.cracks(setting)
+    rate, good, _, newest = passes.cracks(setting)
     camera = cracks_from_camera_pct(rate, setting.parameters.cracks)
     age_years = setting.years_since(passes.surveyed_at)
     merged = merge(camera, survey_now(passes.crack_pct, age_years, CRACK_GROWTH_PCT))

@@ -23,6 +23,7 @@ from roadtwin.twin.weather import (
     measured_moisture,
     measured_surface,
     moisture_by_rain,
+    read_weather,
     surface_by_weather,
     weather_quantities,
 )
@@ -48,7 +49,7 @@ def state_of(setting: Setting) -> dict[str, Quantity]:
     of_cameras, cracks = camera_quantities(setting, passes)
     quantities |= of_cameras
     quantities |= people_quantities(setting, passes, quantities["last_pass_age_d"])
-    _, good, _ = passes.cracks(setting)
+    _, good, _, _ = passes.cracks(setting)
     quantities["condition_grade"] = grade_quantity(setting, passes, cracks, good, quantities["open_potholes_count"])
     return quantities
 
@@ -79,16 +80,21 @@ def states_at(
 ) -> list[SegmentState]:
     """The state of one valid segment at several times, each from what was recorded by then.
 
-    Parameters of the city are the newest that were learnt before each time. Sections are short: what lies on the rest
-    of the section is not read, so that a report that stands between two segments counts for the one it was put to.
+    Parameters of the city are the newest that were learnt before each time. What
+    lies on neighbouring segments is not read: a place across the border between two may count a little differently than
+    in the state of the whole city.
     """
     whole = read_network(conn)
     row = int(np.searchsorted(whole.ids, segment_id))
     part = whole.part([row])
-    result = []
+    result: list[SegmentState] = []
+    if not times:
+        return result
+    last = Setting(conn, whole, part, zone, max(times), Parameters())
+    weather = read_weather(last, first=min(times))
     for now in times:
         parameters = read_parameters(conn, now=now)
-        setting = Setting(conn, whole, part, zone, now, parameters)
+        setting = Setting(conn, whole, part, zone, now, parameters, weather)
         (state,) = state_entries(state_of(setting))
         result.append(SegmentState(now, state))
     return result
@@ -100,7 +106,7 @@ def learn_parameters(conn: psycopg.Connection[Any], network: Network, *, zone: t
     setting = Setting(conn, network, network, zone, now, Parameters())
     passes = Passes(setting)
     skill = Holes(setting, passes, cameras).learnt_skill()
-    rate, _, _ = passes.cracks(setting)
+    rate, _, exposure, _ = passes.cracks(setting)
     age_years = setting.years_since(passes.surveyed_at)
     recent = np.where(age_years <= 1.0, passes.crack_pct, np.nan)
     patched = passes.patch_pct[np.isfinite(passes.patch_pct)]
@@ -112,11 +118,16 @@ def learn_parameters(conn: psycopg.Connection[Any], network: Network, *, zone: t
         cameras=cameras,
         new_per_m_day=new_per_m_day,
         season=(PRIOR_HOLES + newest) / (PRIOR_HOLES + 28 * length_m * new_per_m_day),
-        cracks=fit_crack_camera(rate, recent) or Parameters().cracks,
+        cracks=fit_crack_camera(rate, exposure, recent) or Parameters().cracks,
         vehicles=_vehicles(setting),
         usual_patch_pct=(float(patched.mean()), float(patched.std())) if patched.size > 1 else None,
     )
     return _with_sensors(learnt, setting)
+
+
+def check_sensors(conn: psycopg.Connection[Any], network: Network, *, zone: tzinfo, now: datetime) -> Parameters:
+    """Parameters in which only what sensors tell is learnt: fields, and how well sensors predict one another."""
+    return _with_sensors(Parameters(), Setting(conn, network, network, zone, now, Parameters()))
 
 
 def _vehicles(setting: Setting) -> dict[str, tuple[float, float]]:
@@ -150,6 +161,8 @@ def _with_sensors(parameters: Parameters, setting: Setting) -> Parameters:
 def sensor_cases(setting: Setting, quantity: str) -> list[tuple[Measured, float]]:
     """What sensors measured at hours of the last two days, each as recorded then, and the sd of the weather's word."""
     cases = []
+    first = setting.now - timedelta(hours=max(SENSOR_CHECK_HOURS))
+    setting = replace(setting, weather=read_weather(setting, first=first))
     for hours in SENSOR_CHECK_HOURS:
         then = replace(setting, now=setting.now - timedelta(hours=hours))
         weather = city_weather(then)

@@ -88,7 +88,8 @@ class Network:
 class Setting:
     """Segments of which the state is asked, in which city, and as known when.
 
-    `whole` is the city's network, which tells of what surrounds the sensors; `network` the segments asked about.
+    `whole` is the city's network, which tells of what surrounds the sensors; `network` the segments asked about. For
+    several times `weather` holds the rows of `roadtwin.twin.weather.read_weather` for the last of them.
     """
 
     conn: psycopg.Connection[Any]
@@ -97,6 +98,7 @@ class Setting:
     zone: tzinfo
     now: datetime
     parameters: Parameters
+    weather: Columns | None = None  # rows read before for a later time; None: read what is needed
 
     @property
     def scope(self) -> Scope:

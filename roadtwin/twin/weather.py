@@ -74,10 +74,31 @@ class CityWeather:
         return np.where(near, np.interp(when, hours, self.surface.value[known]), np.nan)
 
 
+def read_weather(setting: Setting, *, first: datetime | None = None) -> Columns:
+    """Rows of weather recorded by now, far enough back for a state as of `first` (default: now).
+
+    Values that cannot have been are NaN; each is judged by what was recorded before it, so that the rows as recorded by
+    an earlier time are simply a part of these.
+    """
+    since = (first or setting.now) - timedelta(days=DAYS + 1)
+    rows = read_facts(setting.conn, "weather_hours", Scope(setting.now), since=since)
+    sound, _ = without_absurd_hours(
+        WeatherHours(
+            recorded_at=rows["recorded_at"],
+            observed_at=rows["observed_at"],
+            station=rows["station"],
+            air_temp_c=rows["air_temp_c"].astype(np.float64),
+            rain_mm=rows["rain_mm"].astype(np.float64),
+        )
+    )
+    return rows | {"air_temp_c": sound.air_temp_c, "rain_mm": sound.rain_mm}
+
+
 def city_weather(setting: Setting) -> CityWeather:
-    """Weather as recorded by now; values that cannot have been are unknown."""
-    rows = read_facts(setting.conn, "weather_hours", Scope(setting.now), since=setting.days_ago(DAYS + 1))
-    hours, air_c, rain_mm, radiation, wind = _mean_of_stations(rows)
+    """Weather as recorded by now."""
+    rows = setting.weather if setting.weather is not None else read_weather(setting)
+    known = (rows["recorded_at"] <= setting.instant) & (rows["observed_at"] <= setting.instant)
+    hours, air_c, rain_mm, radiation, wind = _mean_of_stations({name: column[known] for name, column in rows.items()})
     surface = surface_temp_from_weather_c(air_c, radiation, wind)
     # An hour belongs to the day in which it began.
     began: NDArray[np.datetime64] = (hours - _HOUR).astype("datetime64[us]")
@@ -115,15 +136,6 @@ def city_weather(setting: Setting) -> CityWeather:
 
 
 def _mean_of_stations(rows: Columns) -> tuple[NDArray[np.datetime64], Floats, Floats, Floats, Floats]:
-    sound, _ = without_absurd_hours(
-        WeatherHours(
-            recorded_at=rows["recorded_at"],
-            observed_at=rows["observed_at"],
-            station=rows["station"],
-            air_temp_c=rows["air_temp_c"].astype(np.float64),
-            rain_mm=rows["rain_mm"].astype(np.float64),
-        )
-    )
     order = np.lexsort((rows["recorded_at"], rows["station"], rows["observed_at"]))
     station, at = rows["station"][order], rows["observed_at"][order]
     last = np.append((station[1:] != station[:-1]) | (at[1:] != at[:-1]), True)[: order.size]
@@ -136,7 +148,7 @@ def _mean_of_stations(rows: Columns) -> tuple[NDArray[np.datetime64], Floats, Fl
         total = np.bincount(which[known], values[known], hours.size)
         return np.where(count > 0, total / np.maximum(count, 1), np.nan)
 
-    columns = (sound.air_temp_c, sound.rain_mm, rows["radiation_w_per_m2"], rows["wind_speed_mps"])
+    columns = (rows["air_temp_c"], rows["rain_mm"], rows["radiation_w_per_m2"], rows["wind_speed_mps"])
     air_c, rain_mm, radiation, wind = (mean(column[order].astype(np.float64)) for column in columns)
     return hours, air_c, rain_mm, radiation, wind
 

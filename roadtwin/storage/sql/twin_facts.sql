@@ -164,7 +164,7 @@ WHERE
     confirmed_at <= %(now)s
     AND CASE
         WHEN opened_at IS NULL THEN closed_at IS NULL OR closed_at > %(now)s
-        ELSE EXISTS (SELECT FROM unnest(opened_at, shut_at) AS s (o, c) WHERE s.o <= %(now)s AND s.c > %(now)s)
+        ELSE EXISTS (SELECT FROM unnest(opened_at, shut_at) AS s (o, c) WHERE s.o <= %(now)s AND coalesce(s.c, 'infinity') > %(now)s)
     END
     AND (%(segment_ids)s::integer [] IS NULL OR segment_id = any(%(segment_ids)s::integer []))
 GROUP BY segment_id;

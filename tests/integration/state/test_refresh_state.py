@@ -9,7 +9,6 @@ from roadtwin.jobs.state import refresh_state
 from roadtwin.network.sections import RoadSection
 from roadtwin.records.schema import Inspection, Survey, Weather
 from roadtwin.settings import Settings
-from roadtwin.storage.city import write_city
 from roadtwin.storage.readings import load_segment_days
 from roadtwin.types import Origin
 
@@ -17,16 +16,7 @@ pytestmark = pytest.mark.every_part
 
 NOW = datetime(2026, 1, 31, 11, tzinfo=UTC)
 NAMESPACE = UUID("7a5a3b4e-0000-4000-8000-000000000001")
-NORTH = RoadSection("reg", "7", np.array([[7.0, 51.45], [7.0, 51.4527]]))  # 300 m, three segments
-FAR = RoadSection("reg", "8", np.array([[7.2, 51.45], [7.2, 51.4509]]))  # 14 km to the east
-
-
-@pytest.fixture
-def city(db):
-    write_city(db, name="Teststadt", timezone="Europe/Berlin", simulated=False)
-    import_network(db, [NORTH, FAR], recorded_at=datetime(2025, 1, 1, tzinfo=UTC))
-    db.commit()
-    return db
+FAR = RoadSection("reg", "8", np.array([[7.2, 51.45], [7.2, 51.4509]]))  # as in conftest: 14 km to the east
 
 
 def refresh(db, now=NOW):

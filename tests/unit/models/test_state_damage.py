@@ -43,7 +43,7 @@ def test_cameras_are_calibrated_on_surveys():
     counts = rng.poisson(passes * (0.25 + 0.3 * share)).astype(float)
     rate = crack_rate(counts, np.zeros(300), np.full(300, passes), np.zeros(300), np.full(300, 100.0))
 
-    camera = fit_crack_camera(rate, share * np.exp(rng.normal(0, 0.15, 300)))
+    camera = fit_crack_camera(rate, np.full(300, passes), share * np.exp(rng.normal(0, 0.15, 300)))
     found = cracks_from_camera_pct(rate, camera)
 
     assert camera.per_pct == pytest.approx(0.3, rel=0.1)
@@ -55,7 +55,7 @@ def test_cameras_are_calibrated_on_surveys():
 def test_few_surveys_calibrate_nothing():
     rate = Estimate(np.full(30, 2.0), np.ones(30))
 
-    assert fit_crack_camera(rate, np.where(np.arange(30) < 10, 4.0, NAN)) is None
+    assert fit_crack_camera(rate, np.full(30, 9.0), np.where(np.arange(30) < 10, 4.0, NAN)) is None
 
 
 def test_an_old_survey_yields_to_the_camera_and_a_fresh_one_leads():

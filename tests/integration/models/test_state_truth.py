@@ -1,0 +1,80 @@
+"""The twin state of a simulated city beside its hidden truth."""
+
+from datetime import UTC, datetime
+
+import numpy as np
+import pytest
+from scipy.stats import rankdata
+
+from roadtwin.jobs.events import derive_potholes
+from roadtwin.jobs.simulated import SimulatedCity, world_of
+from roadtwin.twin.compute import learn_parameters, read_network, state_of
+from roadtwin.twin.parameters import Parameters
+from roadtwin.twin.setting import Setting
+from simulators.instants import us_of
+from simulators.scenario import read_scenario
+from simulators.truth.truth import truth_of
+
+START, NOW = datetime(2023, 12, 1, tzinfo=UTC), datetime(2026, 6, 1, 3, tzinfo=UTC)
+TIMES = [
+    datetime(year, month, 20, 19, tzinfo=UTC) for year, month in ((2025, 1), (2025, 4), (2025, 9), (2026, 1), (2026, 4))
+]
+
+
+@pytest.fixture(scope="module")
+def truth():
+    made = SimulatedCity(3, 18.0, START, NOW, read_scenario("ordinary"), NOW.date())
+    truth = truth_of(world_of(made, "Europe/Berlin"))
+    truth.run_to(NOW.date())
+    return truth
+
+
+def states(conn, simulated, network, times):
+    derive_potholes(conn, now=NOW)
+    zone = simulated.settings.timezone
+    parameters = Parameters()
+    for number, now in enumerate(times):
+        if not number:
+            parameters = learn_parameters(conn, network, zone=zone, now=now)
+        yield now, state_of(Setting(conn, network, network, zone, now, parameters)), parameters
+
+
+def test_the_probability_of_an_open_pothole_ranks_and_is_as_often_right_as_it_says(conn, simulated, truth):
+    network = read_network(conn)
+    row_of = {public_id: row for row, public_id in enumerate(truth.world.segment_ids)}
+    order = [row_of[segment.public_id] for segment in network.segments]
+    holes = truth.holes
+    said, known, there = [], [], []
+    for now, state, _ in states(conn, simulated, network, TIMES):
+        is_open = (holes.born_us <= us_of(now)) & (holes.closed_us > us_of(now))
+        there.append(np.bincount(holes.segment[is_open], minlength=len(order))[order] > 0)
+        said.append(state["open_pothole_probability"].value)
+        known.append(state["open_potholes_count"].value)
+    said, known, there = (np.concatenate(column) for column in (said, known, there))
+
+    assert there.sum() > 30  # else this test says nothing
+    assert roc_auc(there, said) > 0.85
+    assert roc_auc(there, said) > roc_auc(there, known)
+    assert 0.6 < said.sum() / there.sum() < 1.6
+    sure = said > 0.7
+    assert there[sure].mean() > 0.6
+    assert there[said < 0.05].mean() < 0.05
+
+
+def roc_auc(there, said):
+    ranks, positive = rankdata(said), there.sum()
+    return (ranks[there].sum() - positive * (positive + 1) / 2) / (positive * (len(there) - positive))
+
+
+def test_cracks_lie_within_their_uncertainty_of_the_true_share(conn, simulated, truth):
+    network = read_network(conn)
+    row_of = {public_id: row for row, public_id in enumerate(truth.world.segment_ids)}
+    true_pct = truth.condition.crack_pct(2026, 4)[[row_of[segment.public_id] for segment in network.segments]]
+
+    ((_, state, parameters),) = states(conn, simulated, network, TIMES[-1:])
+    cracks = state["crack_index_pct"]
+
+    assert parameters.cracks != Parameters().cracks  # calibrated on surveys
+    off = (cracks.value - true_pct) / cracks.sd
+    assert (np.abs(off) < 1.645).mean() > 0.75
+    assert np.corrcoef(cracks.value, true_pct)[0, 1] > 0.9

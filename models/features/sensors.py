@@ -157,7 +157,7 @@ class SensorFeatures:
         longest = max(FREEZE_THAW_DAYS)
         rows, site, day = self._surface.known(today - longest, today - 1, as_of)
         cycles = self._surface.by_day(rows.freeze_thaw_cycles, site, day, longest)
-        present = np.isfinite(cycles).any(axis=0)
+        present = np.asarray(np.isfinite(cycles).any(axis=0))
         of_air = _newest(freeze_thaw_days(weather.minimum_c, weather.maximum_c), longest)
         for length in FREEZE_THAW_DAYS:
             expected = length * float(_mean(of_air[-length:, None])[0])
@@ -170,7 +170,7 @@ class SensorFeatures:
         length = TREND_DAYS + LEVEL_DAYS
         rows, site, day = self._moisture.known(today - length, today - 1, as_of)
         daily = self._moisture.by_day(rows.mean, site, day, length)
-        present = np.isfinite(daily).any(axis=0)
+        present = np.asarray(np.isfinite(daily).any(axis=0))
         level, before = _mean(daily[-LEVEL_DAYS:]), _mean(daily[:LEVEL_DAYS])
         expected, expected_before = (_from_rain_pct(rain) for rain in (weather.rain_mm, weather.rain_mm[:-TREND_DAYS]))
         yield self._moisture.spread(level, expected, present)

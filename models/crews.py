@@ -30,6 +30,9 @@ SEVERITY_WEIGHT: Mapping[int, float] = {1: 1.0, 2: 3.0, 3: 10.0}
 SECURED_SHARE = 0.25
 """Share of that for a pothole that was made safe [-]; ours."""
 
+BALANCE = 0.05
+"""Minutes of drive accepted to spare a crew that is a minute busier, where all jobs fit into the day [-]."""
+
 
 @dataclass(frozen=True, slots=True)
 class CostModel:
@@ -198,9 +201,9 @@ def _ordered(tasks: Tasks, members: NDArray[np.int64]) -> tuple[int, ...]:
 def plan_day(tasks: Tasks, jobs: Sequence[Job], cost: CostModel, *, crews: int, minutes: float) -> Plan:
     """Jobs of a day for each crew.
 
-    Jobs that cannot wait are inserted first, then the others; among those, the insertion with the most benefit for each
-    added minute (work, mobilisation and detour of the route) comes next, as long as one fits. The way from and to the
-    depot is not counted.
+    Jobs that cannot wait are inserted first, then the others; among those, the job with the most benefit for each added
+    minute (work, mobilisation and detour of the route) comes next, as long as one fits, for the crew with the least
+    detour. Where all fits, work is spread over the crews. The way from and to the depot is not counted.
 
     Parameters
     ----------
@@ -218,6 +221,15 @@ def plan_day(tasks: Tasks, jobs: Sequence[Job], cost: CostModel, *, crews: int, 
     place = np.array([tasks.position_m[list(job.members)].mean(axis=0) for job in jobs])
     apart = np.hypot(place[:, None, 0] - place[None, :, 0], place[:, None, 1] - place[None, :, 1])
     drive = apart * cost.detour * 60 / (cost.drive_speed_kmh * 1000)
+    plan = _fill(jobs, drive, crews, minutes, balance=0.0)
+    if plan.left:
+        return plan
+    spread = _fill(jobs, drive, crews, minutes, balance=BALANCE)
+    return plan if spread.left else spread
+
+
+def _fill(jobs: Sequence[Job], drive: Floats, crews: int, minutes: float, *, balance: float) -> Plan:
+    """Insert jobs into routes; `balance` is the drive [min] accepted to spare a crew that is a minute busier."""
     need = np.array([job.duration_min for job in jobs])
     worth = np.array([max(job.benefit, 1e-9) for job in jobs])
     routes: list[list[int]] = [[] for _ in range(crews)]
@@ -234,14 +246,14 @@ def plan_day(tasks: Tasks, jobs: Sequence[Job], cost: CostModel, *, crews: int, 
             if not fits.any():
                 break
             rate = np.where(fits, worth[:, None] / total, -np.inf)
-            job, crew = (int(i) for i in np.unravel_index(np.argmax(rate), rate.shape))
+            job = int(np.argmax(rate.max(axis=1)))
+            crew = int(np.argmin(np.where(fits[job], added[job] + balance * used, np.inf)))
             routes[crew].insert(int(where[job, crew]), job)
             used[crew] += total[job, crew]
             open_[job] = False
             added[:, crew], where[:, crew] = _insertion(routes[crew], drive)
     drives = tuple(float(sum(drive[a, b] for a, b in pairwise(r))) for r in routes)
-    left = tuple(np.flatnonzero(open_).tolist())
-    return Plan(tuple(jobs), tuple(tuple(route) for route in routes), drives, left)
+    return Plan(tuple(jobs), tuple(tuple(r) for r in routes), drives, tuple(np.flatnonzero(open_).tolist()))
 
 
 def _insertion(route: Sequence[int], drive: Floats) -> tuple[Floats, NDArray[np.int64]]:

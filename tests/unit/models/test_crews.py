@@ -84,6 +84,14 @@ def test_what_cannot_wait_is_planned_even_where_it_brings_less():
     assert [jobs[j].members for j in plan.routes[0]] == [(0,)]
 
 
+def test_where_all_fits_the_work_is_spread_over_the_crews():
+    tasks = random_tasks(24, 3, extent_m=2000)
+    plan = plan_day(tasks, merge_tasks(tasks, COST, longest_min=210), COST, crews=3, minutes=600)
+    busy = [minutes_of(plan, crew) for crew in range(3)]
+    assert not plan.left
+    assert min(busy) > 0.6 * max(busy)
+
+
 def in_order_of_benefit(tasks, crews, minutes):
     """Benefit of a plan that takes unmerged tasks by benefit, for the crew that can take them with the least drive."""
     used, last = np.zeros(crews), [None] * crews

@@ -16,7 +16,7 @@ from roadtwin.cli.reference_formats import format_pages
 from roadtwin.cli.reference_scenarios import scenarios_page
 from roadtwin.errors import InputFileError
 from roadtwin.settings import Settings
-from roadtwin.units import QUANTITIES
+from roadtwin.units import QUANTITIES, TWIN_QUANTITIES
 
 app = typer.Typer(add_completion=False)
 
@@ -78,6 +78,16 @@ def quantities_page() -> str:
         f"| `{q.name}` | {q.unit} | `{q.senml_unit}` | {q.minimum:g} … {q.maximum:g} | {q.label_en} | {q.label_de} |"
         for q in QUANTITIES.values()
     ]
+    lines += [
+        "",
+        "## What the twin derives",
+        "",
+        "Properties of a segment beside `surface_temp_c` and `soil_moisture_pct`; how: [twin state](twin-state.md).",
+        "",
+        "| name | unit | English | German |",
+        "|---|---|---|---|",
+    ]
+    lines += [f"| `{q.name}` | {q.unit} | {q.label_en} | {q.label_de} |" for q in TWIN_QUANTITIES.values()]
     return "\n".join(lines) + "\n"
 
 

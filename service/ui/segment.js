@@ -295,7 +295,7 @@ class SegmentPanel extends HTMLElement {
         h(
           "td",
           { class: "n" },
-          number(q.value, digits(q.value)),
+          q.quantity.endsWith("_probability") ? percent(q.value) : number(q.value, digits(q.value)),
           q.sd === null ? "" : h("small", {}, ` ± ${number(q.sd, digits(q.value))}`),
           q.unit && q.unit !== "1" ? ` ${q.unit}` : "",
         ),

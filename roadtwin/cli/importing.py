@@ -101,6 +101,8 @@ def network(
         f" {counts.unchanged} unchanged, {counts.closed} ended, {counts.missing - counts.closed} kept though not in the"
         f" file. Segments: {counts.segments_added} added, {counts.segments_closed} closed."
     )
+    if report.implausible:
+        typer.echo(f"{report.implausible} numbers of the register count as unknown: no road has them.")
     _show(report.skipped)
 
 

@@ -21,7 +21,13 @@ from pyproj import CRS, Transformer
 from pyproj.exceptions import CRSError
 
 from roadtwin.errors import InputFileError, UnsupportedCrsError
-from roadtwin.network.sections import ROAD_CLASSES, Attributes, RoadSection
+from roadtwin.network.sections import (
+    PLAUSIBLE_ATTRIBUTES,
+    ROAD_CLASSES,
+    Attributes,
+    RoadSection,
+    plausible_attribute,
+)
 
 OSM_CLASSES: dict[str, str] = {
     "trunk": "main",
@@ -75,6 +81,7 @@ class ReadReport:
     without_id: int
     skipped: tuple[str, ...]
     crs: str
+    implausible: int
 
 
 def read_geojson(content: bytes, options: ReadOptions) -> tuple[list[RoadSection], ReadReport]:
@@ -121,8 +128,15 @@ def read_geojson(content: bytes, options: ReadOptions) -> tuple[list[RoadSection
         without_id=counts["without_id"],
         skipped=tuple(skipped),
         crs=crs_name,
+        implausible=sum(_implausible(section.attributes) for section in sections),
     )
     return sections, report
+
+
+def _implausible(attributes: Attributes) -> int:
+    """How many of the numbers no road has."""
+    given = {name: getattr(attributes, name) for name in PLAUSIBLE_ATTRIBUTES}
+    return sum(value is not None and math.isnan(plausible_attribute(name, value)) for name, value in given.items())
 
 
 def _collection(content: bytes) -> dict[str, Any]:

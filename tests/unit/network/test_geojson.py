@@ -220,3 +220,17 @@ def test_what_is_no_feature_collection_is_refused(content):
 def test_a_source_must_fit_into_an_id():
     with pytest.raises(InputFileError, match="source"):
         read_geojson(collection(feature()), ReadOptions(source="a:b"))
+
+
+def test_numbers_that_no_road_has_are_counted_and_kept():
+    feature = {
+        "type": "Feature",
+        "properties": {"id": "1", "wearing_course_year": 9999, "width_m": -999, "tree_cover_pct": 30, "lanes": 2},
+        "geometry": {"type": "LineString", "coordinates": [[7.0, 51.4], [7.0, 51.41]]},
+    }
+    content = json.dumps({"type": "FeatureCollection", "features": [feature]}).encode()
+
+    (section,), report = read_geojson(content, ReadOptions(source="reg"))
+
+    assert report.implausible == 2
+    assert section.attributes.wearing_course_year == 9999

@@ -243,7 +243,7 @@ def _gate_table(gates: list[dict[str, Any]], title: str) -> Table:
             gate["name"].replace("_", " ") + of,
             cell(gate["value"]),
             wanted,
-            cell(gate["ceiling"]),
+            cell(gate["ceiling"]) + ("" if gate["ceiling_passed"] else " (NO)"),
             "yes" if gate["passed"] else "NO",
         )
     return table

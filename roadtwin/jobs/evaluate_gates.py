@@ -28,7 +28,7 @@ class Gate:
     """One gate of one horizon; `low`, `high` (None: open) are what `value` must lie between.
 
     `value_low`, `value_high`: its interval over worlds and blocks, where one is given. `ceiling`: what the informed
-    ceiling itself has. `of`: which group or baseline decided.
+    ceiling itself has, `ceiling_passed` whether it keeps the gate. `of`: which group or baseline decided.
     """
 
     horizon_days: int
@@ -42,6 +42,7 @@ class Gate:
     ceiling: float | None
     of: str
     passed: bool
+    ceiling_passed: bool
 
 
 def gates_of(worlds: Sequence[Measured], labels: str) -> list[Gate]:
@@ -53,8 +54,13 @@ def gates_of(worlds: Sequence[Measured], labels: str) -> list[Gate]:
     ) -> Gate:
         at = value.value if isinstance(value, Interval) else value
         start, end = (value.low, value.high) if isinstance(value, Interval) else (None, None)
-        passed = bool(np.isfinite(at)) and (low is None or at >= low) and (high is None or at <= high)
-        return Gate(horizon, labels, name, at, start, end, low, high, ceiling, of, passed)
+
+        def keeps(figure: float | None) -> bool:
+            if figure is None or not np.isfinite(figure):
+                return False
+            return (low is None or figure >= low) and (high is None or figure <= high)
+
+        return Gate(horizon, labels, name, at, start, end, low, high, ceiling, of, keeps(at), keeps(ceiling))
 
     ceiling = {figure: _mean(worlds, CEILING, figure).value for figure in ("roc_auc", "brier_skill")}
     brier = _mean(worlds, MODEL, "brier_skill")

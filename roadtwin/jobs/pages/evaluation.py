@@ -14,7 +14,7 @@ from roadtwin.jobs.pages.plots import (
     splits_plot,
 )
 from roadtwin.jobs.pages.plots_model import ablation_plot, effects_plot, map_plot
-from roadtwin.jobs.pages.tables import forecast_table, gate_table, table, with_interval
+from roadtwin.jobs.pages.tables import forecast_table, gate_table, mark, table, with_interval
 from roadtwin.jobs.pages.words import FIGURES, GERMAN, SPLITS, Words, number, sentence
 from roadtwin.reporting.page import Section, both, page, paragraph
 
@@ -174,20 +174,16 @@ def _leaks_section(leaks: Mapping[str, Any]) -> Section:
     heads: list[Words] = [("check", "Prüfung"), ("found", "gefunden"), ("passed", "bestanden")]
     differ = sentence("leak_features_found", changed=sum(features["changed"].values()), values=features["values"])
     rows = [
-        [both(sentence("leak_features")), both(differ), _mark(features["passed"])],
-        [both(sentence("leak_shuffled")), both(_several(shuffled["roc_auc"], 2)), _mark(shuffled["passed"])],
+        [both(sentence("leak_features")), both(differ), mark(passed=features["passed"])],
+        [both(sentence("leak_shuffled")), both(_several(shuffled["roc_auc"], 2)), mark(passed=shuffled["passed"])],
     ]
     for kind, found in leaks["embargo"].items():
         if kind in ("temporal", "spatio-temporal"):
             gap = _several(found["least_gap_days"], 0)
-            rows.append([both(sentence(f"leak_embargo_{kind}")), both(gap), _mark(found["passed"])])
+            rows.append([both(sentence(f"leak_embargo_{kind}")), both(gap), mark(passed=found["passed"])])
     return Section(("Does anything know its future?", "Kennt etwas seine Zukunft?"), after=table(("", ""), heads, rows))
 
 
 def _several(values: list[float | None], decimals: int) -> Words:
     words = [number(value, decimals) for value in values]
     return " · ".join(w[0] for w in words), " · ".join(w[1] for w in words)
-
-
-def _mark(passed: bool) -> str:
-    return '<span class="met">✓</span>' if passed else '<span class="missed">✗</span>'

@@ -89,5 +89,10 @@ def _gate(gate: dict[str, Any]) -> list[str]:
         if gate["value_low"] is not None
         else both(number(gate["value"]))
     )
-    kept = '<span class="met">✓</span>' if gate["passed"] else '<span class="missed">✗</span>'
-    return [both((name[0], name[1])), value, both((wanted[0], wanted[1])), both(number(gate["ceiling"])), kept]
+    ceiling = both(number(gate["ceiling"])) + ("" if gate["ceiling_passed"] else mark(passed=False))
+    return [both((name[0], name[1])), value, both((wanted[0], wanted[1])), ceiling, mark(passed=gate["passed"])]
+
+
+def mark(*, passed: bool) -> str:
+    """A tick or a cross."""
+    return '<span class="met">✓</span>' if passed else '<span class="missed"> ✗</span>'

@@ -149,16 +149,18 @@ def _with_intervals(
     gain = model[1]["roc_auc"] - count[1]["roc_auc"]
     known = gain[np.isfinite(gain)]
     low, high = np.quantile(known, [0.025, 0.975]) if known.size else (float("nan"), float("nan"))
+    with np.errstate(invalid="ignore"):  # figures that a small city leaves infinite have no difference: NaN
+        model_minus = {
+            name: {key: _ends(model[0][key] - own[key], model[1][key] - draws[key]) for key in own}
+            for name, (own, draws) in figures.items()
+            if name != "model"
+        }
     return {
         "resamples": _RESAMPLES,
         "intervals": {
             name: {key: _ends(own[key], draws[key]) for key in own} for name, (own, draws) in figures.items()
         },
-        "model_minus": {
-            name: {key: _ends(model[0][key] - own[key], model[1][key] - draws[key]) for key in own}
-            for name, (own, draws) in figures.items()
-            if name != "model"
-        },
+        "model_minus": model_minus,
         "model_minus_count_so_far_roc_auc": {
             "difference": float(model[0]["roc_auc"][0] - count[0]["roc_auc"][0]), "low": float(low), "high": float(high)
         },

@@ -83,6 +83,43 @@ def test_a_window_that_is_not_over_is_predicted_and_not_scored(tmp_path, events)
     assert not (tmp_path / "backtests.jsonl").exists()
 
 
+def test_service_requests_are_put_on_the_segments_of_a_network_by_their_positions(tmp_path):
+    """Houston's columns, with a register of the segments and daily weather, and some positions swapped."""
+    rng = np.random.default_rng(2)
+    line = {"type": "LineString", "coordinates": [[-95.4, 29.76], [-95.36, 29.76]]}  # 3.9 km: 39 segments
+    feature = {"type": "Feature", "properties": {"id": "main", "name": "Main"}, "geometry": line}
+    network, events, out = (tmp_path / name for name in ("streets.geojson", "events.csv", "p.csv"))
+    network.write_text(json.dumps({"type": "FeatureCollection", "features": [feature]}), "utf-8")
+    rows = ["CASE NUMBER,SR LOCATION,SR CREATE DATE,LATITUDE,LONGITUDE"]
+    for case in range(900):
+        at = f"{date(2023, 1, 1) + timedelta(days=int(rng.integers(0, 730)))} 08:15:00"
+        place = [f"{29.76 + rng.normal(0, 1e-4):.6f}", f"{-95.4 + 0.04 * rng.beta(1, 3):.6f}"]
+        rows.append(f"{case},,{at},{','.join(place[:: -1 if case % 50 == 0 else 1])}")
+    events.write_text("\n".join(rows) + "\n", "utf-8")
+    register, weather = tmp_path / "register.csv", tmp_path / "weather.csv"
+    ids = [f"streets:main:{i * 99}-{(i + 1) * 99}" for i in range(39)]
+    register.write_text("segment_id,lanes\n" + "".join(f"{name},{2 + i % 3}\n" for i, name in enumerate(ids)), "utf-8")
+    days = [date(2023, 1, 1) + timedelta(days=i) for i in range(730)]
+    weather.write_text("date,rain\n" + "".join(f"{day},{rng.gamma(0.3, 5):.1f}\n" for day in days), "utf-8")
+    words = [
+        *("--format", "houston", "--events", events, "--network", network, "--segments", register),
+        *("--weather", weather, "--cut", "2024-10-01", "--horizon-days", 60, "--out", out, "--json"),
+    ]
+
+    settings = {"ROADTWIN_DATA_DIR": str(tmp_path), "ROADTWIN_CITY_TIMEZONE": "America/Chicago"}
+    result = CliRunner().invoke(app, [str(word) for word in words], env=settings)
+
+    assert result.exception is None, repr(result.exception)
+    report = json.loads(result.stdout)
+    assert "18 positions had longitude and latitude swapped: put right" in report["events"]["notes"]
+    assert report["events"]["used"] + report["events"]["left_out"]["on no street of the network"] == 900
+    assert report["events"]["used"] > 890
+    assert report["weather"] != "not given"
+    assert report["scored"]["forecasts"]["model"]["roc_auc"] > 0.6
+    predicted = list(csv.DictReader(out.read_text().splitlines()))
+    assert {row["segment_id"] for row in predicted} >= set(ids[1:-1])
+
+
 @pytest.mark.parametrize(
     ("changes", "sentence"),
     [

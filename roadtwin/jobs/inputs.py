@@ -36,6 +36,7 @@ from models.inputs import (
 from models.plausible import without_absurd_forecasts, without_absurd_hours
 from models.potholes import RULE_VERSION, derive, to_spells, to_table
 from roadtwin.network.matching import MATCHER_VERSION
+from roadtwin.network.ranks import drainage_rank, pavement_rank
 from roadtwin.network.sections import ROAD_CLASSES, plausible_attribute
 from roadtwin.records.segment_days import ACCEL_MAX_MPS2
 from roadtwin.settings import Settings
@@ -47,8 +48,6 @@ from roadtwin.telemetry import get_logger
 
 log = get_logger(__name__)
 
-_DRAINAGE = {"good": 0.0, "fair": 1.0, "poor": 2.0}
-_PAVEMENT_CLASSES = ("bk0.3", "bk1.0", "bk1.8", "bk3.2", "bk10", "bk32", "bk100")
 _SENSOR_NEAR_M = 1000.0  # a sensor farther from every segment is none of this network
 _M_PER_DEG = 111_195.0
 _SETTLING_DAYS = 30  # of weather before its windows: whether an hour is plausible depends on those before it
@@ -378,21 +377,15 @@ def to_segment_table(rows: list[ModelSegment]) -> SegmentTable:
         road_class=np.array([class_of.get(row.road_class, class_of["other"]) for row in rows], dtype=np.int32),
         # A road that was never resurfaced still has the wearing course that it was built with.
         wearing_course_year=np.where(np.isnan(surfaced), built, surfaced),
-        pavement_class=np.array([_pavement_rank(row.attributes.get("pavement_class")) for row in rows], np.float64),
+        pavement_class=np.array([pavement_rank(row.attributes.get("pavement_class")) for row in rows], np.float64),
         heavy_vehicles_per_day=numbers("heavy_vehicles_per_day"),
         bus_route=numbers("bus_route"),
         trench_area_pct=numbers("trench_area_pct"),
         frost_deficit_cm=numbers("frost_deficit_cm"),
-        drainage=np.array([_DRAINAGE.get(str(row.attributes.get("drainage")), np.nan) for row in rows], np.float64),
+        drainage=np.array([drainage_rank(row.attributes.get("drainage")) for row in rows], np.float64),
         tree_cover_pct=numbers("tree_cover_pct"),
         width_m=numbers("width_m"),
         axle_passes_per_day=numbers("axle_passes_per_day"),
         thickness_cm=numbers("thickness_cm"),
         gully_spacing_m=numbers("gully_spacing_m"),
     )
-
-
-def _pavement_rank(name: object) -> float:
-    """Rank of an RStO class, also written with a decimal comma; NaN for what is none."""
-    text = str(name).strip().lower().replace(",", ".").replace(" ", "")
-    return float(_PAVEMENT_CLASSES.index(text)) if text in _PAVEMENT_CLASSES else float("nan")

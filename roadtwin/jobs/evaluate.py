@@ -32,7 +32,7 @@ from models.resampling import INTERVAL
 from models.risk import NotEnoughLabelsError
 from roadtwin.errors import NotEnoughHistoryError
 from roadtwin.jobs.evaluate_figures import Measured, by_segment, effects, figures_of
-from roadtwin.jobs.evaluate_gates import LABELS, gates_json, gates_of
+from roadtwin.jobs.evaluate_gates import LABELS, coverage_gate, gates_json, gates_of
 from roadtwin.jobs.evaluate_truth import CEILINGS, Truth, beside_truth, coverage, event_figures
 from roadtwin.jobs.inputs import load_city, to_datetime
 from roadtwin.jobs.simulated import read_simulated_city, world_of
@@ -283,14 +283,15 @@ class _Run:
         found = beside_truth(self._conn, world, self._history, folds, kind, on_progress=on_progress)
         balanced = (MODEL, *CEILINGS)
         measured = {labels: self.measure(found.labelled(labels), balanced=balanced) for labels in LABELS}
+        gates = [gate for labels in LABELS for m in measured[labels] for gate in gates_of([m], labels)]
+        covered, horizons = _coverage(found), found.forecasts.rows.horizons_days
+        gates += [coverage_gate(days, [one]) for days, one in zip(horizons, covered, strict=True) if one is not None]
         part = {
             "split": kind,
             "cuts": [str(cut) for cut in np.unique(found.forecasts.rows.cut)],
             "labels": {labels: [m.json for m in by_horizon] for labels, by_horizon in measured.items()},
-            "coverage": _coverage(found),
-            "gates": [
-                gate for labels in LABELS for m in measured[labels] for gate in gates_json(gates_of([m], labels))
-            ],
+            "coverage": covered,
+            "gates": gates_json(gates),
             "events": asdict(event_figures(self._conn, world, self._history)),
         }
         return part, measured

@@ -20,6 +20,8 @@ CEILING = "informed"
 MOST_ROC_AUC_BELOW = 0.02
 LEAST_SHARE_OF_BRIER_SKILL = 0.8
 OVERALL, BY_GROUP, SLOPE = (0.95, 1.05), (0.8, 1.25), (0.9, 1.1)
+COVERAGE = (0.85, 0.95)
+"""Of the true probability (oracle) by the 90 % interval."""
 LABELS = ("true", "recorded")
 
 
@@ -27,19 +29,19 @@ LABELS = ("true", "recorded")
 class Gate:
     """One gate of one horizon; `low`, `high` (None: open) are what `value` must lie between.
 
-    `value_low`, `value_high`: its interval over worlds and blocks, where one is given. `ceiling`: what the informed
-    ceiling itself has, `ceiling_passed` whether it keeps the gate. `of`: which group or baseline decided.
+    `value_low`, `value_high`: its interval over worlds and blocks, NaN where none is given. `ceiling`: what the
+    informed ceiling itself has, `ceiling_passed` whether it keeps the gate. `of`: which group or baseline decided.
     """
 
     horizon_days: int
     labels: str
     name: str
     value: float
-    value_low: float | None
-    value_high: float | None
+    value_low: float
+    value_high: float
     low: float | None
     high: float | None
-    ceiling: float | None
+    ceiling: float
     of: str
     passed: bool
     ceiling_passed: bool
@@ -49,18 +51,8 @@ def gates_of(worlds: Sequence[Measured], labels: str) -> list[Gate]:
     """All gates of one horizon, from its figures in each world. `labels`: which kind the figures are of."""
     horizon = int(worlds[0].json["horizon_days"])
 
-    def gate(
-        name: str, value: Interval | float, low: float | None, high: float | None, ceiling: float | None, of: str = ""
-    ) -> Gate:
-        at = value.value if isinstance(value, Interval) else value
-        start, end = (value.low, value.high) if isinstance(value, Interval) else (None, None)
-
-        def keeps(figure: float | None) -> bool:
-            if figure is None or not np.isfinite(figure):
-                return False
-            return (low is None or figure >= low) and (high is None or figure <= high)
-
-        return Gate(horizon, labels, name, at, start, end, low, high, ceiling, of, keeps(at), keeps(ceiling))
+    def gate(name: str, value: Interval, low: float | None, high: float | None, ceiling: float, of: str = "") -> Gate:
+        return _gate(horizon, labels, name, value, (low, high), ceiling, of)
 
     ceiling = {figure: _mean(worlds, CEILING, figure).value for figure in ("roc_auc", "brier_skill")}
     brier = _mean(worlds, MODEL, "brier_skill")
@@ -84,11 +76,42 @@ def gates_of(worlds: Sequence[Measured], labels: str) -> list[Gate]:
     for group in ("season", "road_class"):
         own, informed = (_pooled(worlds, forecast, group) for forecast in (MODEL, CEILING))
         name = f"predicted_over_observed_by_{group}"
-        found += [gate(name, ratio, *BY_GROUP, informed[of], of) for of, ratio in own.items()]
+        found += [gate(name, _alone(ratio), *BY_GROUP, informed[of], of) for of, ratio in own.items()]
     for end in ("lowest", "highest"):
         own_end, best_end = (_district(worlds, forecast, end) for forecast in (MODEL, CEILING))
-        found.append(gate("predicted_over_observed_by_district", own_end, *BY_GROUP, best_end, end))
+        found.append(gate("predicted_over_observed_by_district", _alone(own_end), *BY_GROUP, best_end, end))
     return found
+
+
+def coverage_gate(horizon_days: int, worlds: Sequence[dict[str, Any]]) -> Gate:
+    """How often the interval holds the true probability, mean over the worlds; beside it, how often the ceiling's."""
+    oracle, informed = (float(np.mean([world[name]["share"] for world in worlds])) for name in ("oracle", CEILING))
+    return _gate(horizon_days, "true", "coverage", _alone(oracle), COVERAGE, informed, "")
+
+
+def _alone(value: float) -> Interval:
+    """A figure without an interval."""
+    return Interval(value, float("nan"), float("nan"))
+
+
+def _gate(
+    horizon_days: int,
+    labels: str,
+    name: str,
+    value: Interval,
+    limits: tuple[float | None, float | None],
+    ceiling: float,
+    of: str,
+) -> Gate:
+    low, high = limits
+
+    def keeps(figure: float) -> bool:
+        return bool(np.isfinite(figure)) and (low is None or figure >= low) and (high is None or figure <= high)
+
+    return Gate(
+        horizon_days, labels, name, value.value, value.low, value.high, low, high, ceiling, of, keeps(value.value),
+        keeps(ceiling),
+    )  # fmt: skip
 
 
 def _values(worlds: Sequence[Measured], forecast: str, figure: str) -> tuple[Floats, Floats]:

@@ -20,7 +20,7 @@ from models.resampling import INTERVAL, over_worlds
 from roadtwin.errors import DatabaseUnavailableError
 from roadtwin.jobs.evaluate import BLOCK_M, DRAWS, HEADLINE, REPORT_VERSION, evaluate
 from roadtwin.jobs.evaluate_figures import Measured, triple
-from roadtwin.jobs.evaluate_gates import LABELS, gates_json, gates_of
+from roadtwin.jobs.evaluate_gates import LABELS, coverage_gate, gates_json, gates_of
 from roadtwin.jobs.match import match_new
 from roadtwin.jobs.simulated import catch_up, found_city, new_city
 from roadtwin.settings import Settings
@@ -116,6 +116,9 @@ def evaluate_worlds(
     horizons = range(len(measured[LABELS[0]][0]))
     by_horizon = {labels: [[world[h] for world in measured[labels]] for h in horizons] for labels in LABELS}
     gates = [gate for labels in LABELS for of_worlds in by_horizon[labels] for gate in gates_of(of_worlds, labels)]
+    for number, of_worlds in enumerate(by_horizon["true"]):
+        covered = [world["truth"]["coverage"][number] for world in worlds]
+        gates.append(coverage_gate(of_worlds[0].json["horizon_days"], covered))
     result: dict[str, Any] = plain(
         {
             "report_version": REPORT_VERSION,

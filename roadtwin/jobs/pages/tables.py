@@ -24,6 +24,7 @@ GATES: dict[str, Words] = {
     "predicted_over_observed_by_season": ("predicted / observed,", "vorhergesagt / beobachtet,"),
     "predicted_over_observed_by_road_class": ("predicted / observed,", "vorhergesagt / beobachtet,"),
     "predicted_over_observed_by_district": ("predicted / observed, district,", "vorhergesagt / beobachtet, Bezirk,"),
+    "coverage": ("truth inside the 90 % interval", "Wahrheit im 90-%-Intervall"),
 }  # fmt: skip
 
 

@@ -7,7 +7,7 @@ from models.baselines import BASELINES
 from models.evaluation import MODEL
 from models.metrics import skill
 from roadtwin.jobs.evaluate_figures import by_segment
-from roadtwin.jobs.evaluate_gates import CEILING, gates_of
+from roadtwin.jobs.evaluate_gates import CEILING, coverage_gate, gates_of
 
 
 def named(gates):
@@ -72,3 +72,11 @@ def test_figures_are_those_of_the_metrics_and_curves_end_where_they_must(world):
     assert sum(b["rows"] for b in measured.json["reliability"][MODEL]) == len(y)
     mean = by_segment(forecasts, 0, int(forecasts.rows.segment_index.max()) + 1)
     assert mean["observed"].mean() == pytest.approx(y.mean())
+
+
+def test_intervals_that_are_too_narrow_miss_the_gate_of_coverage():
+    narrow, right = ({"oracle": {"share": share}, CEILING: {"share": 0.9}} for share in (0.6, 0.9))
+
+    assert coverage_gate(28, [right, right]).passed
+    assert not coverage_gate(28, [narrow, right]).passed
+    assert coverage_gate(28, [narrow, right]).value == pytest.approx(0.75)

@@ -2,7 +2,9 @@
 
 The reference is made at training: for each feature, the shares of ten bins that hold equally many values, by calendar
 month, over all segments at dates spread over the time of training (all, for what is scored is all, while labels are
-known only where somebody looked). A day is held against the three months around its own: in January frost is no drift.
+known only where somebody looked). A day is held against the three months around its own and against the last date of
+training, and the smaller index counts: in January frost is no drift, nor is what has grown all the time up to the end
+of training, such as the age of the last survey.
 
 The measure is the population stability index of shares p (now) and q (reference), [1]_
 
@@ -67,6 +69,7 @@ def make_reference(tables: Sequence[NDArray[np.float32]], cuts: Instants, featur
     tables : sequence of ndarray, each of shape (n_segments, n_features)
         Features of all segments at each cut, NaN unknown.
     cuts : ndarray of datetime64[us], shape (n_cuts,)
+        Oldest first.
     feature_set : FeatureSet
         Names of the columns.
     """
@@ -91,6 +94,7 @@ def make_reference(tables: Sequence[NDArray[np.float32]], cuts: Instants, featur
                 "maximum": float(known.max()) if known.size else None,
                 "edges": edges.tolist(),
                 "counts_by_month": counts.tolist(),
+                "counts_last": (_counts(values[-1], edges) if values else counts[0]).tolist(),
                 "psi_usual": _usual(values, month, edges, counts),
                 "unknown_by_month": unknown.tolist(),
                 "rows_by_month": rows.tolist(),
@@ -115,19 +119,20 @@ def feature_drift(features: NDArray[np.float32], month: int, reference: Mapping[
         if not rows:  # less than a year of training: all of it
             months = list(range(12))
             rows = int(np.array(known["rows_by_month"]).sum())
-        counts = np.array(known["counts_by_month"])[months].sum(axis=0)
+        counts, last = np.array(known["counts_by_month"])[months].sum(axis=0), np.array(known["counts_last"])
         unknown = float(np.array(known["unknown_by_month"])[months].sum())
         finite = values[np.isfinite(values)]
         outside = (finite < (known["minimum"] or 0.0)) | (finite > (known["maximum"] or 0.0))
-        comparable = not known["shared"] and finite.size > 0 and counts.sum() > 0 and counts.size > 1
+        now = _counts(values, np.array(known["edges"]))
+        references = [] if known["shared"] or not finite.size or now.size < 2 else [counts, last]
+        indices = [(stability_index(now, of), of.sum()) for of in references if of.sum()]
+        psi, size = min(indices, default=(float("nan"), 1))
         result.append(
             FeatureDrift(
                 name=known["name"],
                 shared=bool(known["shared"]),
-                psi=stability_index(_counts(values, np.array(known["edges"])), counts) if comparable else float("nan"),
-                psi_by_chance=float(chi2.ppf(0.99, counts.size - 1) * (1 / finite.size + 1 / counts.sum()))
-                if comparable
-                else float("nan"),
+                psi=psi,
+                psi_by_chance=float(chi2.ppf(0.99, now.size - 1) * (1 / finite.size + 1 / size)) if indices else psi,
                 psi_usual=float(known["psi_usual"]),
                 outside_pct=100 * float(outside.mean()) if finite.size and known["minimum"] is not None else 0.0,
                 unknown_pct=100 * (1 - finite.size / max(values.size, 1)),

@@ -146,8 +146,12 @@ class DatabaseServer:
             # be copied.
             self._execute(f"ALTER DATABASE {self._template} WITH ALLOW_CONNECTIONS false")
             self._execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s", [self._template])
+        return self.copy(self._template)
+
+    def copy(self, original: str) -> tuple[str, str]:
+        """Name and address of a new database that equals another one, to which nobody is connected."""
         name = f"roadtwin_test_{uuid4().hex[:12]}"
-        self._execute(f"CREATE DATABASE {name} TEMPLATE {self._template}")
+        self._execute(f"CREATE DATABASE {name} TEMPLATE {original}")
         return name, make_conninfo_url(self.url, name)
 
     def drop(self, name: str) -> None:

@@ -82,12 +82,12 @@ def retrain(
         history = load_history(conn, settings, now=now, recipe=recipe)
         report(0.4)
         trained = fit(history, settings, recipe=recipe, on_progress=lambda part: report(0.4 + 0.4 * part))
-        comparison, figures = (None, {}) if champion is None else _compare(champion, trained, settings)
+        comparison, figures = (None, {}) if champion is None else compare_with_champion(champion, trained, settings)
         report(0.95)
         with conn.transaction():
             run = store(conn, trained, now=now, activate=champion is None)
             if champion is not None and comparison is not None:
-                _settle(conn, champion, run, comparison, figures, now=now, cause=cause)
+                settle(conn, champion, run, comparison, figures, now=now, cause=cause)
         run = read_model_run(conn, run.model_run_id)
         rows = list_comparisons(conn, model_run_id=run.model_run_id, limit=1)
         conn.commit()
@@ -122,7 +122,7 @@ def comparison_start(history: History, settings: Settings) -> Instant:
     return max(history.data_until - days(settings.gate_test_days), history.holdout.test_from)
 
 
-def _settle(
+def settle(
     conn: psycopg.Connection[Any],
     champion: ModelRun,
     run: ModelRun,
@@ -132,7 +132,10 @@ def _settle(
     now: datetime,
     cause: Cause,
 ) -> None:
-    """Store the comparison and let the challenger take over if it may."""
+    """Store the comparison and let the stored challenger take over if it may. Part of the caller's transaction.
+
+    It does not when another model than the compared champion has come into use meanwhile.
+    """
     present = read_active_model_run(conn)
     promoted, de, en = comparison.promote, comparison.verdict_de, comparison.verdict_en
     if promoted and (present is None or present.model_run_id != champion.model_run_id):
@@ -157,8 +160,12 @@ def _settle(
     write_model_audit(conn, run.model_run_id, now=now, actor=ACTOR, action=action, details=details)
 
 
-def _compare(run: ModelRun, trained: Trained, settings: Settings) -> tuple[Comparison, dict[str, Any]]:
-    """The comparison, and what is to be known of how it was made."""
+def compare_with_champion(run: ModelRun, trained: Trained, settings: Settings) -> tuple[Comparison, dict[str, Any]]:
+    """Compare a champion with a fitted challenger; the comparison, and what is to be known of how it was made.
+
+    Nothing is read or written. A champion that cannot be read, or windows in which nothing can be told, are no errors:
+    the verdict says so.
+    """
     history = trained.history
     start = comparison_start(history, settings)
     margins = Margins(settings.gate_brier_skill_margin, settings.gate_roc_auc_margin, settings.gate_calibration_ratio)

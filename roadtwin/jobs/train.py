@@ -30,6 +30,7 @@ from models.risk import NotEnoughLabelsError, RiskModel
 from models.rolling import RollingOrigins, origins_of
 from roadtwin.code_version import code_version
 from roadtwin.errors import NotEnoughHistoryError
+from roadtwin.jobs.events import derive_potholes
 from roadtwin.jobs.inputs import load_city, to_instant
 from roadtwin.settings import Settings
 from roadtwin.storage.city import read_city
@@ -78,7 +79,7 @@ class History:
 
 def new_model(recipe: Recipe) -> RiskModel:
     """An unfitted model of the present feature set."""
-    return RiskModel(HORIZONS_DAYS, monotone=FEATURE_SET.monotone, random_state=recipe.seed)
+    return RiskModel(HORIZONS_DAYS, random_state=recipe.seed)
 
 
 def load_history(
@@ -198,9 +199,10 @@ def store(conn: psycopg.Connection[Any], trained: Trained, *, now: datetime, act
 
 
 def drift_reference(history: History) -> dict[str, Any]:
-    """What monitoring holds the city against later: features of all segments at some dates, and rates of its rows."""
+    """What monitoring holds the city against later: features of all segments at some dates up to now, and rates of its
+    rows."""
     step = max(1, -(-history.cuts.size // REFERENCE_CUTS))
-    cuts = history.cuts[::-1][::step][::-1]
+    cuts = np.append(history.cuts[::-1][::step][::-1], history.data_until)
     builder = FeatureBuilder(history.inputs)
     reference = make_reference([builder.at(cut) for cut in cuts], cuts, FEATURE_SET)
     return reference | {"climatology": climatology_rates(history.rows)}
@@ -221,6 +223,7 @@ def train(
     """
     report = on_progress or (lambda _: None)
     report(0.0)
+    derive_potholes(conn, now=now)  # they are then read, not derived once more from all evidence
     history = load_history(conn, settings, now=now, recipe=recipe)
     report(0.4)
     trained = fit(history, settings, recipe=recipe, on_progress=lambda part: report(0.4 + 0.55 * part))

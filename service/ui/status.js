@@ -1,6 +1,6 @@
 import { h } from "./dom.js";
 import { ago, number, secondsSince } from "./format.js";
-import { t } from "./i18n.js";
+import { currentLanguage, t } from "./i18n.js";
 import { on, state } from "./store.js";
 
 const LATE_S = 300;
@@ -46,6 +46,15 @@ class IngestStrip extends HTMLElement {
       ...(status.devices_unconfirmed > 0
         ? [h("span", { class: "attention" }, counted("status_unconfirmed", status.devices_unconfirmed))]
         : []),
+      h(
+        "span",
+        { class: state.city?.model_alarm_count > 0 ? "attention" : "" },
+        h(
+          "a",
+          { href: `/model?lang=${currentLanguage()}` },
+          state.city?.model_alarm_count > 0 ? t("model_alarms", { n: number(state.city.model_alarm_count) }) : t("model_card"),
+        ),
+      ),
       h(
         "span",
         { class: "push" },

@@ -16,14 +16,15 @@ from models.features.build import FeatureBuilder
 from roadtwin.cli.evaluate import app as evaluate_app
 from roadtwin.cli.score import app as score_app
 from roadtwin.cli.train import app as train_app
-from roadtwin.errors import ModelNotTrainedError, ModelVersionError, NotEnoughHistoryError
+from roadtwin.errors import ModelNotTrainedError, ModelVersionError, NotEnoughHistoryError, RoadtwinError
 from roadtwin.jobs.evaluate import evaluate
 from roadtwin.jobs.events import derive_potholes
 from roadtwin.jobs.inputs import load_city, load_evidence, to_instant
-from roadtwin.jobs.refresh import watch
 from roadtwin.jobs.score import REASONS_STORED, score_all
 from roadtwin.jobs.train import load_history, train
+from roadtwin.jobs.watch import watch
 from roadtwin.storage.model_runs import read_active_model_run
+from roadtwin.storage.score_requests import read_newest_open_request
 from roadtwin.storage.scores import read_newest_score_run
 
 NOW = datetime(2026, 6, 1, 3, tzinfo=UTC)
@@ -180,46 +181,97 @@ def test_too_little_history_says_how_much_is_missing(simulated, db, conn):
         train(db, simulated.settings, now=NOW)
 
 
-def test_evaluation_is_plain_json_and_writes_nothing(simulated, conn):
+def test_evaluation_puts_splits_baselines_and_the_truth_side_by_side_and_writes_nothing(simulated, conn):
     before = conn.execute("SELECT count(*) FROM model_run").fetchone()
 
-    report = evaluate(conn, simulated.settings, now=NOW, kinds=["temporal", "random"])
+    found = evaluate(conn, simulated.settings, now=NOW, kinds=["spatio-temporal", "random"],
+                     parts=["leaks", "truth"], draws=20)  # fmt: skip
+    report = found.report
 
     assert json.loads(json.dumps(report)) == report
-    assert [split["kind"] for split in report["splits"]] == ["temporal", "random"]
+    assert [split["kind"] for split in report["splits"]] == ["spatio-temporal", "random"]
     assert report["data"] == "simulated"
+    assert report["winters"]["tested"] == report["splits"][0]["test_winters"] == 1
+    assert report["leaks"]["passed"], report["leaks"]
+    month = report["splits"][0]["horizons"][1]
+    assert set(month["forecasts"]) == {"model", "climatology", "count_so_far", "visible_damage", "logistic_six"}
+    value, low, high = month["intervals"]["model"]["roc_auc"]
+    assert low < value < high
     assert conn.execute("SELECT count(*) FROM model_run").fetchone() == before
+    _check_truth(report, found.map)
+
+
+def _check_truth(report, city_map):
+    """All segments at all cuts have true labels; some have no recorded one; nothing beats what knows most."""
+    truth = report["truth"]
+    true, recorded = (truth["labels"][labels][0]["forecasts"] for labels in ("true", "recorded"))
+    assert true["model"]["rows"] == report["segments"] * len(truth["cuts"])
+    assert recorded["model"]["rows"] < true["model"]["rows"]
+    assert true["oracle"]["roc_auc"] > true["informed"]["roc_auc"] - 0.01 > true["model"]["roc_auc"] - 0.02
+    assert 0.8 < true["oracle"]["predicted_over_observed"] < 1.2
+    assert truth["events"]["recall"] > 0.9
+    assert {gate["labels"] for gate in truth["gates"]} == {"true", "recorded"}
+    for found in truth["coverage"]:
+        assert 0 < found["oracle"]["share"] <= 1
+        assert 0 < found["mean_width"] < 1
+    assert len(city_map.lines) == report["segments"]
+    assert np.isfinite(city_map.predicted).mean() > 0.9
 
 
 def test_commands_train_score_and_evaluate(simulated, tmp_path, monkeypatch):
     monkeypatch.setenv("ROADTWIN_DATABASE_URL", simulated.url)
-    runner, out = CliRunner(), tmp_path / "report.json"
+    runner, out, page = CliRunner(), tmp_path / "report.json", tmp_path / "page.html"
 
     trained = runner.invoke(train_app, [])
     scored = runner.invoke(score_app, ["--json"])
-    evaluated = runner.invoke(evaluate_app, ["--out", str(out), "--splits", "temporal"])
+    evaluated = runner.invoke(
+        evaluate_app, ["--out", str(out), "--page", str(page), "--splits", "temporal", "--parts", "none"]
+    )
 
     assert (trained.exit_code, scored.exit_code, evaluated.exit_code) == (0, 0, 0), evaluated.exception
     assert "Hold-out in time" in trained.stdout
     assert json.loads(scored.stdout)["segments"] > 100
     assert "count_so_far" in evaluated.stdout
     assert json.loads(out.read_text())["splits"][0]["kind"] == "temporal"
+    assert "Wie gut ist das Modell?" in page.read_text("utf-8")
 
 
-def test_watching_scores_again_and_ends_when_told(simulated, conn):
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        (["--seed", "3"], "--seed is for --worlds"),
+        (["--parts", "magic"], "--parts: got 'magic', expected some of ablation, leaks, truth"),
+        (["--splits", "lunar"], "--splits: got 'lunar'"),
+        (["--page", "/nowhere/page.html"], "--page: got '/nowhere/page.html', but there is no such folder"),
+        (["--worlds", "1", "--until", "soon"], "--until: got 'soon', expected a date"),
+        (["--worlds", "1", "--scenario", "ice-age"], "ice-age"),
+    ],
+)
+def test_evaluate_says_what_is_wrong_before_anything_long_begins(words, sentence):
+    result = CliRunner().invoke(evaluate_app, words)
+
+    assert isinstance(result.exception, RoadtwinError)
+    assert sentence in str(result.exception)
+
+
+def test_watching_scores_when_somebody_asks_and_ends_when_told(simulated, conn):
+    score_all(conn, simulated.settings, now=datetime.now(UTC))  # so that nothing is due by itself
+    conn.execute("INSERT INTO score_request (requested_at, requested_by) VALUES (now(), 'somebody')")
+    conn.commit()
     newest = read_newest_score_run(conn)
-    conn.rollback()
     stop = threading.Event()
     worker = threading.Thread(target=watch, args=(simulated.url, simulated.settings, stop))
     worker.start()
     deadline = time.monotonic() + 60
-    while time.monotonic() < deadline and read_newest_score_run(conn) == newest:
+    while time.monotonic() < deadline and read_newest_open_request(conn) is not None:
         conn.rollback()
         time.sleep(0.2)
     stop.set()
     worker.join(30)
+    answered = conn.execute("SELECT score_as_of FROM score_request").fetchall()
 
-    assert read_newest_score_run(conn) != newest
+    assert answered == [(read_newest_score_run(conn).as_of,)]
+    assert answered[0][0] > newest.as_of
     assert not worker.is_alive()
 
 

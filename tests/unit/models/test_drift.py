@@ -80,6 +80,18 @@ def test_days_that_are_counted_at_another_hour_are_no_drift():
     assert drift.psi < 0.05
 
 
+def test_what_grew_up_to_the_end_of_training_is_no_drift_then_and_is_later():
+    rng = np.random.default_rng(8)
+    one = FeatureSet(1, SET.features[:1])
+    age = np.arange(CUTS.size) * 30.0
+    tables = [(rng.normal(0, 100, (600, 1)) + a).astype(np.float32) for a in age]
+    made = make_reference(tables, CUTS, one)
+    soon, later = ((rng.normal(0, 100, (600, 1)) + age[-1] + days).astype(np.float32) for days in (1, 300))
+
+    assert feature_drift(soon, 1, made)[0].psi < 0.25
+    assert feature_drift(later, 11, made)[0].outside_pct > 50
+
+
 def test_what_dates_of_training_had_is_usual():
     rng = np.random.default_rng(6)
     one = FeatureSet(1, SET.features[:1])
@@ -90,7 +102,7 @@ def test_what_dates_of_training_had_is_usual():
         for t, c in zip(tables, CUTS, strict=True)
     ]
 
-    assert np.mean([d.psi > d.psi_usual for d in indices]) == pytest.approx(0.1, abs=0.05)
+    assert 0 < np.mean([d.psi > d.psi_usual for d in indices]) <= 0.12
 
 
 def test_rows_of_another_feature_set_are_refused(reference):

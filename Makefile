@@ -4,7 +4,7 @@ BIN := .venv/bin
 STAMP := .venv/.installed
 
 CHECKS := check-style check-types check-layers check-sql check-deploy check-documents
-.PHONY: $(CHECKS) help install demo test check format bench bench-ingest soak services services-stop services-status scenario-pages screenshot reference clean
+.PHONY: $(CHECKS) help install demo test check format bench bench-ingest bench-model soak services services-stop services-status scenario-pages screenshot reference clean
 
 help:
 	@echo 'make demo           the whole system on this machine: embedded database and broker, simulated city, map'
@@ -12,6 +12,7 @@ help:
 	@echo 'make check          static checks (make -k check goes on after a failure)'
 	@echo 'make bench          benchmarks, the short form of each'
 	@echo 'make bench-ingest   queue to committed rows, beside bare paho and bare COPY (about 20 minutes; ARGS="--messages 50000 --runs 1")'
+	@echo 'make bench-model    scoring and training: seconds by phase, memory, growth (a few minutes; ARGS="--segments 8000 80000")'
 	@echo 'make soak           half an hour of faults at random, with a report (ARGS="--minutes 5")'
 	@echo 'make services       real TimescaleDB and Mosquitto for the tests (Debian, root); make services-stop ends them'
 	@echo 'make install        only the environment, .venv/'
@@ -64,7 +65,7 @@ format: install
 	$(BIN)/ruff format .
 
 bench: install
-	$(BIN)/python -m benchmarks.score
+	$(BIN)/python -m benchmarks.model --no-training
 	$(BIN)/python -m benchmarks.receive
 	$(BIN)/python -m benchmarks.journal
 	$(BIN)/python -m benchmarks.digest
@@ -77,6 +78,9 @@ bench: install
 
 bench-ingest: install
 	$(BIN)/python -m benchmarks.ingest_rate $(ARGS)
+
+bench-model: install
+	$(BIN)/python -m benchmarks.model $(ARGS)
 
 soak: install
 	$(BIN)/python -m tests.faults.soak $(ARGS)

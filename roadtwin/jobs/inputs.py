@@ -129,8 +129,8 @@ def load_city(conn: psycopg.Connection[Any], settings: Settings, *, now: datetim
     `roadtwin.network.sections`).
 
     With `current`, only what features as of `now` read: of weather and segment-days their windows and each segment's
-    last look before, of inspections the newest of each segment, and potholes from their table where it is as of `now`.
-    These features are the same (tested); those as of an earlier time are not.
+    last look before, and of inspections the newest of each segment. These features are the same (tested); those as of
+    an earlier time are not. Potholes come from their table where it is as of `now`, which is the same, too.
     """
     city = read_city(conn)
     segments = to_segment_table(read_model_segments(conn))
@@ -144,8 +144,7 @@ def load_city(conn: psycopg.Connection[Any], settings: Settings, *, now: datetim
         weather, forecasts = _weather(conn, now)
         all_days = heirs.of_days(read_columns(conn, "segment_days", now=now))
         all_inspections = heirs.of_facts(read_columns(conn, "inspections", now=now))
-    derivation = read_derivation(conn) if current else None
-    if derivation == Derivation(now, RULE_VERSION, MATCHER_VERSION):
+    if read_derivation(conn) == Derivation(now, RULE_VERSION, MATCHER_VERSION):
         potholes, open_spells = _derived_potholes(conn, ids, now)
     else:
         looks = load_looks(conn, now=now) if current else _looks(all_days, all_inspections, _day_zone(city))
@@ -273,6 +272,8 @@ class _Heirs:
 
     def of_facts(self, columns: Columns) -> Columns:
         """Rows with the present segment's id in the place of a former one's."""
+        if not self._old.size:
+            return columns
         segment_id, old, place = self._places(columns)
         segment_id[old] = self._new[place[old]]
         return columns | {"segment_id": segment_id}
@@ -282,6 +283,8 @@ class _Heirs:
 
         Raw readings are matched again to the new segments, which makes their days anew.
         """
+        if not self._old.size:
+            return columns  # years of segment-days are not copied for nothing
         _, old, place = self._places(columns)
         kept = ~old
         kept[old] = self._main[place[old]]
@@ -346,8 +349,10 @@ def _on_segments(columns: Columns, segment_ids: Ints) -> Columns:
     position = np.searchsorted(segment_ids, columns["segment_id"])
     known = position < segment_ids.size
     known[known] = segment_ids[position[known]] == columns["segment_id"][known]
-    rows = {name: column[known] for name, column in columns.items() if name != "segment_id"}
-    return rows | {"segment_index": position[known].astype(np.int32)}
+    if not known.all():  # else nothing is copied
+        columns, position = {name: column[known] for name, column in columns.items()}, position[known]
+    rows = {name: column for name, column in columns.items() if name != "segment_id"}
+    return rows | {"segment_index": position.astype(np.int32)}
 
 
 def to_segment_table(rows: list[ModelSegment]) -> SegmentTable:

@@ -14,6 +14,7 @@ class WhatIf extends HTMLElement {
   #asked = { treatment: "none", weather: "as_forecast", weather_days: 7 };
   #answer = null;
   #problem = null;
+  #waiting = false;
   #count = 0;
 
   constructor() {
@@ -40,7 +41,9 @@ class WhatIf extends HTMLElement {
     const question = { segment_ids: [this.#segment.segment_id], ...this.#asked };
     let answer = null;
     let problem = null;
-    if (this.#isAsking()) {
+    this.#waiting = this.#isAsking();
+    this.render();
+    if (this.#waiting) {
       try {
         answer = await post("/v1/whatif", question);
       } catch (error) {
@@ -48,6 +51,7 @@ class WhatIf extends HTMLElement {
       }
     }
     if (count !== this.#count) return; // asked otherwise meanwhile
+    this.#waiting = false;
     this.#answer = answer;
     this.#problem = problem;
     this.render();
@@ -58,9 +62,14 @@ class WhatIf extends HTMLElement {
     this.replaceChildren(
       h("div", { class: "whatif-choice" }, this.#choices()),
       this.#problem ? h("p", { class: "form-problem", role: "alert" }, this.#problem) : "",
-      h("div", { "aria-live": "polite" }, this.#answer ? [this.#table(), this.#notes()] : h("p", { class: "hint" }, t("whatif_hint"))),
+      h("div", { "aria-live": "polite", "aria-busy": String(this.#waiting) }, this.#result()),
     );
     if (focused) this.querySelector(`[data-focus="${focused}"]`)?.focus({ preventScroll: true });
+  }
+
+  #result() {
+    if (this.#waiting) return h("p", { class: "hint" }, t("loading"));
+    return this.#answer ? [this.#table(), this.#notes()] : h("p", { class: "hint" }, t("whatif_hint"));
   }
 
   #choices() {

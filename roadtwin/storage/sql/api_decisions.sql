@@ -56,41 +56,51 @@ top AS (
         AND (section.warranty_until IS NULL OR section.warranty_until < d.day)
 ),
 
+-- Few rows of these lie within the time looked back on; joined by hash they are read once.
+decided AS MATERIALIZED (
+    SELECT segment_id, decided_at
+    FROM decision
+    WHERE segment_id IS NOT NULL AND recorded_at <= %(now)s AND decided_at >= %(since)s - %(holds)s::interval
+),
+
+visit AS MATERIALIZED (
+    SELECT public_segment_id, observed_at
+    FROM inspection
+    WHERE recorded_at <= %(now)s AND observed_at >= %(since)s
+    UNION ALL
+    SELECT public_segment_id, observed_at
+    FROM repair
+    WHERE recorded_at <= %(now)s AND observed_at >= %(since)s
+),
+
+hole AS MATERIALIZED (
+    SELECT segment_id, first_recorded_at
+    FROM pothole
+    WHERE confirmed_at <= %(now)s AND first_recorded_at >= %(since)s
+),
+
 judged AS (
     SELECT
         t.day,
         t.as_of,
+        t.segment_id,
         t.probability,
-        EXISTS (
-            SELECT FROM decision AS d
-            WHERE
-                d.segment_id = t.segment_id
-                AND d.recorded_at <= %(now)s
-                AND d.decided_at BETWEEN t.as_of - %(holds)s::interval AND t.as_of + %(holds)s::interval
-        ) AS decided,
-        EXISTS (
-            SELECT FROM inspection AS i
-            WHERE
-                i.public_segment_id = t.public_id
-                AND i.recorded_at <= %(now)s
-                AND i.observed_at BETWEEN t.as_of AND t.as_of + %(holds)s::interval
-        )
-        OR EXISTS (
-            SELECT FROM repair AS m
-            WHERE
-                m.public_segment_id = t.public_id
-                AND m.recorded_at <= %(now)s
-                AND m.observed_at BETWEEN t.as_of AND t.as_of + %(holds)s::interval
-        ) AS visited,
-        EXISTS (
-            SELECT FROM pothole AS p
-            WHERE
-                p.segment_id = t.segment_id
-                AND p.confirmed_at <= %(now)s
-                AND p.first_recorded_at > t.as_of
-                AND p.first_recorded_at <= t.as_of + make_interval(days => %(horizon_days)s)
-        ) AS new_pothole
+        count(d.decided_at) > 0 AS decided,
+        count(v.observed_at) > 0 AS visited,
+        count(h.first_recorded_at) > 0 AS new_pothole
     FROM top AS t
+    LEFT JOIN decided AS d
+        ON
+            d.segment_id = t.segment_id
+            AND d.decided_at BETWEEN t.as_of - %(holds)s::interval AND t.as_of + %(holds)s::interval
+    LEFT JOIN visit AS v
+        ON v.public_segment_id = t.public_id AND v.observed_at BETWEEN t.as_of AND t.as_of + %(holds)s::interval
+    LEFT JOIN hole AS h
+        ON
+            h.segment_id = t.segment_id
+            AND h.first_recorded_at > t.as_of
+            AND h.first_recorded_at <= t.as_of + make_interval(days => %(horizon_days)s)
+    GROUP BY t.day, t.as_of, t.segment_id, t.probability
 )
 
 SELECT

@@ -23,8 +23,8 @@ class TrainingFacts:
     simulated: bool
     data_from: str
     data_until: str
-    first_cut: str
-    last_cut: str
+    first_cut: str | None
+    last_cut: str | None
     cut_step_days: int
     segments: int
     rows: int
@@ -37,7 +37,7 @@ def make_card(
     model: RiskModel,
     facts: TrainingFacts,
     origins: Sequence[Instant],
-    holdout: SplitResult,
+    holdout: SplitResult | None,
     *,
     code_version: str,
 ) -> dict[str, Any]:
@@ -51,12 +51,12 @@ def make_card(
         The data it was fitted on.
     origins : sequence of datetime64[us]
         Before each of which a model was fitted to calibrate on its predictions.
-    holdout : SplitResult
+    holdout : SplitResult, optional
+        None for a cold start: nothing was there to test on.
         Skill of the same recipe when fitted on the early part of the data only and tested on the last part.
     code_version : str
         Of the code that trains, with its commit where it is known.
     """
-    calibrations = zip(model.horizons_days, model.calibrations_, strict=True)
     return {
         "card_version": CARD_VERSION,
         "data": "simulated" if facts.simulated else "recorded",
@@ -92,19 +92,49 @@ def make_card(
             ],
         },
         "estimator": {
-            "kind": "additive gradient boosting (one feature a tree), calibrated on rolling origins, running maximum",
-            "parameters": {k: v for k, v in model.get_params().items() if k not in {"monotone", "horizons_days"}},
+            "kind": "log-odds = place (additive logistic within cut dates, boosted effects of single features) + city "
+            "(weather, forecast, season); slopes and dispersion from rolling origins; running maximum over horizons",
+            "parameters": {k: v for k, v in model.get_params().items() if k != "horizons_days"},
+            "boosted_share": model.boosted_share_,
         },
+        "learned": _learned(model),
         "calibration": {
-            str(horizon): {"kind": "logistic", "intercept": c.intercept_, "slope": c.slope_}
-            for horizon, c in calibrations
+            str(horizon): {
+                "kind": "measured on predictions of later times" if model.calibrated_ else "assumed",
+                "slope": float(model.slopes_[column]),
+                "level_sd": float(model.dispersion_.level_sd_[column]),
+            }
+            for column, horizon in enumerate(model.horizons_days)
         },
-        "length": "a monotone feature in place of an offset; expected numbers per 100 m are divided by length",
-        "holdout": holdout.as_json() | _test_notice(holdout.test_winters),
+        "dispersion": {
+            "kind": "measured" if model.dispersion_.measured_ else "assumed",
+            "variance": model.dispersion_.variance_,
+            "power": model.dispersion_.power_,
+        },
+        "length": "a feature whose prior slope is 1 in its logarithm, in place of an offset",
+        "holdout": None if holdout is None else holdout.as_json() | _test_notice(holdout.test_winters),
         "limits": list(card_words.LIMITS_EN),
         "limits_de": list(card_words.LIMITS_DE),
         "library_versions": library_versions(),
         "code_version": code_version,
+    }
+
+
+def _learned(model: RiskModel) -> dict[str, Any]:
+    """How much of the model is this city's own, in words: a cold start must not pass for experience."""
+    if model.calibrated_:
+        return {"cold_start": False, "notice_de": "", "notice_en": ""}
+    positives = int(model.positives_.max(initial=0))
+    if not positives:
+        return {
+            "cold_start": True,
+            "notice_de": card_words.COLD_START_DE,
+            "notice_en": card_words.COLD_START_EN,
+        }
+    return {
+        "cold_start": True,
+        "notice_de": card_words.FEW_CASES_DE.format(positives),
+        "notice_en": card_words.FEW_CASES_EN.format(positives),
     }
 
 

@@ -38,3 +38,18 @@ LIMITS_EN = (
     "No interval is given for a probability yet.",
     "Register attributes count as known throughout: they carry no recorded time.",
 )
+
+COLD_START_DE = (
+    "Kaltstart: Aus dieser Stadt wurde noch nichts gelernt. Reihenfolge und Höhe folgen allein aus Physik und Studien "
+    "anderer Orte; wie gut sie hier sind, ist unbekannt."
+)
+COLD_START_EN = (
+    "Cold start: nothing was learned from this city yet. Order and level follow from physics and studies of other "
+    "places alone; how good they are here is unknown."
+)
+FEW_CASES_DE = (
+    "Kaltstart: Aus {} Fällen dieser Stadt wurde gelernt; geprüft und kalibriert ist das Modell hier noch nicht."
+)
+FEW_CASES_EN = (
+    "Cold start: {} cases of this city were learned from; the model has not been tested or calibrated here yet."
+)

@@ -66,6 +66,12 @@ class Dataset:
         return replace(self, **{name: getattr(self, name)[rows] for name in COLUMNS})
 
 
+def concatenate(*parts: Dataset) -> Dataset:
+    """Datasets of the same feature set and horizons, one after the other."""
+    joined = {name: np.concatenate([getattr(part, name) for part in parts]) for name in COLUMNS}
+    return Dataset(horizons_days=parts[0].horizons_days, feature_set=parts[0].feature_set, **joined)
+
+
 def make_labels(inputs: CityInputs, cut: Instant, *, horizons_days: Sequence[int] = HORIZONS_DAYS) -> Floats:
     """Labels of every segment for windows that begin at `cut`, shape (n_segments, n_horizons); see the module."""
     holes, count = inputs.potholes, len(inputs.segments)

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.baselines import BASELINES, Baseline
-from models.dataset import COLUMNS, Dataset, TimeSplit, mask_labels, settled_by
+from models.dataset import Dataset, TimeSplit, concatenate, mask_labels, settled_by
 from models.inputs import Bools, Floats, Instants, Ints
 from models.metrics import Balance, Skill, balance_by, skill
 from models.risk import RiskModel
@@ -123,12 +123,6 @@ class Forecasts:
             self.rows.labels[known, column],
             {name: p[known, column] for name, p in self.probability.items()},
         )
-
-
-def concatenate(*parts: Dataset) -> Dataset:
-    """Datasets of the same feature set and horizons, one after the other."""
-    joined = {name: np.concatenate([getattr(part, name) for part in parts]) for name in COLUMNS}
-    return Dataset(horizons_days=parts[0].horizons_days, feature_set=parts[0].feature_set, **joined)
 
 
 def _row_key(dataset: Dataset) -> NDArray[np.int64]:

@@ -23,7 +23,10 @@ from models.risk import RiskModel
 from roadtwin.errors import ModelVersionError
 
 TRUSTED_TYPES: tuple[str, ...] = (
-    "models.calibration.LogisticCalibration",
+    "models.additive.AdditiveLogit",
+    "models.boosting.BoostedEffects",
+    "models.city_level.CityLevel",
+    "models.dispersion.Dispersion",
     "models.risk.RiskModel",
     "sklearn.ensemble._hist_gradient_boosting.predictor.TreePredictor",
 )

@@ -1,38 +1,57 @@
 """The risk model: calibrated probability of at least one new pothole within each horizon, with exact reasons.
 
-For each horizon h a boosted additive model of the log-odds,
+For segment i at time t and horizon h
 
-    f_h(x) = c_h + Σ_i f_hi(x_i),
+    f_h = s(x_i) + ℓ_h(w_t),    logit P_h = b_h · f_h.
 
-from scikit-learn's histogram gradient boosting, held to one feature a tree (`interaction_cst="no_interactions"`) and
-monotone where physics demands it. Holes multiply hazards (thaw × cracks × age …), which a sum of log-odds says
-well; what is left of interactions stands in features such as frost on a wet road. In exchange each reason is exact.
+s says how much more dangerous a segment is than another on the same day: a sum of effects of its features, the mean of
+an additive logistic model (`models.additive`) and boosted effects (`models.boosting`), both fitted within strata of one
+cut date to windows of 28 days. One s serves all horizons: over a week, what is new in the records is mostly what was
+there and had not been seen, and over a quarter there are few windows to learn from. ℓ_h is the level of the city from
+weather, forecast and season (`models.city_level`). The slopes b_h and the spread of true probabilities about P_h
+(`models.dispersion`) are measured on predictions of later times (`models.rolling`). Then the running maximum over
+horizons makes P(7 d) ≤ P(28 d) ≤ P(90 d), as any probability of "at least one" must be.
 
-Calibration (`models.calibration`) is fitted on a later slice of time; then the running maximum over horizons makes
-P(7 d) ≤ P(28 d) ≤ P(90 d), as any probability of "at least one" must be.
+How closely a road is watched changes what is recorded, not what breaks: features of exposure take part in fitting, and
+forecasts are made as if all roads were watched alike.
 
-The expected number of new holes is −ln(1 − p): the mean of a Poisson count with P(≥ 1) = p. Holes cluster, so it
-is a lower bound. Length: scikit-learn's boosting takes no offset, so `length_m` is a feature with a monotone effect
-that the data scale; segments of one city differ by ± 50 % at most, and "per 100 m" divides by length.
+Without labels the model is the prior of `models.prior`; the boosted half comes in as positive labels do. Length is a
+feature with a prior slope of 1 in its logarithm, in the place of an offset.
 """
 
 from collections.abc import Sequence
-from contextlib import AbstractContextManager
-from functools import cache
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import expit
 from sklearn.base import BaseEstimator
-from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.utils.validation import check_is_fitted
-from threadpoolctl import ThreadpoolController
 
-from models.calibration import LogisticCalibration
-from models.inputs import Floats
+from models.additive import AdditiveLogit, within_strata
+from models.boosting import BoostedEffects
+from models.city_level import CityLevel, levels_of
+from models.dataset import Dataset
+from models.dispersion import Dispersion, Forecast
+from models.features import FEATURE_SET
+from models.inputs import Floats, Instant, Instants
+from models.prior import EFFECTS
 from roadtwin.types import HORIZONS_DAYS
 
 LEAST_POSITIVES = 30
-"""Fewest positive rows that a horizon may be trained on, or calibrated on."""
+"""Fewest positive rows, and as many others, that a forecast may be judged or calibrated on."""
+REFERENCE_HORIZON_DAYS = 28
+"""Windows that s is learned from [d]."""
+BOOSTING_MOST_ROWS = 150_000
+"""Rows that the boosted half learns from; the additive half takes all. Boosting has said what it can by then."""
+BOOSTING_HALF = 500
+"""Positive rows at which the boosted half has half of its final weight."""
+ERA_WINDOWS = 6
+"""Windows after a forecast in which the spread between places is measured with its score held: about half a year."""
+PRIOR_SLOPES = {7: 1.0, 28: 1.0, 90: 1.15}
+"""b_h until predictions of later times tell: over a quarter, chance plays a smaller part, and s differs more."""
+_SLOPE_SD = 0.3
+_CENTRE_ROWS, _PART = 4000, 100_000
 
 
 class NotEnoughLabelsError(ValueError):
@@ -40,213 +59,261 @@ class NotEnoughLabelsError(ValueError):
 
 
 class RiskModel(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
-    """Additive boosted risk of a new pothole for several horizons.
+    """Risk of a new pothole for several horizons.
 
     Parameters
     ----------
     horizons_days : sequence of int
         Horizons in rising order. [d]
-    monotone : sequence of int, optional
-        +1, −1 or 0 for each feature; None: no constraint.
-    learning_rate, max_iter, max_leaf_nodes, max_features, l2_regularization
-        As in `HistGradientBoostingClassifier`. Each split chooses among a fifth of the features: weather features go
-        together, and the few winters of a record must not all be laid on the first of them.
-    min_leaf_share : float
-        Least share of the training rows in a leaf. Weather is shared by the whole city: a leaf smaller than a few cut
-        dates would learn single dates, of which a few years hold no more than some hundred.
+    max_iter, learning_rate : int and float
+        Of the boosted half, see `models.boosting`.
     random_state : int
         Seed.
 
     Attributes
     ----------
-    estimators_ : list of HistGradientBoostingClassifier, one a horizon
-    calibrations_ : list of LogisticCalibration, after `calibrate`
-    used_ : list of ndarray
-        Features of each horizon that were not unknown throughout; the others have no effect.
-    intercept_ : ndarray, shape (n_horizons,)
-        Log-odds before calibration of a row whose reasons are all 0 (the training mean of each effect).
+    additive_, boosted_ : the two halves of s; `boosted_` is None with fewer than 30 labels of a class
+    boosted_share_ : float
+        Weight of the boosted half, 0 to 0.5.
+    levels_ : list of CityLevel, one a horizon
+    slopes_ : ndarray, shape (n_horizons,)
+        b_h.
+    dispersion_ : Dispersion
+    positives_ : ndarray, shape (n_horizons,)
+        Positive labels learned from. All 0: the model is its prior.
+    calibrated_ : bool
+        Whether slopes and dispersion were measured; else they are assumed.
     """
 
     def __init__(
         self,
         horizons_days: Sequence[int] = HORIZONS_DAYS,
         *,
-        monotone: Sequence[int] | None = None,
+        max_iter: int = 150,
         learning_rate: float = 0.13,
-        max_iter: int = 60,
-        max_leaf_nodes: int = 5,
-        max_features: float = 0.2,
-        min_leaf_share: float = 0.02,
-        l2_regularization: float = 5.0,
         random_state: int = 0,
     ) -> None:
         self.horizons_days = horizons_days
-        self.monotone = monotone
-        self.learning_rate = learning_rate
         self.max_iter = max_iter
-        self.max_leaf_nodes = max_leaf_nodes
-        self.max_features = max_features
-        self.min_leaf_share = min_leaf_share
-        self.l2_regularization = l2_regularization
+        self.learning_rate = learning_rate
         self.random_state = random_state
 
-    def fit(self, features: NDArray[np.float32], labels: Floats) -> "RiskModel":
-        """Fit to features (n, f), NaN unknown, and labels (n, n_horizons), 1, 0, or NaN (row left out there).
+    def fit(self, rows: Dataset) -> "RiskModel":
+        """Fit to rows with labels 1, 0, or NaN (left out there). Any number of rows will do, also none.
 
-        Raises NotEnoughLabelsError when a horizon has fewer than 30 rows of a class.
+        Raises ValueError when the horizons of the rows are not those of the model.
         """
-        self._check(features, labels)
-        self.n_features_in_ = features.shape[1]
-        self.estimators_, self.used_, self.reference_, centres = [], [], [], []
+        self._check(rows)
+        self.n_features_in_ = len(FEATURE_SET.features)
+        features = FEATURE_SET.features
+        self.city_ = np.array([i for i, f in enumerate(features) if f.group == "weather"], np.int64)
+        self.place_ = np.array([i for i, f in enumerate(features) if f.group != "weather"], np.int64)
+        self.exposure_ = np.array([EFFECTS[features[i].name].exposure for i in self.place_])
+        self._fit_place(rows)
+        self.slopes_ = np.array([PRIOR_SLOPES.get(h, 1.0) for h in self.horizons_days])
+        self.dispersion_ = Dispersion(len(tuple(self.horizons_days)))
+        self.positives_ = np.array([int((rows.labels[:, i] == 1).sum()) for i in range(rows.labels.shape[1])])
+        self.calibrated_ = False
+        self._fit_levels(rows)
+        return self
+
+    def _fit_place(self, rows: Dataset) -> None:
+        """s: both halves, and the mean of each effect in training, which is taken off."""
+        features = FEATURE_SET.features
+        reference = self._reference()
+        known = np.isfinite(rows.labels[:, reference])
+        x, y = rows.features[known][:, self.place_], rows.labels[known, reference]
+        stratum = _number(rows.cut[known])
+        self.additive_ = AdditiveLogit(tuple(features[i].name for i in self.place_)).fit(x, y, stratum)
+        positives = int(y.sum())
+        self.boosted_, self.boosted_share_ = None, 0.0
+        if min(positives, y.size - positives) >= LEAST_POSITIVES:
+            monotone = tuple(features[i].monotone for i in self.place_)
+            part = _sample(y.size, BOOSTING_MOST_ROWS, self.random_state)
+            self.boosted_ = BoostedEffects(
+                monotone,
+                max_iter=self.max_iter,
+                learning_rate=self.learning_rate,
+                random_state=self.random_state,
+            ).fit(x[part], y[part], stratum[part])
+            self.boosted_share_ = 0.5 * positives / (positives + BOOSTING_HALF)
+        self.centre_ = np.zeros(self.place_.size)
+        if x.shape[0]:
+            self.centre_ = self._raw_effects(x[_sample(y.size, _CENTRE_ROWS, self.random_state)]).mean(axis=0)
+
+    def _reference(self) -> int:
+        """Number of the horizon whose windows s is learned from."""
+        horizons = tuple(self.horizons_days)
+        return min(range(len(horizons)), key=lambda i: abs(horizons[i] - REFERENCE_HORIZON_DAYS))
+
+    def _raw_effects(self, x: NDArray[np.float32]) -> Floats:
+        effects = (1 - self.boosted_share_) * self.additive_.effects(x)
+        return effects if self.boosted_ is None else effects + self.boosted_share_ * self.boosted_.effects(x)
+
+    def _place_effects(self, features: NDArray[np.float32]) -> Floats:
+        """Effects of the segments' features against their mean in training; exposure has none."""
+        effects = self._raw_effects(features[:, self.place_]) - self.centre_
+        effects[:, self.exposure_] = 0.0
+        return np.asarray(effects)
+
+    def _fit_levels(self, rows: Dataset) -> None:
+        """ℓ_h for the present slopes."""
+        names = tuple(FEATURE_SET.features[i].name for i in self.city_)
+        signs = tuple(FEATURE_SET.features[i].monotone for i in self.city_)
+        score, city = self.relative(rows.features), rows.features[:, self.city_]
+        cuts = np.unique(rows.cut)
+        step_days = float(np.median(np.diff(cuts)) / np.timedelta64(1, "D")) if cuts.size > 1 else 7.0
+        self.levels_, centres = [], []
         for column, horizon in enumerate(self.horizons_days):
-            rows = np.isfinite(labels[:, column])
-            x, y = features[rows], labels[rows, column]
-            _enough(y, horizon, "train")
-            used = np.flatnonzero(np.isfinite(x).any(axis=0))  # boosting refuses a column without any value
-            self.used_.append(used)
-            with _one_thread():
-                self.estimators_.append(self._boosting(used, y.size).fit(x[:, used], y))
-            # Trees on single features are step functions: any fixed reference row tells the effects apart.
-            self.reference_.append(np.nanmedian(x[:, used], axis=0).astype(np.float64))
-            sample = np.random.default_rng(self.random_state).choice(y.size, min(y.size, 2000), replace=False)
-            centres.append(self._effects(column, x[sample]).mean(axis=0))
-        self.centre_ = np.array(centres)
-        at_reference = [
-            float(e.decision_function(r[None])[0]) for e, r in zip(self.estimators_, self.reference_, strict=True)
-        ]
-        self.intercept_ = np.array(at_reference) + self.centre_.sum(axis=1)
-        return self
+            known = np.flatnonzero(np.isfinite(rows.labels[:, column]))
+            y, slope = rows.labels[known, column], float(self.slopes_[column])
+            level, first = levels_of(score[known], y, _number(rows.cut[known]), slope)
+            fitted = CityLevel(names, signs, int(horizon)).fit(city[known[first]], level, step_days)
+            self.levels_.append(fitted)
+            centres.append(fitted.effects(city[known[first]]).mean(axis=0) if first.size else np.zeros(self.city_.size))
+        self.city_centre_ = np.array(centres)
+        self.intercept_ = np.array([level.intercept_ for level in self.levels_]) + self.city_centre_.sum(axis=1)
 
-    def calibrate(self, features: NDArray[np.float32], labels: Floats) -> "RiskModel":
-        """Fit the calibration on rows of a later slice of time. Same shapes and errors as `fit`."""
-        check_is_fitted(self, "estimators_")
-        self._check(features, labels)
-        log_odds = self.log_odds(features)
-        self.calibrations_ = [
-            LogisticCalibration().fit(*self._known(log_odds, labels, column)[:2]) for column in range(labels.shape[1])
-        ]
-        return self
+    def relative(self, features: NDArray[np.float32]) -> Floats:
+        """s of each row, shape (n,): how much more dangerous a segment is than others on the same day. [log-odds]"""
+        check_is_fitted(self, "additive_")
+        # In parts: effects of all features of a million rows at once would take gigabytes.
+        parts = [self._place_effects(features[i : i + _PART]).sum(axis=1) for i in range(0, len(features), _PART)]
+        return np.concatenate(parts) if parts else np.zeros(0)
 
-    def calibrate_rolling(
-        self, log_odds: Floats, labels: Floats, origin: NDArray[np.int64], features: NDArray[np.float32], level: Floats
-    ) -> "RiskModel":
-        """Fit the slope of each calibration to predictions of later times, and its level to all years.
+    def level(self, features: NDArray[np.float32]) -> Floats:
+        """ℓ_h of each row, shape (n, n_horizons). [log-odds]"""
+        check_is_fitted(self, "levels_")
+        city = features[:, self.city_]
+        distinct, inverse = np.unique(city, axis=0, return_inverse=True)  # one row a day, not one a segment
+        columns = [level.intercept_ + level.effects(distinct).sum(axis=1) for level in self.levels_]
+        return np.asarray(np.column_stack(columns)[inverse.reshape(-1)])
+
+    def calibrate(self, rows: Dataset, relative: Floats, level: Floats, settled: Dataset) -> "RiskModel":
+        """Measure slopes and dispersion on predictions of later times, and fit the levels anew with them.
 
         Parameters
         ----------
-        log_odds, labels : ndarray, shape (n, n_horizons)
-            What models of this recipe gave to rows of times after those that they had learned from, and their labels.
-        origin : ndarray, shape (n,)
-            Number of the model that gave a row, from 0: each has its own level, for the years differ.
-        features, level : ndarray, shapes (m, f) and (m, n_horizons)
-            Rows of all times with their labels: their mean is the level. Errors as in `fit`.
+        rows : Dataset
+            Rows of times after those that the predicting models had learned from.
+        relative, level : ndarray, shapes (n,) and (n, n_horizons)
+            What `relative` and `level` of those models gave to them.
+        settled : Dataset
+            All rows that the levels are fitted to.
+
+        Raises NotEnoughLabelsError when a horizon has fewer than 30 rows of a class.
         """
-        own = self.log_odds(features)
-        calibrations = []
-        for column in range(labels.shape[1]):
-            f, y, rows = self._known(log_odds, labels, column)
-            calibration = LogisticCalibration().fit(f, y, np.unique(origin[rows], return_inverse=True)[1])
-            calibrations.append(calibration.fit_level(*self._known(own, level, column)[:2]))
-        self.calibrations_ = calibrations
+        self.slopes_ = self.slopes_.copy()  # a copied model shares it
+        span = rows.cut.max() - rows.cut.min() if len(rows) else np.timedelta64(0, "D")
+        years = float(span / np.timedelta64(1, "D")) / 365.25
+        self.dispersion_ = Dispersion(len(tuple(self.horizons_days)))
+        for column, horizon in enumerate(self.horizons_days):
+            known = np.flatnonzero(np.isfinite(rows.labels[:, column]))
+            y, score = rows.labels[known, column], relative[known]
+            _enough(y, int(horizon), "calibrate")
+            stratum = _number(rows.cut[known])
+            # Fitted as an effect of one feature within strata: the levels of days are not those of the next winter.
+            slope = within_strata(score[:, None], y, stratum, np.ones(1), np.full(1, _SLOPE_SD**-2.0))[0]
+            self.slopes_[column] = max(float(slope), 0.05)  # below it the order would turn round
+            forecast = expit(self.slopes_[column] * (score + level[known, column]))
+            self.dispersion_.fit_level(column, forecast, y, stratum, years)
+        self._measure_places(rows, relative)
+        self.calibrated_ = True
+        self._fit_levels(settled)
         return self
 
-    def _known(self, log_odds: Floats, labels: Floats, column: int) -> tuple[Floats, Floats, NDArray[np.bool_]]:
-        rows = np.isfinite(labels[:, column])
-        _enough(labels[rows, column], tuple(self.horizons_days)[column], "calibrate")
-        return log_odds[rows, column], labels[rows, column], rows
+    def _measure_places(self, rows: Dataset, relative: Floats) -> None:
+        """Spread between places that look the same, from windows after a forecast with the score held."""
+        column, length = self._reference(), np.timedelta64(int(tuple(self.horizons_days)[self._reference()]), "D")
+        begins = np.unique(rows.cut)
+        if not begins.size:
+            return
+        slope, parts = float(self.slopes_[column]), []
+        for number, windows in enumerate(eras(begins, length)):
+            held = np.full(int(rows.segment_index.max()) + 1, np.nan)
+            for begin in windows:
+                at = np.flatnonzero(rows.cut == begin)
+                where = rows.segment_index[at]
+                held[where] = np.where(np.isnan(held[where]), relative[at], held[where])
+                at = at[np.isfinite(rows.labels[at, column])]
+                score, y = held[rows.segment_index[at]], rows.labels[at, column]
+                observed, _ = levels_of(score, y, np.zeros(at.size, np.int64), slope)
+                if observed.size:
+                    p = expit(slope * (score + observed[0]))
+                    parts.append((score, p, y - p, rows.segment_index[at].astype(np.int64) * begins.size + number))
+        if parts:
+            score, p, residual, key = (np.concatenate(part) for part in zip(*parts, strict=True))
+            self.dispersion_.fit_places(score, p, residual, _number(key))
 
     def log_odds(self, features: NDArray[np.float32]) -> Floats:
-        """Log-odds before calibration, shape (n, n_horizons)."""
-        check_is_fitted(self, "estimators_")
+        """f_h: log-odds before calibration, shape (n, n_horizons)."""
         if not features.shape[0]:
-            return np.zeros((0, len(self.horizons_days)))
-        pairs = zip(self.estimators_, self.used_, strict=True)
-        with _one_thread():
-            return np.column_stack([estimator.decision_function(features[:, used]) for estimator, used in pairs])
+            return np.zeros((0, len(tuple(self.horizons_days))))
+        return np.asarray(self.relative(features)[:, None] + self.level(features))
 
     def predict_proba(self, features: NDArray[np.float32]) -> Floats:
         """Calibrated P(at least one new pothole), shape (n, n_horizons), not falling from horizon to horizon."""
-        check_is_fitted(self, "calibrations_")
-        log_odds = self.log_odds(features)
-        each = [c.predict(log_odds[:, column]) for column, c in enumerate(self.calibrations_)]
-        return np.maximum.accumulate(np.column_stack(each), axis=1)
+        return np.maximum.accumulate(expit(self.slopes_ * self.log_odds(features)), axis=1)
+
+    def predict(self, features: NDArray[np.float32]) -> Forecast:
+        """Probability with its 90 % interval, and the expected number of new potholes."""
+        probability = self.predict_proba(features)
+        score = self.relative(features)
+        low, high, count = (np.zeros_like(probability) for _ in range(3))
+        for column in range(probability.shape[1]):
+            p = probability[:, column]
+            low[:, column], high[:, column] = self.dispersion_.interval(p, score, column)
+            count[:, column] = self.dispersion_.expected(p, score, column)
+        return Forecast(probability, *(np.maximum.accumulate(each, axis=1) for each in (low, high, count)))
 
     def contributions(self, features: NDArray[np.float32], horizon_days: int) -> Floats:
-        """Effect of each feature on the log-odds before calibration, shape (n, f).
+        """Effect of each feature on the log-odds before calibration, shape (n, f), against its mean in training.
 
-        ``intercept_[h] + contributions.sum(axis=1)`` is `log_odds`. Each effect is measured against its mean in
-        training and computed through the public `decision_function`, by varying one feature of a reference row.
+        ``intercept_[h] + contributions.sum(axis=1)`` is `log_odds`.
         """
-        check_is_fitted(self, "estimators_")
         column = tuple(self.horizons_days).index(horizon_days)
-        return np.asarray(self._effects(column, features) - self.centre_[column])
-
-    def _effects(self, column: int, features: NDArray[np.float32]) -> Floats:
-        estimator, used, reference = self.estimators_[column], self.used_[column], self.reference_[column]
-        at_reference = estimator.decision_function(reference[None])[0]
         effects = np.zeros(features.shape)
-        if not features.shape[0]:
-            return effects
-        distinct = [np.unique(features[:, feature].astype(np.float64), return_inverse=True) for feature in used]
-        ends = np.cumsum([values.size for values, _ in distinct])
-        rows = np.repeat(reference[None], ends[-1], axis=0)
-        for position, (values, _) in enumerate(distinct):
-            rows[ends[position] - values.size : ends[position], position] = values
-        with _one_thread():  # all features in one call: a call costs more than a few thousand rows
-            varied = estimator.decision_function(rows) - at_reference
-        for position, (values, inverse) in enumerate(distinct):
-            effects[:, used[position]] = varied[ends[position] - values.size : ends[position]][inverse]
+        effects[:, self.place_] = self._place_effects(features)
+        effects[:, self.city_] = self.levels_[column].effects(features[:, self.city_]) - self.city_centre_[column]
         return effects
 
-    def _boosting(self, used: NDArray[np.int64], row_count: int) -> HistGradientBoostingClassifier:
-        directions = [0] * self.n_features_in_ if self.monotone is None else list(self.monotone)
-        return HistGradientBoostingClassifier(
-            learning_rate=self.learning_rate,
-            max_iter=self.max_iter,
-            max_leaf_nodes=self.max_leaf_nodes,
-            max_features=self.max_features,
-            min_samples_leaf=max(20, round(self.min_leaf_share * row_count)),
-            l2_regularization=self.l2_regularization,
-            interaction_cst="no_interactions",
-            monotonic_cst=[directions[i] for i in used],
-            early_stopping=False,  # it would hold out random rows: neighbours in time and space of those it trains on
-            random_state=self.random_state,
-        )
-
-    def _check(self, features: NDArray[np.float32], labels: Floats) -> None:
-        if features.ndim != 2 or labels.shape != (features.shape[0], len(self.horizons_days)):
-            raise ValueError(
-                f"Got features {features.shape} and labels {labels.shape}, "
-                f"expected (n, f) and (n, {len(self.horizons_days)})."
-            )
-        if self.monotone is not None and len(self.monotone) != features.shape[1]:
-            raise ValueError(f"Got {features.shape[1]} features, expected {len(self.monotone)}.")
+    def _check(self, rows: Dataset) -> None:
+        if tuple(rows.horizons_days) != tuple(self.horizons_days):
+            raise ValueError(f"Got rows of horizons {rows.horizons_days}, expected {tuple(self.horizons_days)}.")
         if list(self.horizons_days) != sorted(self.horizons_days):
             raise ValueError(f"Got horizons {tuple(self.horizons_days)}, expected them in rising order.")
 
 
-def expected_count(probability: Floats) -> Floats:
-    """Expected number of new potholes, −ln(1 − p): the mean of a Poisson count with P(≥ 1) = p.
+def eras(begins: Instants, length: np.timedelta64, *, windows: int = ERA_WINDOWS) -> list[list[Instant]]:
+    """Begins (n,) in rising order that are at least `length` apart, in groups of up to so many consecutive ones.
 
     Examples
     --------
-    >>> expected_count(np.array([0.0, 0.5])).round(3)
-    array([0.   , 0.693])
+    >>> weeks = np.datetime64("2026-01-05") + np.arange(5) * np.timedelta64(7, "D")
+    >>> [[str(begin) for begin in era] for era in eras(weeks, np.timedelta64(14, "D"), windows=2)]
+    [['2026-01-05', '2026-01-19'], ['2026-02-02']]
     """
-    return -np.log1p(-np.minimum(probability, 1 - 1e-9)) + 0.0
+    found: list[list[Instant]] = []
+    last: Instant | None = None
+    for begin in begins:
+        if last is None or begin - last >= length:
+            if not found or len(found[-1]) == windows:
+                found.append([])
+            found[-1].append(begin)
+            last = begin
+    return found
 
 
-@cache
-def _threads() -> ThreadpoolController:
-    """The thread pools of this process; finding them reads its memory map, so it is done once."""
-    return ThreadpoolController()
+def _sample(count: int, most: int, seed: int) -> NDArray[np.int64]:
+    """At most so many row numbers of `count`, drawn without favour, in rising order."""
+    if count <= most:
+        return np.arange(count)
+    return np.sort(np.random.default_rng(seed).choice(count, most, replace=False))
 
 
-def _one_thread() -> AbstractContextManager[object]:
-    """OpenMP with one thread: its idle threads spin, which on a machine that also runs a database and an ingester
-    made fitting ten times slower where two threads alone gain a third."""
-    limit: AbstractContextManager[object] = _threads().limit(limits=1, user_api="openmp")
-    return limit
+def _number(values: NDArray[Any]) -> NDArray[np.int64]:
+    """Each value's number, from 0, in rising order of the values."""
+    return np.asarray(np.unique(values, return_inverse=True)[1], np.int64)
 
 
 def _enough(labels: Floats, horizon: int, purpose: str) -> None:

@@ -3,9 +3,9 @@
 A slice of time that is held out for calibration holds one or two seasons, and its level is that of its winter, which
 the next one will not have; it is the newest winter, too, from which the model then learns nothing. Here a model is
 fitted before each of several origins and predicts the time up to the next. These predictions, over a year and more,
-give the slope of the calibration: how far to trust differences. The model itself learns from all rows, and its level is
-theirs: the mean of all years is the best guess for one that is not known. Levels of the earlier models do not carry
-over, for each of them knew fewer winters.
+tell how far to trust differences between segments, and how far the truth lies from a forecast. The model itself learns
+from all rows, and its level is theirs: the mean of all years is the best guess for one that is not known. Levels of the
+earlier models do not carry over, for each of them knew fewer winters.
 """
 
 import copy
@@ -13,9 +13,9 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from models.dataset import Dataset, TimeSplit, mask_labels, settled_by
+from models.dataset import Dataset, TimeSplit, concatenate, mask_labels, settled_by
 from models.inputs import Instant
-from models.risk import NotEnoughLabelsError, RiskModel
+from models.risk import LEAST_POSITIVES, NotEnoughLabelsError, RiskModel
 
 
 def origins_of(split: TimeSplit) -> tuple[Instant, Instant, Instant]:
@@ -49,32 +49,28 @@ class RollingOrigins:
     def _before(self, end: Instant) -> RiskModel:
         """The model of what was settled by `end`, not calibrated."""
         if end not in self._fitted:
-            known = mask_labels(self.rows, settled_by(self.rows, end))
-            self._fitted[end] = self._make_model().fit(known.features, known.labels)
+            self._fitted[end] = self._make_model().fit(mask_labels(self.rows, settled_by(self.rows, end)))
         return self._fitted[end]
 
     def model(self, until: Instant) -> RiskModel:
         """The model of what was settled by `until`, calibrated on predictions from the origins before that.
 
-        An origin before which too little was recorded to fit a model is passed over. Raises
+        An origin before which too little was recorded to learn from is passed over. Raises
         `models.risk.NotEnoughLabelsError` when that leaves none, or too little to calibrate on.
         """
         known = mask_labels(self.rows, settled_by(self.rows, until))
         ends = [*(origin for origin in self.origins if origin < until), until]
-        log_odds, labels, number = [], [], []
-        shortage = NotEnoughLabelsError("No origin lies before the end of the rows.")
+        rows, relative, level = [], [], []
         for position, origin in enumerate(ends[:-1]):
-            later = known.take((known.cut >= origin) & (known.cut < ends[position + 1]))
-            try:
-                earlier = self._before(origin)
-            except NotEnoughLabelsError as exc:
-                shortage = exc
-                continue
-            log_odds.append(earlier.log_odds(later.features))
-            labels.append(later.labels)
-            number.append(np.full(len(later), position))
-        if not log_odds:
-            raise shortage
+            earlier = self._before(origin)
+            if earlier.positives_.min() >= LEAST_POSITIVES:
+                later = known.take((known.cut >= origin) & (known.cut < ends[position + 1]))
+                rows.append(later)
+                relative.append(earlier.relative(later.features))
+                level.append(earlier.level(later.features))
+        if not rows:
+            raise NotEnoughLabelsError(
+                f"Too little was recorded before {', '.join(str(origin)[:10] for origin in ends[:-1])} to learn from."
+            )
         model = copy.copy(self._before(until))
-        predicted = (np.concatenate(log_odds), np.concatenate(labels), np.concatenate(number))
-        return model.calibrate_rolling(*predicted, known.features, known.labels)
+        return model.calibrate(concatenate(*rows), np.concatenate(relative), np.concatenate(level), known)

@@ -154,13 +154,14 @@ class _Page:
         simulated = self._of(card, "simulated")
         start, end = self._day(window["from"]), self._day(window["until"])
         return (
+            *self._texts(card.get("learned", {}), "notice"),  # a cold start says so first
             Paragraph(simulated or self._t(f"data_{card['data']}")),
             Paragraph(self._t("data_window", start=start, end=end, winters=window["winters"], **counts)),
             Paragraph(self._t("positives", told=told)),
         )
 
     def _skill(self, card: Mapping[str, Any]) -> tuple[Block, ...]:
-        if "holdout" not in card:
+        if not card.get("holdout"):
             return ()
         holdout = card["holdout"]
         rows = []
@@ -182,7 +183,7 @@ class _Page:
         return Paragraph(window), Table(tuple(self._t(h) if h in _WORDS else h for h in headings), tuple(rows))
 
     def _calibration(self, card: Mapping[str, Any]) -> tuple[Block, ...]:
-        if "holdout" not in card:
+        if not card.get("holdout"):
             return ()
         horizons = card["holdout"]["horizons"]
         rows = tuple(

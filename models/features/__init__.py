@@ -4,8 +4,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 
-Group = Literal["weather", "wear", "memory", "camera"]
-GROUPS: tuple[Group, ...] = ("weather", "wear", "memory", "camera")
+Group = Literal["weather", "wear", "memory", "camera", "sensors"]
+GROUPS: tuple[Group, ...] = ("weather", "wear", "memory", "camera", "sensors")
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +57,7 @@ class FeatureSet:
 
 
 FEATURE_SET = FeatureSet(
-    version=1,
+    version=2,
     features=(
         # weather: the same for every segment at one time
         Feature(
@@ -65,6 +65,12 @@ FEATURE_SET = FeatureSet(
             "Frost-Tau-Wechsel (7 Tage)", "Freeze–thaw cycles (7 days)",
             "{value} Frost-Tau-Wechsel in 7 Tagen", "{value} freeze–thaw cycles in 7 days",
             one_de="1 Frost-Tau-Wechsel in 7 Tagen", one_en="1 freeze–thaw cycle in 7 days",
+        ),
+        Feature(
+            "freeze_thaw_14d", "weather", "d", 1,
+            "Frost-Tau-Wechsel (14 Tage)", "Freeze–thaw cycles (14 days)",
+            "{value} Frost-Tau-Wechsel in 14 Tagen", "{value} freeze–thaw cycles in 14 days",
+            one_de="1 Frost-Tau-Wechsel in 14 Tagen", one_en="1 freeze–thaw cycle in 14 days",
         ),
         Feature(
             "freeze_thaw_30d", "weather", "d", 1,
@@ -100,6 +106,11 @@ FEATURE_SET = FeatureSet(
             one_de="Tauen seit 1 Tag", one_en="thawing for 1 day",
         ),
         Feature(
+            "mean_temp_14d_c", "weather", "°C", -1,
+            "Mitteltemperatur (14 Tage)", "Mean temperature (14 days)",
+            "im Mittel {value} °C in 14 Tagen", "mean of {value} °C in 14 days", 1,
+        ),
+        Feature(
             "rain_3d_mm", "weather", "mm", 1,
             "Niederschlag (3 Tage)", "Rain (3 days)",
             "{value} mm Niederschlag in 3 Tagen", "{value} mm of rain in 3 days",
@@ -123,6 +134,21 @@ FEATURE_SET = FeatureSet(
             "rain_then_frost_30d", "weather", "d", 1,
             "Frost auf nasser Straße (30 Tage)", "Frost on a wet road (30 days)",
             "an {value} von 30 Tagen Frost auf nasser Straße", "frost on a wet road on {value} of 30 days",
+        ),
+        Feature(
+            "forecast_freeze_thaw_7d", "weather", "d", 1,
+            "Frost-Tau-Wechsel (Vorhersage, 7 Tage)", "Freeze–thaw cycles (forecast, 7 days)",
+            "{value} Frost-Tau-Wechsel in 7 Tagen vorhergesagt", "{value} freeze–thaw cycles forecast in 7 days", 1,
+        ),
+        Feature(
+            "forecast_mean_temp_7d_c", "weather", "°C", -1,
+            "Mitteltemperatur (Vorhersage, 7 Tage)", "Mean temperature (forecast, 7 days)",
+            "im Mittel {value} °C in 7 Tagen vorhergesagt", "mean of {value} °C forecast for 7 days", 1,
+        ),
+        Feature(
+            "forecast_rain_7d_mm", "weather", "mm", 1,
+            "Niederschlag (Vorhersage, 7 Tage)", "Rain (forecast, 7 days)",
+            "{value} mm Niederschlag in 7 Tagen vorhergesagt", "{value} mm of rain forecast in 7 days",
         ),
         Feature(
             "season_sin", "weather", "1", 0,
@@ -153,6 +179,12 @@ FEATURE_SET = FeatureSet(
             one_de="1 Schwerfahrzeug am Tag", one_en="1 heavy vehicle a day",
         ),
         Feature(
+            "axle_passes_per_day", "wear", "1/d", 1,
+            "Achsübergänge (10 t) je Tag", "Axle passes (10 t) a day",
+            "{value} Achsübergänge (10 t) am Tag", "{value} axle passes (10 t) a day",
+            one_de="1 Achsübergang (10 t) am Tag", one_en="1 axle pass (10 t) a day",
+        ),
+        Feature(
             "bus_route", "wear", "1", 1,
             "Busverkehr", "Bus route",
             "Buslinie: {value}", "bus route: {value}",
@@ -168,6 +200,11 @@ FEATURE_SET = FeatureSet(
             "{value} % der Fläche in 2 Jahren aufgebrochen", "{value} % of the area opened within 2 years", 1,
         ),
         Feature(
+            "thickness_cm", "wear", "cm", 0,
+            "Dicke des frostsicheren Aufbaus", "Frost-safe thickness built",
+            "{value} cm frostsicherer Aufbau", "{value} cm of frost-safe structure",
+        ),
+        Feature(
             "frost_deficit_cm", "wear", "cm", 1,
             "Fehlende frostsichere Dicke", "Missing frost-safe thickness",
             "frostsicherer Aufbau {value} cm zu dünn", "pavement {value} cm too thin for frost",
@@ -176,6 +213,11 @@ FEATURE_SET = FeatureSet(
             "drainage", "wear", "1", 1,
             "Entwässerung (0 gut, 2 schlecht)", "Drainage (0 good, 2 poor)",
             "Entwässerung {value}", "drainage {value}",
+        ),
+        Feature(
+            "gully_spacing_m", "wear", "m", 1,
+            "Abstand der Straßenabläufe", "Spacing of gullies",
+            "Straßenabläufe alle {value} m", "a gully every {value} m",
         ),
         Feature(
             "tree_cover_pct", "wear", "%", 0,
@@ -191,6 +233,31 @@ FEATURE_SET = FeatureSet(
             "length_m", "wear", "m", 1,
             "Länge des Abschnitts", "Length of the segment",
             "Abschnitt {value} m lang", "segment {value} m long",
+        ),
+        Feature(
+            "survey_crack_pct", "wear", "%", 1,
+            "Rissfläche (Zustandserfassung)", "Cracked area (survey)",
+            "{value} % Risse bei der Zustandserfassung", "{value} % cracked when surveyed",
+        ),
+        Feature(
+            "survey_patch_pct", "wear", "%", 0,
+            "Flickfläche (Zustandserfassung)", "Patched area (survey)",
+            "{value} % Flicken bei der Zustandserfassung", "{value} % patched when surveyed",
+        ),
+        Feature(
+            "survey_rut_depth_mm", "wear", "mm", 0,
+            "Spurrinnentiefe (Zustandserfassung)", "Rut depth (survey)",
+            "Spurrinnen von {value} mm bei der Zustandserfassung", "ruts of {value} mm when surveyed", 1,
+        ),
+        Feature(
+            "survey_total_grade", "wear", "1", 0,
+            "Gesamtwert (Zustandserfassung)", "Total grade (survey)",
+            "Gesamtwert {value} bei der Zustandserfassung", "total grade of {value} when surveyed", 1,
+        ),
+        Feature(
+            "survey_age_years", "wear", "a", 0,
+            "Alter der Zustandserfassung", "Age of the survey",
+            "Zustandserfassung vor {value} Jahren", "surveyed {value} years ago", 1,
         ),
         # memory: what happened here before
         Feature(
@@ -282,6 +349,53 @@ FEATURE_SET = FeatureSet(
             "Tage seit der letzten Sichtung", "Days since last seen",
             "zuletzt vor {value} Tagen gesehen", "last seen {value} days ago",
             one_de="zuletzt vor 1 Tag gesehen", one_en="last seen 1 day ago",
+        ),
+        # sensors: what LoRaWAN devices measured, spread to all segments
+        Feature(
+            "surface_freeze_thaw_7d", "sensors", "1", 1,
+            "Frost-Tau-Wechsel der Fahrbahn (7 Tage)", "Freeze–thaw cycles of the surface (7 days)",
+            "{value} Frost-Tau-Wechsel der Fahrbahn in 7 Tagen",
+            "{value} freeze–thaw cycles of the surface in 7 days",
+            one_de="1 Frost-Tau-Wechsel der Fahrbahn in 7 Tagen",
+            one_en="1 freeze–thaw cycle of the surface in 7 days",
+        ),
+        Feature(
+            "surface_freeze_thaw_30d", "sensors", "1", 1,
+            "Frost-Tau-Wechsel der Fahrbahn (30 Tage)", "Freeze–thaw cycles of the surface (30 days)",
+            "{value} Frost-Tau-Wechsel der Fahrbahn in 30 Tagen",
+            "{value} freeze–thaw cycles of the surface in 30 days",
+            one_de="1 Frost-Tau-Wechsel der Fahrbahn in 30 Tagen",
+            one_en="1 freeze–thaw cycle of the surface in 30 days",
+        ),
+        Feature(
+            "surface_freeze_thaw_90d", "sensors", "1", 1,
+            "Frost-Tau-Wechsel der Fahrbahn (90 Tage)", "Freeze–thaw cycles of the surface (90 days)",
+            "{value} Frost-Tau-Wechsel der Fahrbahn in 90 Tagen",
+            "{value} freeze–thaw cycles of the surface in 90 days",
+            one_de="1 Frost-Tau-Wechsel der Fahrbahn in 90 Tagen",
+            one_en="1 freeze–thaw cycle of the surface in 90 days",
+        ),
+        Feature(
+            "surface_minimum_7d_c", "sensors", "°C", 0,
+            "Tiefste Fahrbahntemperatur (7 Tage)", "Lowest surface temperature (7 days)",
+            "tiefste Fahrbahntemperatur {value} °C in 7 Tagen", "lowest surface temperature of {value} °C in 7 days",
+        ),
+        Feature(
+            "base_moisture_pct", "sensors", "%", 1,
+            "Feuchte der Tragschicht", "Moisture of the base",
+            "Feuchte der Tragschicht {value} %", "moisture of the base of {value} %",
+        ),
+        Feature(
+            "base_moisture_trend_30d_pct", "sensors", "%", 0,
+            "Änderung der Feuchte der Tragschicht (30 Tage)", "Change of the base's moisture (30 days)",
+            "Feuchte der Tragschicht um {value} Prozentpunkte verändert in 30 Tagen",
+            "moisture of the base changed by {value} percentage points in 30 days", 1,
+        ),
+        Feature(
+            "base_moisture_anomaly_pct", "sensors", "%", 1,
+            "Feuchte der Tragschicht gegenüber der Jahreszeit", "Moisture of the base against the season",
+            "Feuchte der Tragschicht {value} Prozentpunkte über dem Üblichen der Jahreszeit",
+            "moisture of the base {value} percentage points above what is usual in the season", 1,
         ),
     ),
 )  # fmt: skip

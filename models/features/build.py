@@ -7,8 +7,10 @@ from numpy.typing import NDArray
 
 from models.days import local_day
 from models.features import FEATURE_SET, FeatureSet
-from models.features.camera import per_good_pass, recency_weight
+from models.features.forecast import ForecastFeatures
 from models.features.memory import count_by_segment, days_since, neighbours, newest_by_segment, relative_rate
+from models.features.passes import CameraFeatures
+from models.features.sensors import FinishedDays, SensorFeatures
 from models.features.wear import recent_trench_pct, wearing_course_age_years
 from models.features.weather import (
     antecedent_precipitation_mm,
@@ -17,12 +19,12 @@ from models.features.weather import (
     rain_then_frost_days,
     season,
     thaw_state,
+    window_mean,
     window_sum,
 )
+from models.features.windows import HISTORY_DAYS
 from models.inputs import CityInputs, Floats, Instant, Instants, WeatherHours
 
-_HISTORY_DAYS = 200  # of weather: the longest window (180 d) and what its first days need
-_CAMERA_DAYS = 180
 _TRENCH_DAYS = 730
 _NEVER = np.datetime64("9999-01-01", "us")
 
@@ -72,21 +74,25 @@ class FeatureBuilder:
         self.feature_set = feature_set
         self._neighbours = neighbours(inputs.segments.positions_m())
         self._length_share = inputs.segments.length_m / max(inputs.segments.length_m.sum(), 1.0)
-        days = inputs.segment_days
-        keys = (days.segment_index.astype(np.int64), days.day.astype(np.int64))
-        self._day_superseded_at = superseded_at(keys, days.recorded_at)
+        self._passes = CameraFeatures(inputs.segment_days, len(inputs.segments))
         weather = inputs.weather
         keys = (weather.station.astype(np.int64), weather.observed_at.astype(np.int64))
         self._weather_superseded_at = superseded_at(keys, weather.recorded_at)
+        measured = inputs.sensor_days
+        keys = (measured.sensor.astype(np.int64), measured.day.astype(np.int64))
+        self._forecasts = ForecastFeatures(inputs.forecasts, inputs.timezone)
+        self._sensors = SensorFeatures(measured, superseded_at(keys, measured.recorded_at), inputs.segments)
 
     def at(self, as_of: Instant) -> NDArray[np.float32]:
         """Features of every segment as of a time, shape (n_segments, n_features), in the order of the feature set."""
         as_of = as_of.astype("datetime64[us]")
+        daily = self.daily_weather(as_of)
         named: dict[str, Floats | float] = {
-            **self._weather(as_of),
+            **self._weather(as_of, daily),
             **self._wear(as_of),
             **self._memory(as_of),
             **self._camera(as_of),
+            **self._measured(as_of, daily),
         }
         table = np.empty((len(self.inputs.segments), len(self.feature_set.features)), dtype=np.float32)
         for column, name in enumerate(self.feature_set.names):
@@ -97,7 +103,7 @@ class FeatureBuilder:
         """Weather by local day, as known at `as_of`, mean of all stations."""
         zone = self.inputs.timezone
         last_hour = as_of.astype("datetime64[h]").astype(np.int64)
-        count = 24 * (_HISTORY_DAYS + 1)
+        count = 24 * (HISTORY_DAYS + 1)
         hours = np.arange(last_hour - count + 1, last_hour + 1)
         temp_c, rain_mm = hourly_means(self.inputs.weather, self._weather_superseded_at, as_of, hours)
         # observed_at is the end of the hour: an hour belongs to the day in which it began.
@@ -111,24 +117,26 @@ class FeatureBuilder:
             rain_mm=_nan_sum(rain_mm, start),
         )
 
-    def _weather(self, as_of: Instant) -> dict[str, float]:
-        daily = self.daily_weather(as_of)
+    def _weather(self, as_of: Instant, daily: DailyWeather) -> dict[str, float]:
         cycles = freeze_thaw_days(daily.minimum_c, daily.maximum_c)
         thaw_index, thaw_days = thaw_state(daily.mean_c)
         sine, cosine = season(local_day(np.array([as_of]), self.inputs.timezone)[0])
         return {
             "freeze_thaw_7d": window_sum(cycles, 7),
+            "freeze_thaw_14d": window_sum(cycles, 14),
             "freeze_thaw_30d": window_sum(cycles, 30),
             "freeze_thaw_90d": window_sum(cycles, 90),
             "frost_index_30d_cd": frost_index_cd(daily.mean_c, 30),
             "frost_index_180d_cd": frost_index_cd(daily.mean_c, 180),
             "thaw_index_cd": thaw_index,
             "days_since_thaw": thaw_days,
+            "mean_temp_14d_c": window_mean(daily.mean_c, 14),
             "rain_3d_mm": window_sum(daily.rain_mm, 3),
             "rain_7d_mm": window_sum(daily.rain_mm, 7),
             "rain_30d_mm": window_sum(daily.rain_mm, 30),
             "antecedent_precipitation_mm": antecedent_precipitation_mm(daily.rain_mm),
             "rain_then_frost_30d": window_sum(rain_then_frost_days(daily.rain_mm, daily.minimum_c), 30),
+            **self._forecasts.at(as_of),
             "season_sin": sine,
             "season_cos": cosine,
         }
@@ -147,14 +155,37 @@ class FeatureBuilder:
             "wearing_course_age_years": wearing_course_age_years(segments.wearing_course_year, renewed, as_of),
             "pavement_class": segments.pavement_class,
             "heavy_vehicles_per_day": segments.heavy_vehicles_per_day,
+            "axle_passes_per_day": segments.axle_passes_per_day,
             "bus_route": segments.bus_route,
             "trench_area_pct": segments.trench_area_pct,
             "recent_trench_pct": recent_trench_pct(opened, segments.length_m, segments.width_m),
+            "thickness_cm": segments.thickness_cm,
             "frost_deficit_cm": segments.frost_deficit_cm,
             "drainage": segments.drainage,
+            "gully_spacing_m": segments.gully_spacing_m,
             "tree_cover_pct": segments.tree_cover_pct,
             "width_m": segments.width_m,
             "length_m": segments.length_m,
+            **self._survey(as_of),
+        }
+
+    def _survey(self, as_of: Instant) -> dict[str, Floats]:
+        """The newest survey of each segment that was known."""
+        surveys, count = self.inputs.surveys.recorded_by(as_of), len(self.inputs.segments)
+        order = np.lexsort((surveys.recorded_at, surveys.observed_at))  # of equal keys, assignment keeps the last
+        where = surveys.segment_index[order]
+
+        def newest(values: Floats) -> Floats:
+            column = np.full(count, np.nan)
+            column[where] = values[order]
+            return column
+
+        return {
+            "survey_crack_pct": newest(surveys.crack_pct),
+            "survey_patch_pct": newest(surveys.patch_pct),
+            "survey_rut_depth_mm": newest(surveys.rut_depth_mm),
+            "survey_total_grade": newest(surveys.total_grade),
+            "survey_age_years": newest(days_since(surveys.observed_at, as_of) / 365.25),
         }
 
     def _memory(self, as_of: Instant) -> dict[str, Floats]:
@@ -193,32 +224,20 @@ class FeatureBuilder:
     def _camera(self, as_of: Instant) -> dict[str, Floats]:
         count, inspections = len(self.inputs.segments), self.inputs.inspections
         today = local_day(np.array([as_of]), self.inputs.timezone)[0]
-        known = (self.inputs.segment_days.recorded_at <= as_of) & (as_of < self._day_superseded_at)
-        seen = newest_by_segment(
-            self.inputs.segment_days.segment_index,
-            self.inputs.segment_days.day,
-            known & (self.inputs.segment_days.good_passes > 0),
-            count,
-        )
         inspected = newest_by_segment(
             inspections.segment_index, inspections.observed_at, inspections.recorded_at <= as_of, count
         )
-        rows = self.inputs.segment_days.take(known & (self.inputs.segment_days.day > today - _CAMERA_DAYS))
-        age = (today - rows.day).astype(float)
-        weight = recency_weight(age)
-        where, passes = rows.segment_index, rows.good_passes
-        measured = np.isfinite(rows.roughness_mps2)
-        rough = per_good_pass(
-            where[measured], rows.roughness_mps2[measured], np.ones(measured.sum()), weight[measured], count
-        )
+        seen = self._passes.last_seen(as_of, today)
         return {
-            "linear_cracks_per_pass": per_good_pass(where, rows.linear_cracks, passes, weight, count),
-            "alligator_cracks_per_pass": per_good_pass(where, rows.alligator_cracks, passes, weight, count),
-            "roughness_mps2": rough,
-            "good_passes_28d": np.bincount(where[age < 28], weights=passes[age < 28], minlength=count),
-            "good_passes_90d": np.bincount(where[age < 90], weights=passes[age < 90], minlength=count),
+            **self._passes.at(as_of, today),
             "last_seen_days": np.fmin(days_since(seen, as_of), days_since(inspected, as_of)),
         }
+
+    def _measured(self, as_of: Instant, daily: DailyWeather) -> dict[str, Floats]:
+        today = local_day(np.array([as_of]), self.inputs.timezone)[0]
+        over = daily.day < today
+        days = FinishedDays(daily.minimum_c[over], daily.maximum_c[over], daily.rain_mm[over])
+        return self._sensors.at(as_of, today, days)
 
 
 def hourly_means(

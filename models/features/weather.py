@@ -29,6 +29,20 @@ def window_sum(values: Floats, length: int) -> float:
     return float(np.nansum(window))
 
 
+def window_mean(values: Floats, length: int) -> float:
+    """Mean of the known ones of the last `length` values; NaN when more than 20 % of them are unknown.
+
+    Examples
+    --------
+    >>> window_mean(np.array([1.0, 2.0, 4.0]), 2), window_mean(np.array([np.nan, 2.0]), 2)
+    (3.0, nan)
+    """
+    window = values[-length:]
+    if window.size < KNOWN_SHARE * length or np.isfinite(window).mean() < KNOWN_SHARE:
+        return float("nan")
+    return float(np.nanmean(window))
+
+
 def freeze_thaw_days(minimum_c: Floats, maximum_c: Floats) -> Floats:
     """Days with a freeze–thaw cycle of the air: minimum below and maximum above 0 °C.
 

@@ -58,14 +58,19 @@ def print_trained(run: ModelRun) -> None:
         f"Model run {run.model_run_id} on {card['data']} data, {window['from'][:10]} to {window['until'][:10]}: "
         f"{card['potholes']} potholes on {card['segments']} segments."
     )
-    table = Table(title=f"Hold-out in time, {card['holdout']['first_test_cut']} to {card['holdout']['last_test_cut']}")
-    for heading in ("horizon", "rows", "positive", "ROC-AUC", "PR-AUC", "Brier skill", "predicted/observed"):
-        table.add_column(heading, justify="right")
-    for horizon in card["holdout"]["horizons"]:
-        skill = horizon["model"]
-        names = ("rows", "positives", "roc_auc", "pr_auc", "brier_skill", "predicted_over_observed")
-        table.add_row(f"{horizon['horizon_days']} d", *(cell(skill[name]) for name in names))
-    console.print(table)
+    if card["holdout"] is not None:
+        table = Table(
+            title=f"Hold-out in time, {card['holdout']['first_test_cut']} to {card['holdout']['last_test_cut']}"
+        )
+        for heading in ("horizon", "rows", "positive", "ROC-AUC", "PR-AUC", "Brier skill", "predicted/observed"):
+            table.add_column(heading, justify="right")
+        for horizon in card["holdout"]["horizons"]:
+            skill = horizon["model"]
+            names = ("rows", "positives", "roc_auc", "pr_auc", "brier_skill", "predicted_over_observed")
+            table.add_row(f"{horizon['horizon_days']} d", *(cell(skill[name]) for name in names))
+        console.print(table)
+    if card["learned"]["notice_en"]:
+        console.print(card["learned"]["notice_en"])
     if card["notice_en"]:
         console.print(card["notice_en"])
 
@@ -74,8 +79,8 @@ def print_comparison(row: ComparisonRow) -> None:
     """Champion and challenger side by side, and the verdict."""
     console, figures = _console(), row.figures
     table = Table(
-        title=f"Champion run {row.champion_run_id} and challenger run {row.challenger_run_id}, "
-        f"windows from {figures['test_from'][:10]} on"
+        title=f"Champion run {row.champion_run_id} and challenger run {row.challenger_run_id}"
+        + (f", windows from {figures['test_from'][:10]} on" if "test_from" in figures else "")
     )
     headings = ("horizon", "positive", "Brier skill", "", "difference (90 %)", "ROC-AUC", "", "difference (90 %)")
     for heading in (*headings, "pred./obs.", ""):

@@ -25,7 +25,7 @@ from models.risk import NotEnoughLabelsError, RiskModel
 from models.rolling import RollingOrigins, origins_of
 from roadtwin.errors import ModelPromotionError, ModelVersionError
 from roadtwin.jobs.inputs import to_instant
-from roadtwin.jobs.train import DEFAULT_RECIPE, History, Recipe, Trained, fit, load_history, store
+from roadtwin.jobs.train import DEFAULT_RECIPE, History, Recipe, Trained, learn, store
 from roadtwin.settings import Settings
 from roadtwin.storage.model_runs import (
     Cause,
@@ -73,15 +73,13 @@ def retrain(
     """Train a challenger on what was recorded by `now`, compare it, store both, and commit.
 
     Without a champion the new model is active at once. One training at a time in a database: a second one waits.
-    Raises NotEnoughHistoryError, which says what is missing; then nothing is stored.
+    Raises NotEnoughHistoryError for a city without roads; then nothing is stored.
     """
     report = on_progress or (lambda _: None)
     with one_training_at_a_time(conn):
         report(0.0)
         champion = read_active_model_run(conn)
-        history = load_history(conn, settings, now=now, recipe=recipe)
-        report(0.4)
-        trained = fit(history, settings, recipe=recipe, on_progress=lambda part: report(0.4 + 0.4 * part))
+        trained = learn(conn, settings, now=now, recipe=recipe, on_progress=lambda part: report(0.8 * part))
         comparison, figures = (None, {}) if champion is None else compare_with_champion(champion, trained, settings)
         report(0.95)
         with conn.transaction():
@@ -166,6 +164,10 @@ def compare_with_champion(run: ModelRun, trained: Trained, settings: Settings) -
     Nothing is read or written. A champion that cannot be read, or windows in which nothing can be told, are no errors:
     the verdict says so.
     """
+    if (run.card.get("learned") or {}).get("cold_start"):
+        return _after_cold_start(), {"champion_method": "cold start"}
+    if trained.cold_start:
+        return _cannot_tell("too little is recorded to test a model"), {"champion_method": "none"}
     history = trained.history
     start = comparison_start(history, settings)
     margins = Margins(settings.gate_brier_skill_margin, settings.gate_roc_auc_margin, settings.gate_calibration_ratio)
@@ -229,6 +231,15 @@ def _without_champion(why: str) -> Comparison:
         True,
         f"Übernommen ohne Vergleich: Das bisherige Modell ist hier nicht lesbar und kann nicht bewerten. ({why})",
         f"Promoted without comparison: the champion cannot be read here and scores nothing. ({why})",
+    )
+
+
+def _after_cold_start() -> Comparison:
+    return Comparison(
+        (),
+        True,
+        "Übernommen ohne Vergleich: Das bisherige Modell war ein Kaltstart, hier nie geprüft.",
+        "Promoted without comparison: the champion was a cold start, never tested here.",
     )
 
 

@@ -13,7 +13,7 @@ from models.features import FEATURE_SET
 from models.features.build import FeatureBuilder
 from models.inputs import Floats, Ints
 from models.registry import Artefact, load_model
-from models.risk import RiskModel, expected_count
+from models.risk import RiskModel
 from roadtwin.code_version import code_version
 from roadtwin.errors import ModelNotTrainedError
 from roadtwin.jobs.inputs import load_city, to_instant
@@ -79,14 +79,16 @@ def rank(probability: Floats) -> NDArray[np.int64]:
 
 def make_scores(model: RiskModel, features: NDArray[np.float32], segment_ids: Ints) -> ScoreTable:
     """Scores of all horizons for features (n, f) of segments (n,), with reasons for the top of each horizon."""
-    probability = model.predict_proba(features)
-    ranks = np.column_stack([rank(column) for column in probability.T])
+    forecast = model.predict(features)
+    ranks = np.column_stack([rank(column) for column in forecast.probability.T])
     return ScoreTable(
         segment_id=segment_ids,
         horizons_days=tuple(model.horizons_days),
         features=features,
-        probability=probability,
-        expected_count=expected_count(probability),
+        probability=forecast.probability,
+        low=forecast.low,
+        high=forecast.high,
+        expected_count=forecast.expected_count,
         rank=ranks,
         reasons_json=tuple(
             _top_reasons(model, features, horizon, ranks[:, column])

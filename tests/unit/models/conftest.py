@@ -10,7 +10,6 @@ import numpy as np
 import pytest
 
 from models.dataset import Dataset, TimeSplit, build_dataset, days, make_cuts, split_in_time
-from models.features import FEATURE_SET
 from models.risk import RiskModel
 
 
@@ -56,8 +55,8 @@ def trained(city, synthetic) -> Trained:
     span = city.until - cuts[0]
     split = TimeSplit(cuts[0] + span * 45 // 100, cuts[0] + span * 7 // 10, city.until)
     train, calibrate, test = split_in_time(rows, split)
-    model = RiskModel(monotone=FEATURE_SET.monotone).fit(train.features, train.labels)
-    model.calibrate(calibrate.features, calibrate.labels)
+    model = RiskModel(max_iter=60).fit(train)
+    model.calibrate(calibrate, model.relative(calibrate.features), model.level(calibrate.features), train)
     return Trained(model, rows, train, calibrate, test, split)
 
 

@@ -73,7 +73,7 @@ def test_the_card_names_data_features_skill_and_baselines(trained, city):
     holdout = evaluate_split(
         "temporal", trained.rows, trained.test, trained.split,
         spatial_blocks(city.inputs.segments.positions_m()),
-        lambda: RiskModel(monotone=FEATURE_SET.monotone, max_iter=20),
+        lambda: RiskModel(max_iter=20),
         capacity=10, districts=city.inputs.segments.districts,
     )  # fmt: skip
     facts = TrainingFacts(True, "2023-10-01", "2026-09-30", "2024-01-01", "2026-08-01", 14, 150, 1, {"7": 1}, 2, 3)

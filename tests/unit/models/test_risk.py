@@ -1,26 +1,58 @@
 """The estimator: additive, monotone over horizons, calibrated, and without skill where there is none."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
+from scipy.special import expit
 from sklearn.base import clone
 from sklearn.metrics import roc_auc_score
 
 from models.calibration import LogisticCalibration
+from models.dataset import Dataset
 from models.features import FEATURE_SET
-from models.risk import NotEnoughLabelsError, RiskModel, expected_count
+from models.prior import EFFECTS, base_log_odds
+from models.risk import NotEnoughLabelsError, RiskModel, eras
+from models.rolling import RollingOrigins, origins_of
 from roadtwin.types import HORIZONS_DAYS
 
+START = np.datetime64("2024-01-01T05:00", "us")
+WEEK = np.timedelta64(7, "D")
 
-def small_model(**parameters) -> RiskModel:
-    return RiskModel(max_iter=20, max_features=1.0, **parameters)
+
+def made_up(rng, **options) -> Dataset:
+    """Rows of `made_up_with_truth`."""
+    return made_up_with_truth(rng, **options)[0]
 
 
-def made_up(rng, rows=4000):
-    x = rng.normal(size=(rows, 4)).astype(np.float32)
-    x[rng.random(rows) < 0.1, 0] = np.nan
-    hazard = 0.03 * np.exp(np.nan_to_num(x[:, 0]))[:, None] * np.array([1.0, 4.0, 12.0])
-    y = (rng.random((rows, 1)) < -np.expm1(-hazard)).astype(float)
-    return x, y
+def made_up_with_truth(rng, *, segments=400, weeks=26, effect=1.0, frailty=0.0) -> tuple[Dataset, np.ndarray]:
+    """Rows with two features known, how often a place broke before and the weather of the week; their hazard a week."""
+    segment, week = np.meshgrid(np.arange(segments), np.arange(weeks))
+    segment, week = segment.ravel(), week.ravel()
+    features = np.full((segment.size, len(FEATURE_SET.features)), np.nan, np.float32)
+    relative = np.exp(rng.normal(0, 1, segments))
+    cold = rng.normal(0, 1, weeks)
+    features[:, FEATURE_SET.index("potholes_relative")] = relative[segment]
+    features[:, FEATURE_SET.index("freeze_thaw_14d")] = np.maximum(0, 3 + 3 * cold)[week]
+    own = rng.gamma(1 / frailty, frailty, segments) if frailty else np.ones(segments)
+    hazard = 0.03 * own[segment] * relative[segment] ** effect * np.exp(0.3 * cold[week])
+    spans = np.array([1.0, 4.0, 12.0])
+    labels = (rng.random((segment.size, 1)) < -np.expm1(-hazard[:, None] * spans)).astype(float)
+    rows = Dataset(
+        features=features,
+        labels=labels,
+        segment_index=segment.astype(np.int32),
+        cut=START + week * WEEK,
+        district=np.zeros(segment.size, np.int32),
+        road_class=np.zeros(segment.size, np.int32),
+        horizons_days=HORIZONS_DAYS,
+        feature_set=FEATURE_SET,
+    )
+    return rows, hazard
+
+
+def no_labels(rows: Dataset) -> Dataset:
+    return replace(rows, labels=np.full_like(rows.labels, np.nan))
 
 
 def test_contributions_and_intercept_add_up_to_the_log_odds(trained):
@@ -31,6 +63,10 @@ def test_contributions_and_intercept_add_up_to_the_log_odds(trained):
         np.testing.assert_allclose(
             trained.model.intercept_[column] + contributions.sum(axis=1), log_odds[:, column], atol=1e-9
         )
+    np.testing.assert_allclose(
+        trained.model.predict_proba(x),
+        np.maximum.accumulate(expit(trained.model.slopes_ * log_odds), axis=1),
+    )
 
 
 def test_contributions_are_measured_against_the_mean_of_training(trained):
@@ -40,81 +76,167 @@ def test_contributions_are_measured_against_the_mean_of_training(trained):
     assert np.abs(mean).max() < 0.1
 
 
-def test_probabilities_do_not_fall_with_the_horizon(trained):
-    p = trained.model.predict_proba(trained.rows.features)
+def test_forecasts_do_not_fall_with_the_horizon_and_lie_in_their_intervals(trained):
+    forecast = trained.model.predict(trained.rows.features)
 
-    assert (np.diff(p, axis=1) >= 0).all()
-    assert ((p > 0) & (p < 1)).all()
+    for each in (forecast.probability, forecast.low, forecast.high, forecast.expected_count):
+        assert (np.diff(each, axis=1) >= 0).all()
+    assert ((forecast.probability > 0) & (forecast.probability < 1)).all()
+    assert ((forecast.low <= forecast.probability) & (forecast.probability <= forecast.high)).all()
+    # holes cluster: where one comes, more do
+    assert (forecast.expected_count >= -np.log1p(-forecast.probability) - 1e-9).all()
 
 
-def test_risk_never_falls_with_a_feature_that_physics_lets_only_raise_it(trained):
+def test_the_boosted_half_never_falls_with_a_feature_that_physics_lets_only_raise_it(trained):
     x = np.repeat(trained.test.features[:50], 20, axis=0)
-    for name in ("freeze_thaw_30d", "potholes_relative", "wearing_course_age_years", "alligator_cracks_per_pass"):
+    for name in ("potholes_relative", "wearing_course_age_years", "alligator_cracks_per_pass"):
         column = FEATURE_SET.index(name)
         varied = x.copy()
         varied[:, column] = np.tile(np.linspace(0, 60, 20), 50)
-        assert (np.diff(trained.model.log_odds(varied).reshape(50, 20, 3), axis=1) >= -1e-12).all(), name
+        effects = trained.model.boosted_.effects(varied[:, trained.model.place_]).sum(axis=1)
+        assert (np.diff(effects.reshape(50, 20), axis=1) >= -1e-12).all(), name
+
+
+def test_the_level_of_the_city_rises_with_frost_and_falls_with_warmth(trained):
+    for level in trained.model.levels_:
+        signs = np.array(level.signs)
+        assert (level.slopes_[signs > 0] >= -1e-6).all()
+        assert (level.slopes_[signs < 0] <= 1e-6).all()
+
+
+def test_how_closely_a_road_is_watched_is_no_danger(trained):
+    seldom, often = trained.test.features[:20].copy(), trained.test.features[:20].copy()
+    for name, effect in EFFECTS.items():
+        if effect.exposure:
+            seldom[:, FEATURE_SET.index(name)], often[:, FEATURE_SET.index(name)] = 1.0, 80.0
+
+    np.testing.assert_array_equal(trained.model.predict_proba(seldom), trained.model.predict_proba(often))
 
 
 def test_the_model_has_skill_on_later_data_and_shuffled_labels_have_none(trained, rng):
     known = np.isfinite(trained.test.labels[:, 1])
     y = trained.test.labels[known, 1]
     auc = roc_auc_score(y, trained.model.predict_proba(trained.test.features[known])[:, 1])
-    shuffled = trained.train.labels[rng.permutation(len(trained.train))]
-    blind = RiskModel(monotone=FEATURE_SET.monotone).fit(trained.train.features, shuffled)
-    blind.calibrate(trained.calibrate.features, trained.calibrate.labels[rng.permutation(len(trained.calibrate))])
+    # Shuffled within a cut: the prior alone knows what is dangerous, so it is shuffled, too, by shuffling the features.
+    blind = replace(trained.train, features=trained.train.features[rng.permutation(len(trained.train))])
+    model = RiskModel().fit(blind)
 
     assert auc > 0.75
-    assert abs(roc_auc_score(y, blind.predict_proba(trained.test.features[known])[:, 1]) - 0.5) < 0.1
+    assert np.ptp(model.relative(trained.test.features)) < np.ptp(trained.model.relative(trained.test.features)) / 2
 
 
-def test_a_quantity_that_is_missing_entirely_does_not_stop_training(rng):
-    x, y = made_up(rng)
-    x[:, 2] = np.nan
-    model = small_model().fit(x, y)
+def test_what_is_missing_entirely_has_no_effect_and_nothing_breaks_when_it_is_known_later(rng):
+    rows = made_up(rng)
+    model = RiskModel(max_iter=20).fit(rows)
+    column = FEATURE_SET.index("roughness_mps2")
+    x = rows.features[:50].copy()
+    assert (model.contributions(x, 7)[:, column] == 0).all()
 
-    assert (model.contributions(x, 7)[:, 2] == 0).all()
-    x[:, 2] = 5.0  # known later on: it has no effect, and nothing breaks
+    x[:, column] = 5.0
+
     assert np.isfinite(model.log_odds(x)).all()
 
 
 def test_what_is_unknown_when_scoring_gives_a_score(rng):
-    x, y = made_up(rng)
-    model = small_model().fit(x, y).calibrate(x, y)
+    model = RiskModel(max_iter=20).fit(made_up(rng))
+    unknown = np.full((1, len(FEATURE_SET.features)), np.nan, np.float32)
 
-    assert np.isfinite(model.predict_proba(np.full((1, 4), np.nan, np.float32))).all()
+    assert np.isfinite(model.predict(unknown).high).all()
+
+
+def test_without_labels_the_model_is_its_prior_and_says_so(rng):
+    rows = made_up(rng)
+    model = RiskModel().fit(no_labels(rows))
+    nothing = np.full((1, len(FEATURE_SET.features)), np.nan, np.float32)
+
+    assert model.positives_.tolist() == [0, 0, 0]
+    assert not model.calibrated_
+    assert model.boosted_ is None
+    assert model.log_odds(nothing)[0, 0] == pytest.approx(base_log_odds(7))
+    # what broke before breaks again: the order is that of the prior
+    worse = nothing.copy()
+    worse[0, FEATURE_SET.index("potholes_relative")] = 4.0
+    assert model.relative(worse)[0] > model.relative(nothing)[0] + 0.3
+
+
+def test_labels_take_over_from_the_prior_as_they_come(rng):
+    rows = made_up(rng, effect=-1.0)  # a city in which old damage means little danger
+    name = tuple(RiskModel().fit(no_labels(rows)).additive_.feature_names).index("potholes_relative")
+    models = [RiskModel(max_iter=5).fit(rows.take(np.arange(count))) for count in (0, 400, len(rows))]
+    slopes = [model.additive_.slopes_[name] for model in models]
+
+    assert slopes[0] == EFFECTS["potholes_relative"].slope
+    assert slopes[0] > slopes[1] > slopes[2]
+    assert slopes[2] == pytest.approx(-EFFECTS["potholes_relative"].scale, rel=0.2)
+    assert [model.boosted_share_ for model in models] == sorted(model.boosted_share_ for model in models)
+
+
+def test_intervals_hold_the_true_probability_of_places_that_look_the_same(rng):
+    rows, hazard = made_up_with_truth(rng, segments=800, weeks=104, frailty=0.8)
+    early, later = rows.take(rows.cut < START + 52 * WEEK), rows.take(rows.cut >= START + 52 * WEEK)
+    model = RiskModel(max_iter=20).fit(early)
+    model.calibrate(later, model.relative(later.features), model.level(later.features), rows)
+
+    assert model.dispersion_.measured_
+    assert model.dispersion_.variance_ == pytest.approx(0.8, rel=0.35)
+    forecast, true = model.predict(later.features), -np.expm1(-4 * hazard[rows.cut >= START + 52 * WEEK])
+    covered = (forecast.low[:, 1] <= true) & (true <= forecast.high[:, 1])
+    assert 0.85 < covered.mean() < 0.98
 
 
 def test_estimator_keeps_the_contract_of_scikit_learn():
-    model = small_model(monotone=(1, 0, 0, 0))
+    model = RiskModel(max_iter=7)
     copy = clone(model)
 
     assert copy.get_params() == model.get_params()
-    assert not hasattr(copy, "estimators_")
+    assert not hasattr(copy, "additive_")
 
 
 def test_same_seed_gives_the_same_model(rng):
-    x, y = made_up(rng)
+    rows = made_up(rng)
 
-    np.testing.assert_array_equal(small_model().fit(x, y).log_odds(x), small_model().fit(x, y).log_odds(x))
+    first, second = (RiskModel(max_iter=10).fit(rows).log_odds(rows.features) for _ in range(2))
+
+    np.testing.assert_array_equal(first, second)
 
 
-def test_too_few_labels_are_refused_with_their_number(rng):
-    x, y = made_up(rng, rows=100)
-    y[:] = 0
-    y[:5] = 1
+def test_calibration_with_too_few_labels_is_refused_with_their_number(rng):
+    rows = made_up(rng, segments=20, weeks=5)
+    rows = replace(rows, labels=np.zeros_like(rows.labels))
+    rows.labels[:5] = 1
+    model = RiskModel().fit(rows)
     with pytest.raises(NotEnoughLabelsError, match=r"7-day horizon takes 30 .* got 5 and 95"):
-        small_model().fit(x, y)
+        model.calibrate(rows, model.relative(rows.features), model.level(rows.features), rows)
 
 
-def test_shapes_and_order_of_horizons_are_checked(rng):
-    x, y = made_up(rng, rows=200)
-    with pytest.raises(ValueError, match=r"expected \(n, f\) and \(n, 3\)"):
-        small_model().fit(x, y[:, :2])
+def test_horizons_are_checked(rng):
+    rows = made_up(rng, segments=10, weeks=2)
+    with pytest.raises(ValueError, match=r"expected \(7, 28\)"):
+        RiskModel((7, 28)).fit(rows)
     with pytest.raises(ValueError, match="rising order"):
-        small_model(horizons_days=(28, 7, 90)).fit(x, y)
-    with pytest.raises(ValueError, match="expected 2"):
-        small_model(monotone=(1, 0)).fit(x, y)
+        RiskModel((28, 7, 90)).fit(replace(rows, horizons_days=(28, 7, 90)))
+
+
+def test_every_feature_has_a_prior_and_no_prior_is_left_over():
+    assert set(EFFECTS) == set(FEATURE_SET.names)
+
+
+def test_eras_are_of_windows_that_do_not_overlap():
+    begins = START + np.arange(60) * WEEK
+    groups = eras(begins, 4 * WEEK, windows=3)
+
+    flat = [begin for group in groups for begin in group]
+    assert (np.diff(np.array(flat)) >= 4 * WEEK).all()
+    assert [len(group) for group in groups] == [3, 3, 3, 3, 3]
+
+
+def test_a_model_of_rolling_origins_is_calibrated(trained):
+    model = RollingOrigins(lambda: RiskModel(max_iter=20), trained.rows, origins_of(trained.split)).model(
+        trained.split.data_until
+    )
+
+    assert model.calibrated_
+    assert (model.slopes_ > 0).all()
 
 
 def test_calibration_repairs_level_and_spread(rng):
@@ -127,25 +249,6 @@ def test_calibration_repairs_level_and_spread(rng):
     assert fitted.predict((truth + 1) * 2).mean() == pytest.approx(y.mean(), rel=1e-6)
 
 
-def test_calibration_never_turns_the_ranking_round(rng):
-    f = rng.normal(size=2000)
-    y = (rng.random(2000) < 1 / (1 + np.exp(2 * f))).astype(float)
-
-    fitted = LogisticCalibration().fit(f, y)
-
-    assert fitted.slope_ == 0
-    np.testing.assert_allclose(fitted.predict(f), y.mean())
-
-
 def test_calibration_needs_both_classes():
     with pytest.raises(ValueError, match="both classes"):
         LogisticCalibration().fit(np.zeros(10), np.zeros(10))
-
-
-def test_expected_count_is_that_of_a_poisson_law():
-    p = np.array([0.0, 0.1, 0.9, 1.0])
-
-    count = expected_count(p)
-
-    np.testing.assert_allclose(1 - np.exp(-count[:3]), p[:3])
-    assert np.isfinite(count).all()

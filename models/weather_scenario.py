@@ -21,6 +21,7 @@ SCENARIO_DAYS: tuple[int, ...] = (7, 28)
 """Lengths that a scenario may have [d]: those of the two shorter horizons."""
 
 _LONGEST_THAW_DAYS, _LARGEST_THAW_CD = 120.0, 400.0  # caps of `thaw_state`
+_MEAN_DAYS = 14
 _WINTER_MONTHS = frozenset({11, 12, 1, 2, 3})
 
 
@@ -76,24 +77,39 @@ def scenario_weather(scenario: WeatherScenario, days: int) -> ScenarioWeather:
 
 
 _WINDOWS: Mapping[str, tuple[tuple[int, str], ...]] = {
-    "freeze_thaw": ((7, "freeze_thaw_7d"), (30, "freeze_thaw_30d"), (90, "freeze_thaw_90d")),
+    "freeze_thaw": (
+        (7, "freeze_thaw_7d"), (14, "freeze_thaw_14d"), (30, "freeze_thaw_30d"), (90, "freeze_thaw_90d"),
+    ),
     "frost_index": ((30, "frost_index_30d_cd"), (180, "frost_index_180d_cd")),
     "rain": ((3, "rain_3d_mm"), (7, "rain_7d_mm"), (30, "rain_30d_mm")),
     "rain_then_frost": ((30, "rain_then_frost_30d"),),
-}
-_STATES = ("antecedent_precipitation_mm", "thaw_index_cd", "days_since_thaw")
+}  # fmt: skip
+_SURFACE_WINDOWS = ((7, "surface_freeze_thaw_7d"), (30, "surface_freeze_thaw_30d"), (90, "surface_freeze_thaw_90d"))
+"""Measured by sensors: they follow the air's cycles where they are known, and stay unknown elsewhere."""
+_STATES = (
+    "antecedent_precipitation_mm",
+    "thaw_index_cd",
+    "days_since_thaw",
+    "mean_temp_14d_c",
+    "surface_minimum_7d_c",
+    "forecast_freeze_thaw_7d",
+    "forecast_mean_temp_7d_c",
+    "forecast_rain_7d_mm",
+)
 _SEASON = ("season_sin", "season_cos")
+_GROUPS = ("weather", "sensors")
 
 
 def changed_by_weather() -> tuple[str, ...]:
     """Names of the features that a scenario sets."""
-    return tuple(name for windows in _WINDOWS.values() for _, name in windows) + _STATES
+    windows = (*_WINDOWS.values(), _SURFACE_WINDOWS)
+    return tuple(name for of_quantity in windows for _, name in of_quantity) + _STATES
 
 
 def left_by_weather(feature_set: FeatureSet = FEATURE_SET) -> tuple[str, ...]:
-    """Names of weather features that a scenario leaves as they are; the season is meant to stay."""
+    """Names of features of weather and sensors that a scenario leaves as they are; the season is meant to stay."""
     set_ = {*changed_by_weather(), *_SEASON}
-    return tuple(f.name for f in feature_set.features if f.group == "weather" and f.name not in set_)
+    return tuple(f.name for f in feature_set.features if f.group in _GROUPS and f.name not in set_)
 
 
 def apply_weather(
@@ -114,7 +130,7 @@ def apply_weather(
     Returns
     -------
     ndarray, shape (n, f)
-        A window that the scenario fills entirely is known even if it was not.
+        A window that the scenario fills entirely is known even if it was not; what only sensors tell stays unknown.
     """
     rows = features.copy()
     if scenario is WeatherScenario.AS_FORECAST or not rows.shape[0]:
@@ -123,6 +139,12 @@ def apply_weather(
 
     def column(name: str) -> Floats:
         return features[:, feature_set.index(name)].astype(np.float64)
+
+    def where_known(name: str, values: Floats | float) -> Floats:
+        return np.where(np.isnan(column(name)), np.nan, values)
+
+    def put(name: str, values: Floats | float) -> None:
+        rows[:, feature_set.index(name)] = values
 
     daily = {
         "freeze_thaw": np.broadcast_to(freeze_thaw_days(weather.minimum_c, weather.maximum_c), (len(rows), days)),
@@ -133,16 +155,32 @@ def apply_weather(
     for quantity, windows in _WINDOWS.items():
         known = [(length, column(name)) for length, name in windows]
         for length, name in windows:
-            coming = daily[quantity][:, max(0, days - length) :].sum(axis=1)
-            kept = kept_sum(known, length - days) if length > days else 0.0
-            rows[:, feature_set.index(name)] = coming + kept
+            put(name, _window(known, daily[quantity], length))
+    surface = [(length, column(name)) for length, name in _SURFACE_WINDOWS]
+    for length, name in _SURFACE_WINDOWS:
+        put(name, where_known(name, _window(surface, daily["freeze_thaw"], length)))
     fading = API_RETENTION ** np.arange(days - 1, -1, -1.0)
     index = API_RETENTION**days * column("antecedent_precipitation_mm") + float(fading @ weather.rain_mm)
-    rows[:, feature_set.index("antecedent_precipitation_mm")] = index
+    put("antecedent_precipitation_mm", index)
     thaw_index, thaw_days = _thaw(weather.mean_c, column("thaw_index_cd"), column("days_since_thaw"))
-    rows[:, feature_set.index("thaw_index_cd")] = thaw_index
-    rows[:, feature_set.index("days_since_thaw")] = thaw_days
+    put("thaw_index_cd", thaw_index)
+    put("days_since_thaw", thaw_days)
+    past = max(0, _MEAN_DAYS - days)
+    kept = past * column("mean_temp_14d_c") if past else 0.0
+    put("mean_temp_14d_c", (kept + weather.mean_c[-_MEAN_DAYS:].sum()) / _MEAN_DAYS)
+    put("surface_minimum_7d_c", where_known("surface_minimum_7d_c", weather.minimum_c[-7:].min()))
+    # Forecasts then say that it goes on as in its last seven days.
+    put("forecast_freeze_thaw_7d", daily["freeze_thaw"][:, -7:].sum(axis=1))
+    put("forecast_mean_temp_7d_c", weather.mean_c[-7:].mean())
+    put("forecast_rain_7d_mm", weather.rain_mm[-7:].sum())
     return rows
+
+
+def _window(known: Sequence[tuple[int, Floats]], daily: Floats, length: int) -> Floats:
+    """Sum over the last `length` days, shape (n,), when the last days are those of `daily` (n, n_days)."""
+    days = daily.shape[1]
+    coming = daily[:, max(0, days - length) :].sum(axis=1)
+    return np.asarray(coming + kept_sum(known, length - days)) if length > days else np.asarray(coming)
 
 
 def kept_sum(windows: Sequence[tuple[int, Floats]], days: int) -> Floats:

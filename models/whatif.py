@@ -2,8 +2,7 @@
 
 The model was learned from what happened, not from trials: roads were patched because they were bad. So a treatment
 changes only those features through which it acts on the road, never those that are marks of a bad road in the records
-(numbers of repairs), and every answer carries what was assumed. Values beyond the range of training need no clipping:
-the model's trees go on there with what they say at its edge.
+(numbers of repairs), what is changed is held within what training knew, and every answer carries what was assumed.
 """
 
 from collections.abc import Callable, Mapping
@@ -12,11 +11,12 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from models.dispersion import Forecast
 from models.features import FEATURE_SET, FeatureSet
 from models.inputs import Floats
-from models.risk import RiskModel, expected_count
+from models.risk import RiskModel
 from models.weather_scenario import WeatherScenario, apply_weather, out_of_season
-from models.whatif_words import NO_EFFECT, OUT_OF_SEASON, RAISED, Assumption, Treatment, assumptions
+from models.whatif_words import NO_EFFECT, OUT_OF_SEASON, RAISED, Assumption, Treatment, assumptions, held_back
 
 SEALED_CRACKS_SHARE = 0.1
 """Linear cracks that still let water in after crack sealing [-]; ours, no source."""
@@ -31,6 +31,10 @@ _Effect = Callable[[Floats], Floats]
 
 def _to(value: float) -> _Effect:
     return lambda x: np.full_like(x, value)
+
+
+def _known_to(value: float) -> _Effect:
+    return lambda x: np.where(np.isnan(x), np.nan, value)
 
 
 def _at_most(value: float) -> _Effect:
@@ -52,6 +56,10 @@ _NEW_SURFACE: Mapping[str, _Effect] = {
     "linear_cracks_per_pass": _to(0.0),
     "alligator_cracks_per_pass": _to(0.0),
     "recent_trench_pct": _to(0.0),
+    "survey_crack_pct": _known_to(0.0),
+    "survey_patch_pct": _known_to(0.0),
+    "survey_rut_depth_mm": _known_to(0.0),
+    "survey_total_grade": _at_most(1.0),
     "potholes_30d": _to(0.0),
     "potholes_90d": _to(0.0),
     "potholes_365d_relative": _at_most(1.0),
@@ -100,6 +108,9 @@ def apply_treatment(
     effects = dict(_EFFECTS[treatment])
     if treatment in _SMOOTHED and smooth_mps2 is not None:
         effects["roughness_mps2"] = _at_most(smooth_mps2)
+    if treatment is Treatment.RECONSTRUCTION:  # thick enough for frost: what was missing is there
+        missing_cm = np.maximum(features[:, feature_set.index("frost_deficit_cm")], 0.0)
+        rows[:, feature_set.index("thickness_cm")] += missing_cm
     for name, effect in effects.items():
         column = feature_set.index(name)
         rows[:, column] = effect(features[:, column].astype(np.float64))
@@ -107,19 +118,24 @@ def apply_treatment(
 
 
 @dataclass(frozen=True, slots=True)
-class Forecast:
-    """What the model says of n rows, each of shape (n, n_horizons); `low`, `high` bound the 90 % interval, or None."""
+class Ranges:
+    """What training knew of each feature, each of shape (f,); NaN: nothing."""
 
-    probability: Floats
-    expected_count: Floats
-    low: Floats | None = None
-    high: Floats | None = None
+    minimum: Floats
+    maximum: Floats
 
 
-def forecast(model: RiskModel, features: NDArray[np.float32]) -> Forecast:
-    """Probability and expected number of new potholes of each row and horizon."""
-    probability = model.predict_proba(features)
-    return Forecast(probability, expected_count(probability))
+def clip_changed(
+    before: NDArray[np.float32], after: NDArray[np.float32], ranges: Ranges
+) -> tuple[NDArray[np.float32], tuple[str, ...]]:
+    """`after` (n, f) with what was changed held within the ranges of training, and the features that were held back.
+
+    What was beyond them before stays: it was measured.
+    """
+    held = np.fmin(np.fmax(after, ranges.minimum), ranges.maximum).astype(np.float32)  # a range of NaN holds nothing
+    beyond = (held != after) & np.isfinite(after) & (before != after)
+    names = tuple(FEATURE_SET.names[i] for i in np.flatnonzero(beyond.any(axis=0)))
+    return np.where(beyond, held, after), names
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,6 +167,7 @@ def answer(
     weather: WeatherScenario,
     days: int,
     smooth_mps2: float | None = None,
+    ranges: Ranges | None = None,
 ) -> Answer:
     """What the model expects of these rows now, after the weather, and after weather and treatment.
 
@@ -162,15 +179,23 @@ def answer(
         Stored rows of the feature set; NaN unknown.
     treatment, weather, days, smooth_mps2
         See `apply_treatment` and `weather_scenario.apply_weather`.
+    ranges : Ranges, optional
+        Of training; None: not known, and what is changed is not held back.
     """
     weathered = apply_weather(features, weather, days)
     treated = apply_treatment(weathered, treatment, smooth_mps2=smooth_mps2)
-    now = forecast(model, features)
-    untreated = now if weather is WeatherScenario.AS_FORECAST else forecast(model, weathered)
-    after = untreated if treatment is Treatment.NONE else forecast(model, treated)
+    held: tuple[str, ...] = ()
+    if ranges is not None:
+        weathered, _ = clip_changed(features, weathered, ranges)
+        treated, held = clip_changed(features, treated, ranges)
+    now = model.predict(features)
+    untreated = now if weather is WeatherScenario.AS_FORECAST else model.predict(weathered)
+    after = untreated if treatment is Treatment.NONE else model.predict(treated)
     same = (features == treated) | (np.isnan(features) & np.isnan(treated))
     changed = tuple(FEATURE_SET.names[i] for i in np.flatnonzero(~same.all(axis=0)))
     told = list(assumptions(treatment, weather, days))
+    if held:
+        told.append(held_back(held))
     if out_of_season(features, weather):
         told.append(OUT_OF_SEASON)
     if treatment is not Treatment.NONE and not _acts(weathered, treated):

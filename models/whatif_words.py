@@ -138,6 +138,16 @@ _WEATHER_TEXTS: Mapping[WeatherScenario, Assumption] = {
 _PATCHES = frozenset({Treatment.COLD_MIX, Treatment.INFILL})
 
 
+def held_back(names: Sequence[str]) -> Assumption:
+    """That these features were held within what training knew."""
+    features = [FEATURE_SET.features[FEATURE_SET.index(name)] for name in names]
+    return Assumption(
+        "held_back",
+        f"Auf den Rand dessen gesetzt, was das Modell kennt: {', '.join(f.label_de for f in features)}.",
+        f"Held at the edge of what the model knows: {', '.join(f.label_en for f in features)}.",
+    )
+
+
 def assumptions(treatment: Treatment, weather: WeatherScenario, days: int) -> Sequence[Assumption]:
     """What an answer to this question rests on, whatever the rows."""
     told = [NO_PROOF] if treatment is not Treatment.NONE else []
@@ -153,8 +163,8 @@ def assumptions(treatment: Treatment, weather: WeatherScenario, days: int) -> Se
             told.append(
                 Assumption(
                     "weather_left",
-                    f"Vom Wetter unverändert bleiben: {', '.join(f.label_de for f in labels)}.",
-                    f"Left as they are by the weather: {', '.join(f.label_en for f in labels)}.",
+                    f"Trotz des Wetters unverändert bleiben: {', '.join(f.label_de for f in labels)}.",
+                    f"Left as they are in spite of the weather: {', '.join(f.label_en for f in labels)}.",
                 )
             )
     return tuple(told)

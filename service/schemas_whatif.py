@@ -35,8 +35,8 @@ class Expectation(Answer):
     """What the model expects within a horizon."""
 
     probability: float = Field(ge=0, le=1)
-    probability_low: float | None = Field(description="Lower end of the 90 % interval; null: this model gives none.")
-    probability_high: float | None
+    probability_low: float = Field(description="Lower end of the 90 % interval.")
+    probability_high: float
     expected_count: float
 
 

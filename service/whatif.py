@@ -27,8 +27,9 @@ from service.schemas_whatif import (
 from service.state import Connection, Row
 
 if TYPE_CHECKING:
+    from models.dispersion import Forecast
     from models.risk import RiskModel
-    from models.whatif import Answer, Forecast
+    from models.whatif import Answer, Ranges
 
 _SQL = queries.load("whatif")
 
@@ -57,7 +58,7 @@ async def answer_whatif(db: Connection, explainer: Explainer, question: WhatIf) 
     rows = await _select(db, question, as_of)
     not_scored = await _not_scored(db, question, rows)
     if not rows:
-        raise RequestInvalidError("No scored segment is among those asked for.")
+        raise RequestInvalidError("No segment with a score and its stored features is among those asked for.")
     model = await explainer.load(db, run["model_run_id"])
     if model is None:
         raise ModelVersionError(
@@ -67,7 +68,7 @@ async def answer_whatif(db: Connection, explainer: Explainer, question: WhatIf) 
     if any(row["feature_set_version"] != FEATURE_SET.version for row in rows):
         raise ModelVersionError("The stored features are of another version than this program's. Run `roadtwin score`.")
     smooth_mps2 = await _smooth_roughness(db, as_of)
-    answer = await run_in_threadpool(_ask, model, rows, question, smooth_mps2)
+    answer = await run_in_threadpool(_ask, model, rows, question, smooth_mps2, run["known_features"])
     return WhatIfAnswer(
         score_as_of=as_of,
         model_run_id=run["model_run_id"],
@@ -116,7 +117,13 @@ async def _smooth_roughness(db: Connection, as_of: datetime) -> float | None:
     return None if row is None else row["smooth"]
 
 
-def _ask(model: "RiskModel", rows: list[Row], question: WhatIf, smooth_mps2: float | None) -> "Answer":
+def _ask(
+    model: "RiskModel",
+    rows: list[Row],
+    question: WhatIf,
+    smooth_mps2: float | None,
+    known_features: list[dict[str, Any]] | None,
+) -> "Answer":
     # scikit-learn takes seconds to import: only a service that is asked pays for it.
     from models.whatif import answer
 
@@ -129,7 +136,23 @@ def _ask(model: "RiskModel", rows: list[Row], question: WhatIf, smooth_mps2: flo
         weather=question.weather,
         days=question.weather_days,
         smooth_mps2=smooth_mps2,
+        ranges=_ranges(known_features),
     )
+
+
+def _ranges(known_features: list[dict[str, Any]] | None) -> "Ranges | None":
+    """What training knew of each feature, from the reference that monitoring keeps; None for a model without one."""
+    from models.whatif import Ranges
+
+    if known_features is None:
+        return None
+    known = {entry["name"]: entry for entry in known_features}
+
+    def of(end: str) -> NDArray[np.float64]:
+        values = [known.get(name, {}).get(end) for name in FEATURE_SET.names]
+        return np.array([np.nan if value is None else value for value in values], dtype=np.float64)
+
+    return Ranges(of("minimum"), of("maximum"))
 
 
 def _totals(answer: "Answer", model: "RiskModel") -> list[WhatIfTotal]:
@@ -142,8 +165,8 @@ def _totals(answer: "Answer", model: "RiskModel") -> list[WhatIfTotal]:
 def _expectation(forecast: "Forecast", row: int, column: int) -> Expectation:
     return Expectation(
         probability=float(forecast.probability[row, column]),
-        probability_low=None if forecast.low is None else float(forecast.low[row, column]),
-        probability_high=None if forecast.high is None else float(forecast.high[row, column]),
+        probability_low=float(forecast.low[row, column]),
+        probability_high=float(forecast.high[row, column]),
         expected_count=float(forecast.expected_count[row, column]),
     )
 

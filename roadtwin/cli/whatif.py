@@ -80,8 +80,6 @@ async def _ask(url: str, question: WhatIf) -> WhatIfAnswer:
 
 
 def _cell(expectation: Expectation) -> str:
-    if expectation.probability_low is None or expectation.probability_high is None:
-        return f"{expectation.probability:.1%}"
     return f"{expectation.probability:.1%} ({expectation.probability_low:.1%} … {expectation.probability_high:.1%})"
 
 

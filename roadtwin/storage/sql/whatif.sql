@@ -1,5 +1,10 @@
 -- name: read_newest_run
-SELECT as_of, model_run_id FROM score_run ORDER BY as_of DESC LIMIT 1;
+-- The newest scores, and what the training of their model knew of each feature.
+SELECT r.as_of, r.model_run_id, m.drift_reference -> 'features' AS known_features
+FROM score_run AS r
+INNER JOIN model_run AS m ON m.model_run_id = r.model_run_id
+ORDER BY r.as_of DESC
+LIMIT 1;
 
 -- name: select_rows
 -- Feature rows of the asked segments, worst first by the horizon. Without ids: 100 m segments only, at most `limit`.
@@ -39,8 +44,3 @@ SELECT
     ) AS smooth
 FROM feature_row
 WHERE as_of = %(as_of)s;
-
--- name: read_artefact
-SELECT artefact, artefact_sha256, library_versions, feature_set_version, rule_version
-FROM model_run
-WHERE model_run_id = %(model_run_id)s;

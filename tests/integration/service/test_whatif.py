@@ -74,7 +74,7 @@ def test_a_segment_without_score_is_named(reading, model_city):
     answer = ask(reading, segment_ids=[model_city.by_rank[0], unscored])
     assert answer["not_scored"] == [unscored]
     assert len(answer["segments"]) == 1
-    assert "No scored segment" in ask(reading, 422, segment_ids=[unscored])["detail"]
+    assert "No segment with a score" in ask(reading, 422, segment_ids=[unscored])["detail"]
 
 
 @pytest.mark.parametrize(

@@ -9,9 +9,9 @@ from models.features.weather import (
     rain_then_frost_days,
     season,
     thaw_state,
+    window_mean,
     window_sum,
 )
-from models.risk import RiskModel
 from models.weather_scenario import (
     SCENARIO_DAYS,
     WeatherScenario,
@@ -22,9 +22,9 @@ from models.weather_scenario import (
     out_of_season,
     scenario_weather,
 )
-from models.whatif import answer, apply_treatment
+from models.whatif import Ranges, answer, apply_treatment, clip_changed
 from models.whatif_words import Treatment, assumptions
-from roadtwin.types import HORIZONS_DAYS
+from tests.service_model import make_model, make_rows
 
 SCENARIOS = [s for s in WeatherScenario if s is not WeatherScenario.AS_FORECAST]
 
@@ -37,6 +37,15 @@ def features_of(minimum, mean, maximum, rain, day="2026-01-15"):
     sine, cosine = season(np.datetime64(day))
     values = {
         "freeze_thaw_7d": window_sum(cycles, 7),
+        "freeze_thaw_14d": window_sum(cycles, 14),
+        "mean_temp_14d_c": window_mean(mean, 14),
+        "surface_freeze_thaw_7d": window_sum(cycles, 7),
+        "surface_freeze_thaw_30d": window_sum(cycles, 30),
+        "surface_freeze_thaw_90d": window_sum(cycles, 90),
+        "surface_minimum_7d_c": minimum[-7:].min(),
+        "forecast_freeze_thaw_7d": window_sum(cycles, 7),
+        "forecast_mean_temp_7d_c": window_mean(mean, 7),
+        "forecast_rain_7d_mm": window_sum(rain, 7),
         "freeze_thaw_30d": window_sum(cycles, 30),
         "freeze_thaw_90d": window_sum(cycles, 90),
         "frost_index_30d_cd": frost_index_cd(mean, 30),
@@ -105,6 +114,15 @@ def test_a_thaw_that_goes_on_is_capped_and_unknown_stays_unknown_where_the_past_
     assert np.isnan(column(changed, "freeze_thaw_90d"))
 
 
+def test_what_only_sensors_tell_stays_unknown_without_them():
+    rows = features_of(*even_past())
+    rows[0, FEATURE_SET.index("surface_freeze_thaw_7d")] = np.nan
+    rows[0, FEATURE_SET.index("surface_minimum_7d_c")] = np.nan
+    changed = apply_weather(rows, WeatherScenario.HARD_FROST, 28)
+    assert np.isnan(column(changed, "surface_freeze_thaw_7d"))
+    assert np.isnan(column(changed, "surface_minimum_7d_c"))
+
+
 def test_a_sum_beyond_the_longest_window_and_an_unknown_length_are_refused():
     with pytest.raises(ValueError, match="expected at most 30"):
         kept_sum([(30, np.array([1.0]))], 31)
@@ -141,15 +159,31 @@ def test_a_treatment_touches_only_what_it_acts_on():
     assert np.isnan(apply_treatment(rows, Treatment.DRAINAGE_REPAIR)[1, FEATURE_SET.index("drainage")])
 
 
+def test_reconstruction_gives_the_thickness_that_was_missing():
+    rows = np.full((1, len(FEATURE_SET.names)), 3.0, dtype=np.float32)
+    after = apply_treatment(rows, Treatment.RECONSTRUCTION)
+    assert column(after, "thickness_cm") == 6
+    assert column(after, "frost_deficit_cm") == 0
+
+
+def test_only_what_was_changed_is_held_within_the_range_of_training():
+    before = np.full((1, len(FEATURE_SET.names)), 9.0, dtype=np.float32)
+    after = before.copy()
+    after[0, :3] = 20, np.nan, 5
+    unknown = np.full(len(FEATURE_SET.names), np.nan)
+    held, names = clip_changed(before, after, Ranges(unknown, unknown))
+    assert np.array_equal(held, after, equal_nan=True)
+    assert names == ()
+    held, names = clip_changed(before, after, Ranges(unknown, np.full(len(FEATURE_SET.names), 8.0)))
+    assert held[0, 0] == 8
+    assert np.isnan(held[0, 1])
+    assert held[0, 2:4].tolist() == [5, 9]  # what was measured beyond it stays
+    assert names == (FEATURE_SET.names[0],)
+
+
 @pytest.fixture(scope="module")
 def trained():
-    """A model that has seen age and frost raise the risk, and rows."""
-    rng = np.random.default_rng(3)
-    features = rng.uniform(0, 10, size=(3000, len(FEATURE_SET.names))).astype(np.float32)
-    pull = features[:, FEATURE_SET.index("wearing_course_age_years")] + features[:, FEATURE_SET.index("freeze_thaw_7d")]
-    labels = (pull[:, None] + rng.normal(size=(3000, len(HORIZONS_DAYS))) > 11).astype(np.float64)
-    model = RiskModel(monotone=FEATURE_SET.monotone, max_iter=40).fit(features, labels).calibrate(features, labels)
-    return model, features[:50]
+    return make_model(), make_rows(50)
 
 
 def test_renewal_lowers_and_frost_raises_what_the_model_expects(trained):

@@ -18,6 +18,7 @@ READ_PATHS = [
     "/v1/segments/test:001:0-100",
     "/v1/worklist",
     "/v1/worklist.csv",
+    "/v1/decisions/undecided",
     "/v1/ingest/status",
     "/v1/rejected",
     "/v1/devices",
@@ -30,6 +31,7 @@ READ_PATHS = [
     "/v1/scores/requests/1",
 ]
 WRITE_PATHS = ["/v1/repairs", "/v1/inspections", "/v1/reports", "/v1/decisions", "/v1/devices/1/confirm", "/v1/scores"]
+ASK_PATHS = ["/v1/whatif"]  # a question with a body: reading, by POST
 TEMPLATES = {
     "test:001:0-100": "{segment_id}",
     "/devices/1": "/devices/{device_id}",
@@ -56,7 +58,8 @@ def paths_of(app: Any) -> set[str]:
 
 def test_these_tests_know_every_route():
     app = create_app(Settings(_secrets_dir=None), AWAY)
-    known = (reduce(lambda named, part: named.replace(*part), TEMPLATES.items(), p) for p in READ_PATHS + WRITE_PATHS)
+    paths = [*READ_PATHS, *WRITE_PATHS, *ASK_PATHS]
+    known = (reduce(lambda named, part: named.replace(*part), TEMPLATES.items(), p) for p in paths)
     assert paths_of(app) == set(known)
 
 

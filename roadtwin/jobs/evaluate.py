@@ -285,7 +285,7 @@ class _Run:
         measured = {labels: self.measure(found.labelled(labels), balanced=balanced) for labels in LABELS}
         gates = [gate for labels in LABELS for m in measured[labels] for gate in gates_of([m], labels)]
         covered, horizons = _coverage(found), found.forecasts.rows.horizons_days
-        gates += [coverage_gate(days, [one]) for days, one in zip(horizons, covered, strict=True) if one is not None]
+        gates += [coverage_gate(days, [one]) for days, one in zip(horizons, covered, strict=True)]
         part = {
             "split": kind,
             "cuts": [str(cut) for cut in np.unique(found.forecasts.rows.cut)],
@@ -306,7 +306,7 @@ class _Run:
         return CityMap(EFFECTS_HORIZON_DAYS, lines, mean["predicted"], mean["observed"])
 
 
-def _coverage(truth: Truth) -> list[dict[str, Any] | None]:
+def _coverage(truth: Truth) -> list[dict[str, Any]]:
     return [coverage(truth, column) for column in range(len(truth.forecasts.rows.horizons_days))]
 
 

@@ -21,7 +21,6 @@ from models.evaluation import MODEL, Fold, Forecasts, SplitKind
 from models.features.build import FeatureBuilder
 from models.inputs import Floats, Instant, Instants
 from models.potholes import derive
-from models.risk import RiskModel
 from roadtwin.jobs.event_truth import EventFigures, compare, derived_holes, true_holes
 from roadtwin.jobs.inputs import load_evidence, load_looks, to_datetime
 from roadtwin.jobs.train import History
@@ -155,26 +154,14 @@ def _held_out(folds: Sequence[Fold], rows: Dataset) -> tuple[dict[str, Floats], 
         own = rows.take(where)
         for name, probability in fold.predict(own).items():
             named.setdefault(name, np.full(rows.labels.shape, np.nan))[where] = probability
-        low[where], high[where] = interval_of(fold.model, own)
+        predicted = fold.model.predict(own.features)
+        low[where], high[where] = predicted.low, predicted.high
     return named, low, high
 
 
-def interval_of(model: RiskModel, rows: Dataset) -> tuple[Floats, Floats]:
-    """Lower and upper ends (n, n_horizons) of the model's intervals of its probabilities."""
-    if not hasattr(model, "predict"):
-        return np.full(rows.labels.shape, np.nan), np.full(rows.labels.shape, np.nan)
-    predicted = model.predict(rows.features)
-    return predicted.low, predicted.high
-
-
-def coverage(truth: Truth, column: int) -> dict[str, Any] | None:
-    """Share of the rows whose ceiling lies within the model's interval, by ceiling; and by fifths of the forecast.
-
-    None for a model that gives no interval.
-    """
+def coverage(truth: Truth, column: int) -> dict[str, Any]:
+    """Share of the rows whose ceiling lies within the model's interval, by ceiling; and by fifths of the forecast."""
     known = np.isfinite(truth.true[:, column])
-    if not np.isfinite(truth.low[known, column]).all():
-        return None
     p = truth.forecasts.probability[MODEL][known, column]
     low, high = truth.low[known, column], truth.high[known, column]
     fifth = np.array_split(np.argsort(p, kind="stable"), 5)

@@ -119,21 +119,17 @@ def _splits_table(report: Mapping[str, Any]) -> str:
 def truth_section(truth: Mapping[str, Any]) -> Section:
     """What only a simulated city can tell."""
     horizons = truth["labels"]["true"]
-    plots = [ceilings_plot(horizons)]
-    if all(truth["coverage"]):
-        plots.append(coverage_plot(truth["coverage"], horizons))
+    plots = (ceilings_plot(horizons), coverage_plot(truth["coverage"], horizons))
     gates = "".join(
         gate_table(sentence(f"gates_{labels}"), [gate for gate in truth["gates"] if gate["labels"] == labels])
         for labels in truth["labels"]
     )
     after = _events(truth["events"]) + coverage_words(truth) + paragraph(sentence("one_city")) + gates
-    return Section(("Beside the truth", "Neben der Wahrheit"), tuple(plots), after=after)
+    return Section(("Beside the truth", "Neben der Wahrheit"), plots, after=after)
 
 
 def coverage_words(truth: Mapping[str, Any]) -> str:
-    """The shares of the coverage, or that the model gives no interval."""
-    if not all(truth["coverage"]):
-        return paragraph(sentence("no_interval"))
+    """The shares of the coverage by horizon."""
     heads: list[Words] = [
         ("days", "Tage"), ("oracle inside", "Orakel darin"), ("informed inside", "informierte Obergrenze darin"),
         ("mean width", "mittlere Breite"),

@@ -112,6 +112,8 @@ class _Page:
         ]
         if notice := self._of(card, "notice"):
             head.insert(0, Paragraph(notice, strong=True))
+        if notice := self._of(card.get("learned") or {}, "notice"):
+            head.insert(0, Paragraph(notice, strong=True))
         sections = [
             Section("", tuple(head)),
             Section(self._t("use"), self._texts(card, "intended_use", "not_for")),

@@ -170,7 +170,7 @@ def _print_line(row: ComparisonRow) -> None:
 
 
 def _skill_at(card: dict[str, Any], horizon_days: int) -> dict[str, Any]:
-    horizons = card.get("holdout", {}).get("horizons", [])
+    horizons = (card.get("holdout") or {}).get("horizons", [])
     return next((h["model"] for h in horizons if h["horizon_days"] == horizon_days), {})
 
 

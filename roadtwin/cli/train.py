@@ -69,8 +69,8 @@ def print_trained(run: ModelRun) -> None:
             names = ("rows", "positives", "roc_auc", "pr_auc", "brier_skill", "predicted_over_observed")
             table.add_row(f"{horizon['horizon_days']} d", *(cell(skill[name]) for name in names))
         console.print(table)
-    if card["learned"]["notice_en"]:
-        console.print(card["learned"]["notice_en"])
+    if notice := card.get("learned", {}).get("notice_en"):
+        console.print(notice)
     if card["notice_en"]:
         console.print(card["notice_en"])
 

@@ -164,6 +164,11 @@ def compare_with_champion(run: ModelRun, trained: Trained, settings: Settings) -
     Nothing is read or written. A champion that cannot be read, or windows in which nothing can be told, are no errors:
     the verdict says so.
     """
+    try:
+        stored = _load(run)
+    except ModelVersionError as exc:
+        why = str(exc).removesuffix(" Run `roadtwin train`.")
+        return _without_champion(why), {"champion_method": "unreadable"}
     if (run.card.get("learned") or {}).get("cold_start"):
         return _after_cold_start(), {"champion_method": "cold start"}
     if trained.cold_start:
@@ -173,12 +178,6 @@ def compare_with_champion(run: ModelRun, trained: Trained, settings: Settings) -
     margins = Margins(settings.gate_brier_skill_margin, settings.gate_roc_auc_margin, settings.gate_calibration_ratio)
     rows = history.test_rows.take(history.test_rows.cut >= start)
     figures: dict[str, Any] = {"test_from": str(start), "margins": asdict(margins)}
-    try:
-        stored = _load(run)
-    except ModelVersionError as exc:
-        return _without_champion(str(exc).removesuffix(" Run `roadtwin train`.")), figures | {
-            "champion_method": "unreadable"
-        }
     try:
         challenger = trained.rolling.model(start)
         champion = _champion(run, stored, trained, start, rows)

@@ -76,6 +76,20 @@ def test_a_champion_that_cannot_be_read_gives_way_and_the_verdict_says_why(simul
     assert "feature set 99" in comparison.verdict_de
 
 
+def test_a_cold_start_gives_way_and_does_not_replace_a_tested_model(simulated, challenger):
+    cold = {"learned": {"cold_start": True}}
+    followed, _ = compare_with_champion(
+        replace(simulated.model_run, card=simulated.model_run.card | cold), challenger, simulated.settings
+    )
+    kept, _ = compare_with_champion(
+        simulated.model_run, replace(challenger, card=challenger.card | cold), simulated.settings
+    )
+
+    assert followed.promote
+    assert "the champion was a cold start, never tested here" in followed.verdict_en
+    assert not kept.promote
+
+
 @pytest.mark.parametrize("better", [True, False])
 def test_a_verdict_is_stored_with_its_figures_and_the_loser_is_kept(simulated, challenger, conn, better):
     champion = read_active_model_run(conn)

@@ -75,7 +75,7 @@ def make_city(url: str, settings: Settings, *, segments: int, winters: int = WIN
     world = found_city(url, settings, simulated)
     with connect(url) as conn:
         load_history(conn, simulate_history(world, start=simulated.start, end=NOW))
-        match_new(conn, settings, now=NOW)
+        match_new(conn, settings, now=DERIVED - timedelta(hours=2))
         derive_potholes(conn, now=DERIVED)
         conn.commit()
         tiles = -(-segments // len(world.segments))

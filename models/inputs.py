@@ -13,6 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
+FloatsOrSingle = NDArray[np.float64] | NDArray[np.float32]
+"""Of columns with a row for each segment and day, of which a city has tens of millions."""
 Ints = NDArray[np.int32]
 Bools = NDArray[np.bool_]
 Instants = NDArray[np.datetime64]
@@ -272,10 +274,10 @@ class SegmentDayTable(Facts):
 
     segment_index: Ints
     day: Instants
-    good_passes: Floats
-    linear_cracks: Floats
-    alligator_cracks: Floats
-    roughness_mps2: Floats
+    good_passes: FloatsOrSingle
+    linear_cracks: FloatsOrSingle
+    alligator_cracks: FloatsOrSingle
+    roughness_mps2: FloatsOrSingle
 
 
 class SensorQuantity(IntEnum):

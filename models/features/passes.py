@@ -26,16 +26,12 @@ class CameraFeatures:
     def __init__(self, days: SegmentDayTable, segment_count: int) -> None:
         self._count = segment_count
         key = days.day.astype(np.int64) * max(segment_count, 1) + days.segment_index
-        if (key[1:] <= key[:-1]).any():
-            order = np.argsort(key, kind="stable")
-            key = key[order]
-            if (key[1:] == key[:-1]).any():  # editions of one day
-                key = days.day.astype(np.int64) * max(segment_count, 1) + days.segment_index
-                order = np.lexsort((days.recorded_at, key))
-                key = key[order]
-            days = days.take(order)
+        same = np.flatnonzero(key[1:] == key[:-1])  # editions of one day
+        if (key[1:] < key[:-1]).any() or (days.recorded_at[same + 1] < days.recorded_at[same]).any():
+            order = np.lexsort((days.recorded_at, key))
+            days, key = days.take(order), key[order]
+            same = np.flatnonzero(key[1:] == key[:-1])
         self._days = days
-        same = np.flatnonzero(key[1:] == key[:-1])
         self._replaced, self._replaced_at = same, days.recorded_at[same + 1]
 
     def at(self, as_of: Instant, today: Instant) -> dict[str, Floats]:
@@ -44,13 +40,17 @@ class CameraFeatures:
         rows = self._known(first, last, as_of)
         age = (today - rows.day).astype(np.float64)
         weight = recency_weight(age)
-        where, passes, count = rows.segment_index, rows.good_passes, self._count
-        measured = np.isfinite(rows.roughness_mps2)
+        where, count = rows.segment_index, self._count
+        passes, linear_cracks, alligator_cracks, roughness = (
+            column.astype(np.float64)
+            for column in (rows.good_passes, rows.linear_cracks, rows.alligator_cracks, rows.roughness_mps2)
+        )
+        measured = np.isfinite(roughness)
         return {
-            "linear_cracks_per_pass": per_good_pass(where, rows.linear_cracks, passes, weight, count),
-            "alligator_cracks_per_pass": per_good_pass(where, rows.alligator_cracks, passes, weight, count),
+            "linear_cracks_per_pass": per_good_pass(where, linear_cracks, passes, weight, count),
+            "alligator_cracks_per_pass": per_good_pass(where, alligator_cracks, passes, weight, count),
             "roughness_mps2": per_good_pass(
-                where[measured], rows.roughness_mps2[measured], np.ones(measured.sum()), weight[measured], count
+                where[measured], roughness[measured], np.ones(measured.sum()), weight[measured], count
             ),
             # bincount gives integers when there is no row at all
             "good_passes_28d": np.bincount(where, weights=passes * (age < 28), minlength=count).astype(np.float64),

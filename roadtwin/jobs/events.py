@@ -23,6 +23,7 @@ from roadtwin.storage.potholes import (
     write_derivation,
 )
 
+_ON_THE_WAY = timedelta(hours=1)  # a match may be committed later than it says, by a command beside the service
 _BATCH_SECTIONS = 4000  # bounds memory: some 8,000 segments with their evidence and looks
 
 _KIND_NAMES = {
@@ -64,7 +65,7 @@ def derive_potholes(conn: psycopg.Connection[Any], *, now: datetime, anew: bool 
         last = None if anew else read_derivation(conn)
         if last is not None and (last.as_of > now or last[1:] != (RULE_VERSION, MATCHER_VERSION)):
             last = None
-        sections = collect_evidence(conn, matched_since=None if last is None else last.as_of)
+        sections = collect_evidence(conn, matched_since=None if last is None else last.as_of - _ON_THE_WAY)
         sections = read_sections_to_derive(
             conn,
             since=None if last is None else last.as_of,

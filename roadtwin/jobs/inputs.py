@@ -150,7 +150,8 @@ def load_city(conn: psycopg.Connection[Any], settings: Settings, *, now: datetim
         looks = load_looks(conn, now=now) if current else _looks(all_days, all_inspections, _day_zone(city))
         holes = derive(load_evidence(conn, now=now), looks, to_instant(now))
         potholes, open_spells = to_table(holes, ids), to_spells(holes, ids)
-    days, inspections = _on_segments(all_days, ids), _on_segments(all_inspections, ids)
+    days, inspections = _in_order_of_days(_on_segments(all_days, ids), len(ids)), _on_segments(all_inspections, ids)
+    del all_days
     repairs = _on_segments(read_columns(conn, "repairs", now=now), ids)
     permits = _on_segments(heirs.of_facts(read_columns(conn, "trench_permits", now=now)), ids)
     surveys = _on_segments(heirs.of_facts(read_columns(conn, "surveys", now=now)), ids)
@@ -164,11 +165,11 @@ def load_city(conn: psycopg.Connection[Any], settings: Settings, *, now: datetim
             recorded_at=days["recorded_at"],
             segment_index=days["segment_index"],
             day=days["day"],
-            good_passes=days["good_passes"].astype(np.float64),
-            linear_cracks=days["linear_cracks"].astype(np.float64),
-            alligator_cracks=days["alligator_cracks"].astype(np.float64),
+            good_passes=days.pop("good_passes").astype(np.float32),
+            linear_cracks=days.pop("linear_cracks").astype(np.float32),
+            alligator_cracks=days.pop("alligator_cracks").astype(np.float32),
             roughness_mps2=np.where(
-                days["roughness_mps2"] <= ACCEL_MAX_MPS2, days["roughness_mps2"].astype(np.float64), np.nan
+                days["roughness_mps2"] <= ACCEL_MAX_MPS2, days["roughness_mps2"], np.float32("nan")
             ),
         ),
         sensor_days=_sensor_days(conn, segments, now),
@@ -200,6 +201,19 @@ def load_city(conn: psycopg.Connection[Any], settings: Settings, *, now: datetim
         ),
         timezone=ZoneInfo(city.timezone) if city is not None else settings.timezone,
     )
+
+
+def _in_order_of_days(days: Columns, segment_count: int) -> Columns:
+    """The rows by day, segment and time of recording, as camera features want them: they then need no second copy."""
+    key = days["day"].astype(np.int64) * max(segment_count, 1) + days["segment_index"]
+    order = np.argsort(key, kind="stable")
+    key.sort()
+    if (key[1:] == key[:-1]).any():  # editions of one day
+        order = np.lexsort((days["recorded_at"], days["segment_index"], days["day"]))
+    del key
+    for name in days:  # one by one: memory holds a single column twice
+        days[name] = days[name][order]
+    return days
 
 
 def _derived_potholes(conn: psycopg.Connection[Any], segment_ids: Ints, now: datetime) -> tuple[Potholes, OpenSpells]:

@@ -28,6 +28,8 @@ READ_PATHS = [
     "/v1/model/monitoring",
     "/v1/model/comparisons",
     "/v1/segments/test:001:0-100/scores/2026-02-10T09:00:00Z",
+    "/v1/segments/test:001:0-100/state",
+    "/v1/state",
     "/v1/scores/requests/1",
 ]
 WRITE_PATHS = ["/v1/repairs", "/v1/inspections", "/v1/reports", "/v1/decisions", "/v1/devices/1/confirm", "/v1/scores"]

@@ -177,7 +177,7 @@ def test_a_model_of_another_library_version_is_refused_by_name(simulated, conn):
 def test_too_little_history_says_how_much_is_missing(simulated, db, conn):
     with pytest.raises(NotEnoughHistoryError, match=r"reach back \d+ days; training takes at least 540"):
         load_history(conn, simulated.settings, now=NOW - timedelta(days=500))
-    with pytest.raises(NotEnoughHistoryError, match="Nobody has looked"):
+    with pytest.raises(NotEnoughHistoryError, match="There is no road network yet"):
         train(db, simulated.settings, now=NOW)
 
 

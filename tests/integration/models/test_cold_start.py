@@ -1,0 +1,54 @@
+"""A city with too few records to test a model: its prior scores it, and says so."""
+
+from datetime import UTC, datetime, timedelta
+
+import numpy as np
+import pytest
+
+from models.prior import EFFECTS
+from roadtwin.jobs.score import load_active_model, score_all
+from roadtwin.jobs.train import train
+
+NOW = datetime(2026, 6, 1, 3, tzinfo=UTC)
+
+EVERYTHING = """
+    DELETE FROM inspection_finding; DELETE FROM inspection; DELETE FROM repair; DELETE FROM report; DELETE FROM survey;
+    DELETE FROM weather; DELETE FROM weather_forecast; DELETE FROM segment_day; DELETE FROM detection;
+    DELETE FROM reading_match; DELETE FROM vehicle_reading; DELETE FROM record_match; DELETE FROM pothole
+"""
+
+
+def test_a_city_of_which_only_the_register_is_known_is_scored_by_physics_alone(simulated, conn):
+    conn.execute(EVERYTHING)
+
+    run = train(conn, simulated.settings, now=NOW)
+    _, model = load_active_model(conn)
+    scores = score_all(conn, simulated.settings, now=NOW)
+
+    learned = run.card["learned"]
+    assert learned["cold_start"]
+    assert learned["notice_en"].startswith("Cold start: nothing was learned from this city yet.")
+    assert learned["notice_de"].startswith("Kaltstart: Aus dieser Stadt wurde noch nichts gelernt.")
+    assert run.card["holdout"] is None
+    assert set(run.card["calibration"]["28"]) == {"kind", "slope", "level_sd"}
+    assert run.card["calibration"]["28"]["kind"] == "assumed"
+    assert model.additive_.slopes_.tolist() == [EFFECTS[name].slope for name in model.additive_.feature_names]
+    mean, spread = conn.execute(
+        "SELECT avg(probability), stddev(probability) FROM risk_score WHERE as_of = %s AND horizon_days = 7", [NOW]
+    ).fetchone()
+    assert scores.segment_count > 0
+    assert 0.01 < mean < 0.1  # Essen's rate: 3.7 % of 100 m in a week
+    assert spread > 0.001  # the register tells roads apart
+
+
+def test_a_young_city_learns_from_what_it_has_and_is_not_called_tested(simulated, conn):
+    run = train(conn, simulated.settings, now=NOW - timedelta(days=600))
+
+    learned = run.card["learned"]
+    assert learned["cold_start"]
+    assert "cases of this city were learned from" in learned["notice_en"]
+    assert max(run.card["positives"].values()) > 0
+    _, model = load_active_model(conn)
+    moved = np.abs(model.additive_.slopes_ - [EFFECTS[name].slope for name in model.additive_.feature_names])
+    assert moved.max() > 0.02
+    assert model.dispersion_.variance_ == pytest.approx(1.0)  # assumed

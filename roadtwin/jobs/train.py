@@ -30,6 +30,7 @@ from models.risk import NotEnoughLabelsError, RiskModel
 from models.rolling import RollingOrigins, origins_of
 from roadtwin.code_version import code_version
 from roadtwin.errors import NotEnoughHistoryError
+from roadtwin.jobs.events import derive_potholes
 from roadtwin.jobs.inputs import load_city, to_instant
 from roadtwin.settings import Settings
 from roadtwin.storage.city import read_city
@@ -251,6 +252,7 @@ def learn(
     Raises NotEnoughHistoryError for a city without roads.
     """
     on_progress(0.0)
+    derive_potholes(conn, now=now)  # they are then read from their table, not derived once more from all evidence
     try:
         history = load_history(conn, settings, now=now, recipe=recipe)
         on_progress(0.5)

@@ -18,7 +18,7 @@ from models.baselines import BASELINES, Baseline
 from models.dataset import Dataset, TimeSplit, concatenate, mask_labels, settled_by
 from models.inputs import Bools, Floats, Instants, Ints
 from models.metrics import Balance, Skill, balance_by, skill
-from models.risk import RiskModel
+from models.risk import NotEnoughLabelsError, RiskModel
 from models.rolling import RollingOrigins, origins_of
 from roadtwin.network.sections import ROAD_CLASSES
 
@@ -188,10 +188,13 @@ def fit_split(
             continue
         shared = fitted if kind == "temporal" else None
         rolling = shared or RollingOrigins(make_model, learn, origins_of(split))
+        model = rolling.model(until)  # before the baselines: it says by name what is too little, they would not
         columns = range(len(test.horizons_days))
         baselines = {name: [make().fit(learn, column) for column in columns] for name, make in BASELINES.items()}
         blocks = np.unique(block[held_out.segment_index])
-        result.append(Fold(rolling.model(until), baselines, learn, held_out, np.isin(block, blocks)))
+        result.append(Fold(model, baselines, learn, held_out, np.isin(block, blocks)))
+    if not result:
+        raise NotEnoughLabelsError("Nobody looked at any segment in the time that would be tested on.")
     return result
 
 

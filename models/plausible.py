@@ -5,7 +5,8 @@ later changes nothing about a judgement, and features as of a time stay what the
 """
 
 from bisect import bisect_left, insort
-from collections import deque
+from collections import defaultdict, deque
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -15,6 +16,7 @@ from roadtwin.units import QUANTITIES
 
 MOST_DIFFERENCE_C = 30.0
 """From the median of the day before [°C]: Central Europe's greatest fall within a day is about 25 °C."""
+_DAY_US = 24 * 3_600_000_000
 _MEMORY_US = 36 * 3_600_000_000
 _LEAST_KNOWN = 6  # values that make a median worth trusting: one bad value alone must not condemn good ones
 _MOST_KNOWN = 200
@@ -98,14 +100,31 @@ def _jumps(at: Instants, temp_c: Floats) -> Bools:
     result = np.zeros(len(temp_c), bool)
     known: deque[tuple[int, float]] = deque()
     ranked: list[float] = []
+    by_day: defaultdict[int, list[tuple[int, float]]] = defaultdict(list)
+    newest_us = np.iinfo(np.int64).min
     for row, (observed_us, value) in enumerate(zip(at.astype(np.int64).tolist(), temp_c.tolist(), strict=True)):
         if value != value:
             continue
-        while known and (known[0][0] < observed_us - _MEMORY_US or len(known) >= _MOST_KNOWN):
-            del ranked[bisect_left(ranked, known.popleft()[1])]
-        if len(ranked) >= _LEAST_KNOWN and abs(value - ranked[len(ranked) // 2]) > MOST_DIFFERENCE_C:
+        late = observed_us < newest_us - _MEMORY_US  # a winter that is recorded in July is not held against July
+        if late:
+            before = _values_before(by_day, observed_us)
+        else:
+            while known and (known[0][0] < observed_us - _MEMORY_US or len(known) >= _MOST_KNOWN):
+                del ranked[bisect_left(ranked, known.popleft()[1])]
+            before = ranked
+        if len(before) >= _LEAST_KNOWN and abs(value - before[len(before) // 2]) > MOST_DIFFERENCE_C:
             result[row] = True
             continue
-        known.append((observed_us, value))
-        insort(ranked, value)
+        by_day[observed_us // _DAY_US].append((observed_us, value))
+        if not late:
+            newest_us = max(newest_us, observed_us)
+            known.append((observed_us, value))
+            insort(ranked, value)
     return result
+
+
+def _values_before(by_day: Mapping[int, Sequence[tuple[int, float]]], observed_us: int) -> list[float]:
+    """Values of the memory before a time, in rising order."""
+    day = observed_us // _DAY_US
+    rows = (row for number in range(day - 2, day + 1) for row in by_day.get(number, ()))
+    return sorted(value for at_us, value in rows if observed_us - _MEMORY_US <= at_us <= observed_us)

@@ -137,6 +137,8 @@ class BlockResampling:
         return result
 
     def _ranking(self, p: Floats, weight: Floats) -> Draws:
+        if not p.size:
+            return {figure: np.full(len(weight), np.nan) for figure in ("roc_auc", "pr_auc")}
         order = np.argsort(-p, kind="stable")
         y, block = self._labels[order], self._block[order]
         last = np.append(np.flatnonzero(np.diff(p[order])), p.size - 1)  # of each run of equal probabilities
@@ -153,7 +155,7 @@ class BlockResampling:
 
     def _slope(self, p: Floats, weight: Floats) -> Floats:
         y = self._labels
-        if not 0 < y.mean() < 1 or np.ptp(p) == 0:
+        if not y.size or not 0 < y.mean() < 1 or np.ptp(p) == 0:
             return np.full(len(weight), np.nan)
         f = logit(np.clip(p, 1e-9, 1 - 1e-9))
         fitted = LogisticCalibration().fit(f, y)

@@ -184,10 +184,14 @@ class RiskModel(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no typ
     def level(self, features: NDArray[np.float32]) -> Floats:
         """ℓ_h of each row, shape (n, n_horizons). [log-odds]"""
         check_is_fitted(self, "levels_")
-        city = features[:, self.city_]
-        distinct, inverse = np.unique(city, axis=0, return_inverse=True)  # one row a day, not one a segment
+        city = np.ascontiguousarray(features[:, self.city_])
+        # Once for each run of equal rows, one a day and not one a segment; unknown equals unknown, hence the bits.
+        bits = city.view(np.uint32)
+        begins = np.ones(len(city), bool)
+        begins[1:] = (bits[1:] != bits[:-1]).any(axis=1)
+        distinct = city[begins]
         columns = [level.intercept_ + level.effects(distinct).sum(axis=1) for level in self.levels_]
-        return np.asarray(np.column_stack(columns)[inverse.reshape(-1)])
+        return np.asarray(np.column_stack(columns)[np.cumsum(begins) - 1])
 
     def calibrate(self, rows: Dataset, relative: Floats, level: Floats, settled: Dataset) -> "RiskModel":
         """Measure slopes and dispersion on predictions of later times, and fit the levels anew with them.

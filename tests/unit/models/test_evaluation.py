@@ -1,11 +1,13 @@
 """Splits: what is held out is not learned from, and the leakage gap can be seen."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from models.dataset import MATURITY_DAYS, days, spatial_blocks
 from models.evaluation import SPLIT_KINDS, evaluate_split, folds_of, plain, season_of
-from models.risk import RiskModel
+from models.risk import NotEnoughLabelsError, RiskModel
 
 
 def keys(rows) -> set[tuple[int, str]]:
@@ -54,6 +56,24 @@ def test_the_model_beats_climatology_and_the_report_is_plain_json(trained, block
     assert month.model.at_capacity.lift > 1
     assert sum(balance.rows for balance in month.by_season.values()) == month.model.rows
     assert result.as_json()["horizons"][1]["model"]["rows"] == month.model.rows
+
+
+@pytest.mark.parametrize(
+    ("labels", "tested", "why"),
+    [(0.0, True, "Too little was recorded"), (1.0, True, "as many without"), (None, False, "Nobody looked")],
+)
+def test_what_cannot_be_learned_or_tested_is_said_by_name(trained, block, city, labels, tested, why):
+    rows, test = trained.rows, trained.test
+    if labels is not None:
+        rows = replace(rows, labels=np.where(np.isfinite(rows.labels), labels, np.nan))
+    if not tested:
+        test = test.take(np.zeros(len(test), bool))
+
+    with pytest.raises(NotEnoughLabelsError, match=why):
+        evaluate_split(
+            "temporal", rows, test, trained.split, block, lambda: RiskModel(max_iter=5),
+            capacity=20, districts=city.inputs.segments.districts,
+        )  # fmt: skip
 
 
 def test_plain_turns_nan_into_none():

@@ -66,6 +66,18 @@ def test_after_a_long_gap_the_season_may_have_changed():
     assert np.isfinite(sound.air_temp_c).all()
 
 
+def test_a_winter_recorded_in_summer_is_held_against_itself():
+    summer = hours(january(300) + 24, first=4500)
+    winter = hours(january(300) - 12, delay=5000)
+    broken = replace(winter, air_temp_c=np.where(np.arange(300) == 200, 24.0, winter.air_temp_c))
+
+    assert without_absurd_hours(joined(summer, winter))[1] == 0
+    sound, count = without_absurd_hours(joined(summer, broken))
+
+    assert count == 1
+    assert np.isnan(sound.air_temp_c[300 + 200])
+
+
 def test_a_station_that_repeats_itself_is_no_longer_believed_after_two_days():
     other = hours(january(), station=1)
     stuck = hours(np.full(200, 3.3), station=2)

@@ -80,6 +80,13 @@ def test_one_class_only_gives_no_figure_and_no_error():
     assert np.isnan([found["roc_auc"].value, found["roc_auc"].low, found["calibration_slope"].high]).all()
 
 
+def test_a_horizon_without_rows_gives_no_figure_and_no_error():
+    nothing = BlockResampling(np.zeros(0), np.zeros(0, int), np.zeros(0, int), capacity=2, draws=5)
+    found = nothing.intervals({"model": np.zeros(0)})["model"]
+
+    assert np.isnan([interval.value for interval in found.values()]).all()
+
+
 def test_worlds_that_differ_widen_the_interval_of_their_mean(rng):
     draws = rng.normal(0, 0.01, (5, 400))
     level = np.array([0.70, 0.75, 0.80, 0.85, 0.90])

@@ -9,6 +9,7 @@ from sklearn.base import clone
 from sklearn.metrics import roc_auc_score
 
 from models.calibration import LogisticCalibration
+from models.city_level import CityLevel
 from models.dataset import Dataset
 from models.features import FEATURE_SET
 from models.prior import EFFECTS, base_log_odds
@@ -142,6 +143,17 @@ def test_what_is_unknown_when_scoring_gives_a_score(rng):
     unknown = np.full((1, len(FEATURE_SET.features)), np.nan, np.float32)
 
     assert np.isfinite(model.predict(unknown).high).all()
+
+
+def test_the_level_is_worked_out_once_a_day_also_where_weather_is_unknown(trained, monkeypatch):
+    rows = trained.test.features[np.argsort(trained.test.cut, kind="stable")].copy()
+    rows[:, FEATURE_SET.index("forecast_rain_7d_mm")] = np.nan
+    expected = np.concatenate([trained.model.level(row[None]) for row in rows])
+    effects, sizes = CityLevel.effects, []
+    monkeypatch.setattr(CityLevel, "effects", lambda level, x: sizes.append(len(x)) or effects(level, x))
+
+    np.testing.assert_array_equal(trained.model.level(rows), expected)
+    assert set(sizes) == {np.unique(trained.test.cut).size}
 
 
 def test_without_labels_the_model_is_its_prior_and_says_so(rng):

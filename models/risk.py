@@ -207,7 +207,7 @@ class RiskModel(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no typ
 
         Raises NotEnoughLabelsError when a horizon has fewer than 30 rows of a class.
         """
-        self.slopes_ = self.slopes_.copy()  # a copied model shares it
+        assumed, self.slopes_ = self.slopes_, self.slopes_.copy()  # a copied model shares them
         span = rows.cut.max() - rows.cut.min() if len(rows) else np.timedelta64(0, "D")
         years = float(span / np.timedelta64(1, "D")) / 365.25
         self.dispersion_ = Dispersion(len(tuple(self.horizons_days)))
@@ -219,7 +219,8 @@ class RiskModel(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no typ
             # Fitted as an effect of one feature within strata: the levels of days are not those of the next winter.
             slope = within_strata(score[:, None], y, stratum, np.ones(1), np.full(1, _SLOPE_SD**-2.0))[0]
             self.slopes_[column] = max(float(slope), 0.05)  # below it the order would turn round
-            forecast = expit(self.slopes_[column] * (score + level[known, column]))
+            # A level belongs to the slope that it was fitted with: with another, its miss is not the weather's.
+            forecast = expit(assumed[column] * (score + level[known, column]))
             self.dispersion_.fit_level(column, forecast, y, stratum, years)
         self._measure_places(rows, relative)
         self.calibrated_ = True

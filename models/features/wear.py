@@ -24,7 +24,7 @@ def wearing_course_age_years(year_built: Floats, renewed_at: NDArray[np.datetime
     Returns
     -------
     ndarray, shape (n,)
-        Years, at least 0. NaN unknown.
+        Years, at least 0. NaN unknown, also for a course that was laid in a later year than `as_of`.
 
     Examples
     --------
@@ -35,7 +35,9 @@ def wearing_course_age_years(year_built: Floats, renewed_at: NDArray[np.datetime
     year = as_of.astype("datetime64[Y]")
     within = (as_of - year.astype("datetime64[D]")) / np.timedelta64(1, "D") / 365.25
     now = year.astype(int) + 1970 + float(within)
-    age = np.maximum(0.0, now - (year_built + 0.5))
+    # The register of today knows a course that was not there yet: how old the one before it was, nobody says.
+    there = year_built <= year.astype(int) + 1970
+    age = np.where(there, np.maximum(0.0, now - (year_built + 0.5)), np.nan)
     renewed = ~np.isnat(renewed_at)
     since = np.asarray((as_of - renewed_at) / np.timedelta64(365 * 24 + 6, "h"), dtype=np.float64)
     return np.asarray(np.where(renewed, np.fmin(age, since), age), dtype=np.float64)

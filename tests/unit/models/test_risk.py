@@ -9,8 +9,9 @@ from sklearn.base import clone
 from sklearn.metrics import roc_auc_score
 
 from models.calibration import LogisticCalibration
-from models.city_level import CityLevel
+from models.city_level import CityLevel, levels_of
 from models.dataset import Dataset
+from models.dispersion import PRIOR_LEVEL_SD
 from models.features import FEATURE_SET
 from models.prior import EFFECTS, base_log_odds
 from models.risk import NotEnoughLabelsError, RiskModel, eras
@@ -154,6 +155,22 @@ def test_the_level_is_worked_out_once_a_day_also_where_weather_is_unknown(traine
 
     np.testing.assert_array_equal(trained.model.level(rows), expected)
     assert set(sizes) == {np.unique(trained.test.cut).size}
+
+
+def test_a_slope_that_was_assumed_too_steep_is_no_miss_of_the_city_level(rng):
+    rows = made_up(rng, segments=400, weeks=60)
+    cut = np.unique(rows.cut, return_inverse=True)[1]
+    model = RiskModel(max_iter=5).fit(rows)
+    relative = rng.normal(0, 2.0, len(rows))  # holes happen with a third of this spread
+    labels = (rng.random((len(rows), 3)) < expit(-2 + relative / 3)[:, None]).astype(float)
+    level = np.column_stack(
+        [levels_of(relative, labels[:, i], cut, slope)[0][cut] for i, slope in enumerate(model.slopes_)]
+    )
+
+    model.calibrate(replace(rows, labels=labels), relative, level, rows)
+
+    assert model.slopes_ == pytest.approx(np.full(3, 1 / 3), abs=0.05)
+    assert max(model.dispersion_.level_sd_) < PRIOR_LEVEL_SD  # each forecast was the city's number to the hole
 
 
 def test_without_labels_the_model_is_its_prior_and_says_so(rng):

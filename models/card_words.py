@@ -22,20 +22,22 @@ SIMULATED_EN = "Everything is simulated: network, weather, traffic, damage, pass
 
 LIMITS_DE = (
     "Gelernt aus dem, was erfasst wurde: Ein Loch, das niemand sah, meldete oder reparierte, ist in keinem Label.",
-    "Nur Fenster, in denen jemand hinsah, zählen als frei von Löchern; was niemand befährt, ist zu selten dabei.",
-    "Wetter nach der Bewertung wird nicht verwendet: Das Modell rechnet mit dem üblichen Wetter der Jahreszeit.",
-    "Das Wetter ist das Mittel der Stationen, für die ganze Stadt dasselbe.",
-    "Beobachtungen von LoRaWAN-Geräten (Feuchte, Temperatur) werden noch nicht verwendet, bestätigt oder nicht.",
-    "Für eine Wahrscheinlichkeit wird noch kein Bereich genannt.",
+    "Nur Fenster, in denen jemand hinsah, zählen überhaupt; was selten befahren wird, ist zu selten dabei.",
+    "Vom kommenden Wetter zählt nur, was für sieben Tage vorhergesagt war; danach steht die Jahreszeit dafür.",
+    "Luft und Regen sind das Mittel der Stationen, für die ganze Stadt dasselbe.",
+    "LoRaWAN-Sensoren stehen an wenigen Prozent der Abschnitte; für die anderen sind ihre Messwerte geschätzt.",
+    "Der 90-%-Bereich gilt für die Wahrscheinlichkeit, nicht für die Zahl der Löcher.",
+    "Wie weit ein Winter von seiner Vorhersage abweicht, ist aus wenigen Wintern geschätzt.",
     "Merkmale des Straßenregisters gelten als immer bekannt: Sie tragen keinen Zeitpunkt der Erfassung.",
 )
 LIMITS_EN = (
     "Trained on what was recorded: a hole that nobody saw, reported or repaired is not in the labels.",
-    "Only windows in which somebody looked count as free of holes; stretches that nobody passes are underrepresented.",
-    "Weather after the time of the score is not used: the model speaks for the usual weather of the season.",
-    "Weather is that of the stations' mean, the same for the whole city.",
-    "Observations of LoRaWAN devices (moisture, temperature) are not used yet, confirmed or not.",
-    "No interval is given for a probability yet.",
+    "Only windows in which somebody looked count at all; stretches that are seldom passed are underrepresented.",
+    "Of the weather to come only what was forecast for seven days counts; beyond, the season stands in for it.",
+    "Air and rain are the mean of the stations, the same for the whole city.",
+    "LoRaWAN sensors stand at a few per cent of the segments; for the others their measurements are estimated.",
+    "The 90 % interval is for the probability, not for the number of holes.",
+    "How far a winter strays from its forecast is estimated from few winters.",
     "Register attributes count as known throughout: they carry no recorded time.",
 )
 

@@ -57,7 +57,10 @@ def brier_skill(labels: Floats, probability: Floats) -> float:
 
 
 def calibration_slope(labels: Floats, probability: Floats) -> float:
-    """Slope b of ``logit(P(y)) = a + b * logit(p)``: below 1 the forecasts are too extreme, above 1 too timid."""
+    """Slope b of ``logit(P(y)) = a + b * logit(p)``: below 1 the forecasts are too extreme, above 1 too timid.
+
+    Below 0 their order is the wrong way round.
+    """
     if not 0 < labels.mean() < 1 or np.ptp(probability) == 0:
         return float("nan")
     return LogisticCalibration().fit(logit(np.clip(probability, 1e-9, 1 - 1e-9)), labels).slope_

@@ -399,5 +399,3 @@ FEATURE_SET = FeatureSet(
         ),
     ),
 )  # fmt: skip
-"""Version 1: register, weather records, potholes, repairs, openings and cameras. Observations of LoRaWAN devices are
-not in it yet; when they are, only those of confirmed devices may be."""

@@ -16,7 +16,7 @@ STALE_HOURS = 36
 ERROR_C_AFTER_A_DAY, ERROR_C_PER_DAY = 1.0, 0.4
 """Error of a forecast temperature (1 σ) and what each further day adds; of the usual size, not measured. [°C]"""
 
-Unknown = {"forecast_freeze_thaw_7d": np.nan, "forecast_mean_temp_7d_c": np.nan, "forecast_rain_7d_mm": np.nan}
+_UNKNOWN = {"forecast_freeze_thaw_7d": np.nan, "forecast_mean_temp_7d_c": np.nan, "forecast_rain_7d_mm": np.nan}
 
 
 class ForecastFeatures:
@@ -37,7 +37,7 @@ class ForecastFeatures:
             if len(known):
                 return _features(known, as_of, self._timezone)
             newest -= 1
-        return dict(Unknown)
+        return dict(_UNKNOWN)
 
 
 def _features(issue: WeatherForecasts, as_of: Instant, timezone: tzinfo) -> dict[str, float]:
@@ -46,7 +46,7 @@ def _features(issue: WeatherForecasts, as_of: Instant, timezone: tzinfo) -> dict
     coming = [day == today + number for number in range(1, DAYS + 1)]
     temps = [issue.air_temp_c[rows & np.isfinite(issue.air_temp_c)] for rows in coming]
     if any(temp.size == 0 for temp in temps):
-        return dict(Unknown)
+        return dict(_UNKNOWN)
     error_c = ERROR_C_AFTER_A_DAY + ERROR_C_PER_DAY * np.arange(DAYS, dtype=np.float64)
     lowest, highest = (np.array([f(temp) for temp in temps], np.float64) for f in (np.min, np.max))
     return {

@@ -55,6 +55,7 @@ def test_slope_below_one_means_too_extreme(rng):
 
     assert calibration_slope(y, 1 / (1 + np.exp(-f))) == pytest.approx(1, abs=0.05)
     assert calibration_slope(y, 1 / (1 + np.exp(-2 * f))) == pytest.approx(0.5, abs=0.05)
+    assert calibration_slope(1 - y, 1 / (1 + np.exp(-f))) == pytest.approx(-1, abs=0.05)  # the wrong way round
 
 
 def test_bin_error_is_relative_to_the_prevalence():

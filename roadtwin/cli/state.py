@@ -47,6 +47,9 @@ def main(
         bool,
         typer.Option("--check-sensors", help="Leave each sensor out and tell how well the others predict it."),
     ] = False,
+    anew: Annotated[
+        bool, typer.Option("--anew", help="Derive potholes from all evidence, not only where something changed.")
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
     """Bring what is derived up to now: matches, segment-days, potholes and the state of every segment.
@@ -57,6 +60,10 @@ def main(
         raise SettingsError("--segment and --hours need --at: the time as of which the state is asked.")
     if hours and segment is None:
         raise SettingsError("--hours needs --segment: hourly states are told of one segment.")
+    if anew and (at is not None or sensors):
+        raise SettingsError(
+            "--anew derives potholes: it does not go with --at or --check-sensors, which write nothing."
+        )
     when = datetime.now(UTC) if at is None else read_instant("--at", at)
     if when > datetime.now(UTC):
         raise SettingsError(f"--at: got {at}, expected a time that has passed.")
@@ -65,18 +72,18 @@ def main(
         if sensors:
             _tell_sensors(conn, settings, when, as_json)
         elif at is None:
-            _refresh(conn, settings, when, as_json)
+            _refresh(conn, settings, when, as_json, anew=anew)
         elif segment is None:
             _tell_city(conn, settings, when, as_json)
         else:
             _tell_segment(conn, settings, segment, when, hours, as_json)
 
 
-def _refresh(conn: psycopg.Connection[Any], settings: Settings, now: datetime, as_json: bool) -> None:
+def _refresh(conn: psycopg.Connection[Any], settings: Settings, now: datetime, as_json: bool, *, anew: bool) -> None:
     # Each commits by itself: what is done stays done when a later part fails.
     matched = match_new(conn, settings, now=now)
     conn.commit()
-    potholes = derive_potholes(conn, now=now)
+    potholes = derive_potholes(conn, now=now, anew=anew)
     conn.commit()
     state = refresh_state(conn, settings, now=now)
     if as_json:

@@ -161,16 +161,17 @@ def _chunks(pgconn: psycopg.pq.abc.PGconn) -> Iterator[bytearray]:
     Iterating over the driver's `Copy` runs its waiting loop for each row, which takes several times as long; here
     only an empty buffer waits, and other threads run meanwhile.
     """
-    get, chunk = pgconn.get_copy_data, bytearray()
+    get, chunk, room = pgconn.get_copy_data, bytearray(), _CHUNK_BYTES
     with DefaultSelector() as selector:
         selector.register(pgconn.socket, EVENT_READ)
         while True:
             length, block = get(1)
             if length > 0:
                 chunk += block
-                if len(chunk) >= _CHUNK_BYTES:
+                room -= length
+                if room <= 0:
                     yield chunk
-                    chunk = bytearray()
+                    chunk, room = bytearray(), _CHUNK_BYTES
             elif length == 0:
                 selector.select()
                 pgconn.consume_input()

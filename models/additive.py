@@ -4,7 +4,8 @@
 
 Rows of one cut date are a stratum with a level of its own, so that β says what tells places apart on one day, and the
 weather of the few winters that a record holds, which all places share, cannot distort it (as in Cox's partial
-likelihood [1]_). β maximises the likelihood times independent normal priors. Without labels it is the prior mean.
+likelihood [1]_). β maximises the likelihood times independent normal priors, with the signs that physics demands: of
+features that say nearly the same, one would else take the wrong sign. Without labels it is the prior mean.
 
 References
 ----------
@@ -36,6 +37,8 @@ class AdditiveLogit(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no
     ----------
     feature_names : sequence of str
         Names of the columns, each with an entry in `models.prior.EFFECTS`.
+    signs : sequence of int
+        +1, −1 or 0 for each: the direction that physics allows, that of the prior mean, too.
 
     Attributes
     ----------
@@ -43,8 +46,9 @@ class AdditiveLogit(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no
         Log-odds for a step of the prior's scale, and for a value that is unknown.
     """
 
-    def __init__(self, feature_names: Sequence[str]) -> None:
+    def __init__(self, feature_names: Sequence[str], signs: Sequence[int]) -> None:
         self.feature_names = feature_names
+        self.signs = signs
 
     def fit(self, features: NDArray[np.float32], labels: Floats, stratum: NDArray[np.int64]) -> "AdditiveLogit":
         """Fit to features (n, f), NaN unknown, labels 0/1 (n,) and the number of the stratum of each row (n,)."""
@@ -52,7 +56,8 @@ class AdditiveLogit(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no
         beta, count = mean.copy(), len(tuple(self.feature_names))
         if labels.size and 0 < labels.mean() < 1:
             x, used = self._varying(features)
-            beta[used] = within_strata(x, labels, stratum, mean[used], precision[used])
+            signs = np.array([*self.signs, *[0] * count])  # that a value is unknown may mean either
+            beta[used] = _signed(x, labels, stratum, mean[used], precision[used], signs[used])
         self.slopes_, self.missing_ = beta[:count], beta[count:]
         return self
 
@@ -88,6 +93,25 @@ class AdditiveLogit(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no
         mean = np.array([effect.slope for effect in effects] + [0.0] * len(effects))
         sd = np.array([effect.sd for effect in effects] + [_MISSING_SD] * len(effects))
         return mean, sd**-2
+
+
+def _signed(
+    x: NDArray[np.floating],
+    labels: Floats,
+    stratum: NDArray[np.int64],
+    mean: Floats,
+    precision: Floats,
+    signs: NDArray[np.int64],
+) -> Floats:
+    """`within_strata` with slopes of the given signs (k,), 0 any: those that come out against theirs are held at 0."""
+    free, beta = np.ones(signs.size, bool), np.zeros(signs.size)
+    while True:
+        beta[free] = within_strata(x[:, free], labels, stratum, mean[free], precision[free])
+        against = free & (signs * beta < 0)
+        if not against.any():
+            return beta
+        free &= ~against
+        beta[against] = 0.0
 
 
 def within_strata(

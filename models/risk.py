@@ -124,11 +124,11 @@ class RiskModel(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no typ
         known = np.isfinite(rows.labels[:, reference])
         x, y = rows.features[known][:, self.place_], rows.labels[known, reference]
         stratum = _number(rows.cut[known])
-        self.additive_ = AdditiveLogit(tuple(features[i].name for i in self.place_)).fit(x, y, stratum)
+        names, monotone = zip(*((features[i].name, features[i].monotone) for i in self.place_), strict=True)
+        self.additive_ = AdditiveLogit(names, monotone).fit(x, y, stratum)
         positives = int(y.sum())
         self.boosted_, self.boosted_share_ = None, 0.0
         if min(positives, y.size - positives) >= LEAST_POSITIVES:
-            monotone = tuple(features[i].monotone for i in self.place_)
             part = _sample(y.size, BOOSTING_MOST_ROWS, self.random_state)
             self.boosted_ = BoostedEffects(
                 monotone,

@@ -36,13 +36,26 @@ def test_effects_add_up_and_an_unknown_value_has_one_of_its_own(rng):
     x = np.abs(rng.normal(1, 1, size=(4000, 2))).astype(np.float32)
     x[rng.random(4000) < 0.3, 1] = np.nan
     y = (rng.random(4000) < np.where(np.isnan(x[:, 1]), 0.05, 0.25)).astype(float)
-    model = AdditiveLogit(names).fit(x, y, np.zeros(4000, np.int64))
+    model = AdditiveLogit(names, (1, 0)).fit(x, y, np.zeros(4000, np.int64))
 
     effects = model.effects(x)
 
     unknown = np.isnan(x[:, 1])
     assert np.unique(effects[unknown, 1]).size == 1
     assert effects[unknown, 1][0] < effects[~unknown, 1].mean()
+
+
+def test_a_slope_against_its_direction_is_held_at_zero_and_the_others_are_those_without_it(rng):
+    x = np.abs(rng.normal(1, 0.5, size=(6000, 2))).astype(np.float32)
+    y = (rng.random(6000) < expit(x[:, 0] - 2 * x[:, 1])).astype(float)
+    names, stratum = ("potholes_relative", "potholes_90d"), np.zeros(6000, np.int64)
+
+    held, free = (AdditiveLogit(names, signs).fit(x, y, stratum) for signs in ((1, 1), (1, 0)))
+    alone = AdditiveLogit(names, (1, 0)).fit(np.where([False, True], np.float32(1), x), y, stratum)
+
+    assert free.slopes_[1] < -0.5
+    assert held.slopes_[1] == 0
+    assert held.slopes_[0] == pytest.approx(alone.slopes_[0], abs=1e-6)
 
 
 def test_a_level_makes_the_expected_number_the_observed_one(rng):

@@ -252,18 +252,19 @@ class RiskModel(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no typ
 
     def log_odds(self, features: NDArray[np.float32]) -> Floats:
         """f_h: log-odds before calibration, shape (n, n_horizons)."""
-        if not features.shape[0]:
-            return np.zeros((0, len(tuple(self.horizons_days))))
         return np.asarray(self.relative(features)[:, None] + self.level(features))
 
     def predict_proba(self, features: NDArray[np.float32]) -> Floats:
         """Calibrated P(at least one new pothole), shape (n, n_horizons), not falling from horizon to horizon."""
-        return np.maximum.accumulate(expit(self.slopes_ * self.log_odds(features)), axis=1)
+        return self._calibrated(self.log_odds(features))
+
+    def _calibrated(self, log_odds: Floats) -> Floats:
+        return np.asarray(np.maximum.accumulate(expit(self.slopes_ * log_odds), axis=1))
 
     def predict(self, features: NDArray[np.float32]) -> Forecast:
         """Probability with its 90 % interval, and the expected number of new potholes."""
-        probability = self.predict_proba(features)
         score = self.relative(features)
+        probability = self._calibrated(score[:, None] + self.level(features))
         low, high, count = (np.zeros_like(probability) for _ in range(3))
         for column in range(probability.shape[1]):
             p = probability[:, column]

@@ -64,13 +64,13 @@ def day_start(instant: datetime, zone: ZoneInfo) -> datetime:
     return datetime.combine(instant.astimezone(zone).date(), time(), zone).astimezone(UTC)
 
 
-def due_at(first_recorded_at: datetime, severity: int, zone: ZoneInfo, secured_at: datetime | None = None) -> datetime:
+def due_at(known_since: datetime, severity: int, zone: ZoneInfo, secured_at: datetime | None = None) -> datetime:
     """When a pothole has to be treated at the latest: end of a local day, UTC.
 
     Parameters
     ----------
-    first_recorded_at
-        When the city first knew of it; the duty begins with knowing.
+    known_since
+        When the city knew of it, or knew again after looks that did not find it; the duty begins with knowing.
     severity
         1 low, 2 medium, 3 high. Another value raises ValueError.
     zone
@@ -90,7 +90,7 @@ def due_at(first_recorded_at: datetime, severity: int, zone: ZoneInfo, secured_a
         day = instant.astimezone(zone).date() + timedelta(days=days + 1)
         return datetime.combine(day, time(), zone).astimezone(UTC)
 
-    due = end_of_day(first_recorded_at, DUE_DAYS[severity])
+    due = end_of_day(known_since, DUE_DAYS[severity])
     return due if secured_at is None else max(due, end_of_day(secured_at, DUE_DAYS_AFTER_SECURING))
 
 

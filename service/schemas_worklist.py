@@ -42,7 +42,10 @@ class PotholeTask(Answer):
     due_at: datetime
     overdue: bool
     first_recorded_at: datetime
-    age_s: float
+    known_since: datetime = Field(
+        description="`first_recorded_at`; later if looks did not find the hole meanwhile: when it was seen again."
+    )
+    age_s: float = Field(description="Time since `known_since` [s].")
     last_evidence_at: datetime
     evidence_count: int
     reopened: bool

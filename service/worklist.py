@@ -168,7 +168,7 @@ def _pothole_task(
     if pending is not None:
         status = PotholeStatus.REPAIRED if pending["kind"] == "repaired" else PotholeStatus.SECURED
         secured_at = pending["observed_at"] if pending["kind"] == "secured" else secured_at
-    due = due_at(row["first_recorded_at"], row["severity"], zone, secured_at)
+    due = due_at(row["known_since"], row["severity"], zone, secured_at)
     shared = {name: row[name] for name in PotholeTask.model_fields if name in row}
     return PotholeTask(
         **shared
@@ -179,7 +179,7 @@ def _pothole_task(
             "pending": pending is not None,
             "due_at": due,
             "overdue": status is not PotholeStatus.REPAIRED and due < now,
-            "age_s": round((now - row["first_recorded_at"]).total_seconds(), 1),
+            "age_s": round((now - row["known_since"]).total_seconds(), 1),
             "hindrances": found,
             "decision": _decision(row),
         }

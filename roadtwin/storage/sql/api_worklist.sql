@@ -15,6 +15,11 @@ SELECT
     p.evidence_count,
     p.reopened,
     p.first_recorded_at,
+    -- Of a hole that looks did not find and that was seen again: when it was known again.
+    CASE
+        WHEN cardinality(p.opened_at) > 1 THEN p.opened_at[cardinality(p.opened_at)]
+        ELSE p.first_recorded_at
+    END AS known_since,
     p.confirmed_at,
     p.last_evidence_at,
     p.secured_at,

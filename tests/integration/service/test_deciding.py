@@ -54,6 +54,24 @@ def rescore(db, city, as_of, factor=1.0):
     db.commit()
 
 
+def test_a_hole_that_looks_did_not_find_is_due_from_the_time_it_was_seen_again(client, city, db):
+    hole = city.potholes["severe overdue"]
+    before = next(p for p in worklist(client)["potholes"] if p["pothole_id"] == str(hole))
+    again = FIXED_NOW - timedelta(hours=1)
+    db.execute(
+        "UPDATE pothole SET opened_at = ARRAY[first_recorded_at, %s], shut_at = ARRAY[%s, NULL] WHERE pothole_id = %s",
+        [again, again - timedelta(hours=20), hole],
+    )
+    db.commit()
+    after = next(p for p in worklist(client)["potholes"] if p["pothole_id"] == str(hole))
+
+    assert before["overdue"]
+    assert before["known_since"] == before["first_recorded_at"] == after["first_recorded_at"]
+    assert not after["overdue"]
+    assert datetime.fromisoformat(after["known_since"]) == again
+    assert after["age_s"] == 3600
+
+
 def test_jobs_hold_every_task_once_and_no_crew_works_too_long(client):
     answer = worklist(client)
     plan = answer["plan"]

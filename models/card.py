@@ -94,6 +94,9 @@ def make_card(
         "estimator": {
             "kind": "log-odds = place (additive logistic within cut dates, boosted effects of single features) + city "
             "(weather, forecast, season); slopes and dispersion from rolling origins; running maximum over horizons",
+            "kind_de": "Log-Chance = Ort (additiv logistisch innerhalb der Stichtage, Wirkungen einzelner Merkmale "
+            "geboostet) + Stadt (Wetter, Vorhersage, Jahreszeit); Steigungen und Streuung aus rollenden Stichtagen; "
+            "laufendes Maximum über die Horizonte",
             "parameters": {k: v for k, v in model.get_params().items() if k != "horizons_days"},
             "boosted_share": model.boosted_share_,
         },

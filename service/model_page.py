@@ -67,7 +67,11 @@ _WORDS: dict[str, tuple[str, str]] = {
     "compared": ("Vergleich {n} am {at}: {verdict}", "Comparison {n} on {at}: {verdict}"),
     "made": ("Wie es gemacht ist", "How it is made"),
     "features": ("Merkmale: {told}", "Features: {told}"),
-    "group": ("Gruppe", "Group"),
+    "group_weather": ("Wetter", "weather"),
+    "group_wear": ("Straße und Abnutzung", "road and wear"),
+    "group_memory": ("Gedächtnis", "memory"),
+    "group_camera": ("Kamera", "camera"),
+    "group_sensors": ("Sensoren", "sensors"),
     "code": ("Code {code}, Bibliotheken {libraries}.", "Code {code}, libraries {libraries}."),
     "code_unknown": ("nicht festgehalten", "not recorded"),
     "artefact": (
@@ -156,7 +160,6 @@ class _Page:
         simulated = self._of(card, "simulated")
         start, end = self._day(window["from"]), self._day(window["until"])
         return (
-            *self._texts(card.get("learned", {}), "notice"),  # a cold start says so first
             Paragraph(simulated or self._t(f"data_{card['data']}")),
             Paragraph(self._t("data_window", start=start, end=end, winters=window["winters"], **counts)),
             Paragraph(self._t("positives", told=told)),
@@ -268,8 +271,12 @@ class _Page:
         code = model["code_version"] or self._t("code_unknown")
         blocks: list[Block] = []
         if "estimator" in card:
-            blocks.append(Paragraph(str(card["estimator"]["kind"]).capitalize() + "."))
+            kind = str(self._of(card["estimator"], "kind") or card["estimator"]["kind"])
+            blocks.append(Paragraph(f"{kind[:1].upper()}{kind[1:]}."))
         if groups:
-            told = ", ".join(f"{group} {count}" for group, count in groups.items())
+            told = ", ".join(
+                f"{self._t(f'group_{group}') if f'group_{group}' in _WORDS else group} {count}"
+                for group, count in groups.items()
+            )
             blocks.append(Paragraph(self._t("features", told=told)))
         return (*blocks, Paragraph(self._t("code", code=code, libraries=libraries)), Paragraph(artefact))

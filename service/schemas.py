@@ -41,6 +41,7 @@ class ScoreRun(Answer):
     segment_count: int
     model_run_id: int
     trained_at: datetime
+    cold_start: bool = Field(description="The model was never tested on this city; `/v1/model` says why.")
 
 
 class CityAnswer(Answer):

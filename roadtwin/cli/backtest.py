@@ -39,7 +39,7 @@ def main(
     cut: Annotated[
         str, typer.Option(help="First day of the window; only days before it are used.", show_default=False)
     ],
-    horizon_days: Annotated[int, typer.Option(help="Length of the window [d].", show_default=False)],
+    horizon_days: Annotated[int, typer.Option(help="Length of the window in days.", show_default=False)],
     out: Annotated[Path, typer.Option(help="Where the probabilities go: segment_id, probability.", show_default=False)],
     segment_column: Annotated[
         str | None, typer.Option(help="Column with the segment's id.", show_default=False)
@@ -122,7 +122,7 @@ def _columns(
             raise SettingsError(f"--format {file_format} names its columns itself; got columns besides.")
         return None
     if day is None or (segment is None and not placed):
-        raise SettingsError("--segment-column and --date-column: got not both, expected the names of two columns.")
+        raise SettingsError("--segment-column and --date-column are both needed: columns of the events' file.")
     return EventColumns(segment or "", day, street, case)
 
 

@@ -60,7 +60,7 @@ def _interrupt(_signal: int, _frame: FrameType | None) -> None:
 @app.command()
 def demo(
     small: Annotated[bool, typer.Option("--small", help=f"{SMALL_KM:g} km of streets, not {FULL_KM:g}.")] = False,
-    km: Annotated[float | None, typer.Option(help="Length of the street network [km].", min=5, max=2000)] = None,
+    km: Annotated[float | None, typer.Option(help="Length of the street network in km.", min=5, max=2000)] = None,
     seed: Annotated[int, typer.Option(help="Seed of the city; the same seed gives the same city.", min=0)] = 1,
     winters: Annotated[int, typer.Option(help="Complete winters of history.", min=3, max=12)] = 4,
     scenario: Annotated[

@@ -64,7 +64,7 @@ def main(
         typer.Option(min=0, help="With --worlds: seed of the first, one more each; drawn anew if left out.",
                      show_default=False),
     ] = None,
-    km: Annotated[float, typer.Option(min=5, max=2000, help="With --worlds: length of the streets [km].")] = FULL_KM,
+    km: Annotated[float, typer.Option(min=5, max=2000, help="With --worlds: length of the streets in km.")] = FULL_KM,
     winters: Annotated[int, typer.Option(min=3, max=12, help="With --worlds: complete winters of history.")] = 4,
     scenario: Annotated[str, typer.Option(help="With --worlds: scenario or .toml file of all of them.")] = "ordinary",
     until: Annotated[

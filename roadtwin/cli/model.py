@@ -42,7 +42,7 @@ def list_(as_json: JsonOption = False) -> None:
         typer.echo("There is no trained model yet: roadtwin train")
         return
     table = Table()
-    for heading in ("run", "in use", "trained", "data until", "code", "ROC-AUC", "Brier skill", "pred./obs."):
+    for heading in ("run", "in use", "trained", "data until", "code", "ROC-AUC", "Brier skill", "pred./obs.", ""):
         table.add_column(heading)
     for run in runs:
         skill = _skill_at(run.card, 28)
@@ -53,6 +53,7 @@ def list_(as_json: JsonOption = False) -> None:
             f"{run.data_until:%Y-%m-%d}",
             run.code_version or "not recorded",
             *(cell(skill.get(name)) for name in ("roc_auc", "brier_skill", "predicted_over_observed")),
+            "cold start" if (run.card.get("learned") or {}).get("cold_start") else "",
         )
     Console(width=WIDE).print(table)
 

@@ -46,7 +46,7 @@ def main(
     km: Annotated[
         float | None,
         typer.Option(
-            help=f"Length of the street network [km], 5 to 20,000; {DEFAULT_KM:g} if left out.", show_default=False
+            help=f"Length of the street network in km, 5 to 20,000; {DEFAULT_KM:g} if left out.", show_default=False
         ),
     ] = None,
     network: Annotated[
@@ -60,7 +60,7 @@ def main(
     drivable: Annotated[
         bool, typer.Option("--drivable", help="With --network: leave out OSM ways that no car of the city uses.")
     ] = False,
-    segment_m: Annotated[int, typer.Option(help="Length of a segment [m], 10 to 1,000.")] = 100,
+    segment_m: Annotated[int, typer.Option(help="Length of a segment in m, 10 to 1,000.")] = 100,
     weather: Annotated[
         Path | None,
         typer.Option(

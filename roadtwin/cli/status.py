@@ -71,7 +71,8 @@ def _lines(status: DatabaseStatus, *, now: datetime) -> list[tuple[str, str]]:
         (
             "Scores",
             f"{scores.segment_count} segments as of {scores.as_of:%Y-%m-%d %H:%M} UTC "
-            f"(model run {scores.model_run_id}, trained {scores.trained_at:%Y-%m-%d})"
+            f"(model run {scores.model_run_id}, trained {scores.trained_at:%Y-%m-%d}"
+            f"{', a cold start: not tested here yet' if scores.cold_start else ''})"
             if scores
             else "none yet",
         ),

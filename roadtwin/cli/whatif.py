@@ -14,6 +14,7 @@ from models.weather_scenario import SCENARIO_DAYS, WeatherScenario
 from models.whatif_words import Treatment
 from roadtwin.cli.common import WIDE, open_database, settings_for_command
 from roadtwin.errors import RequestInvalidError, SettingsError
+from roadtwin.types import HORIZONS_DAYS
 from service.explaining import Explainer
 from service.schemas_whatif import MOST_SEGMENTS, Expectation, WhatIf, WhatIfAnswer, WhatIfHorizon
 from service.whatif import answer_whatif, check
@@ -34,8 +35,8 @@ def main(
     bbox: Annotated[str | None, typer.Option(help="Only within west,south,east,north [°].")] = None,
     treatment: Annotated[Treatment, typer.Option(help="What is done.")] = Treatment.NONE,
     weather: Annotated[WeatherScenario, typer.Option(help="What the next days bring.")] = WeatherScenario.AS_FORECAST,
-    days: Annotated[int, typer.Option(help="How long that weather lasts [d]: 7 or 28.")] = 7,
-    horizon: Annotated[int, typer.Option(help="Horizon of the table, and of the worst [d]: 7, 28 or 90.")] = 28,
+    days: Annotated[int, typer.Option(help="How many days that weather lasts: 7 or 28.")] = 7,
+    horizon: Annotated[int, typer.Option(help="Horizon of the table, and of the worst, in days: 7, 28 or 90.")] = 28,
     german: Annotated[bool, typer.Option("--german", help="Assumptions in German.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object, as /v1/whatif answers.")] = False,
     database_url: Annotated[
@@ -47,6 +48,10 @@ def main(
     settings = settings_for_command(database_url=database_url)
     if days not in SCENARIO_DAYS:
         raise SettingsError(f"--days: got {days}, expected {' or '.join(map(str, SCENARIO_DAYS))}.")
+    if horizon not in HORIZONS_DAYS:
+        raise SettingsError(f"--horizon: got {horizon}, expected one of {', '.join(map(str, HORIZONS_DAYS))}.")
+    if not segment and worst is None and district is None and bbox is None:
+        raise SettingsError("Nothing is selected: give --segment, or some of --worst, --district and --bbox.")
     if segment and len(segment) > MOST_SEGMENTS:
         raise SettingsError(f"--segment: got {len(segment)} segments, expected at most {MOST_SEGMENTS}.")
     question = WhatIf(

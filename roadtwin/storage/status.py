@@ -36,6 +36,8 @@ class NewestScores:
     segment_count: int
     model_run_id: int
     trained_at: datetime
+    cold_start: bool
+    """The model was never tested on this city."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -88,6 +88,7 @@ async function refresh() {
 function showCity() {
   document.getElementById("city-name").textContent = state.city?.name ?? "";
   document.getElementById("simulated").hidden = !state.city?.simulated;
+  document.getElementById("cold-start").hidden = !state.city?.score_run?.cold_start;
   document.title = state.city ? `Roadtwin – ${state.city.name}` : "Roadtwin";
 }
 

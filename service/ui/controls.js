@@ -63,6 +63,8 @@ class LanguageSwitch extends HTMLElement {
 export function translatePage() {
   document.documentElement.lang = currentLanguage();
   for (const element of document.querySelectorAll("[data-text]")) element.textContent = t(element.dataset.text);
+  for (const element of document.querySelectorAll("[data-title]")) element.title = t(element.dataset.title);
+  document.getElementById("cold-start").href = `/model?lang=${currentLanguage()}`;
   document.getElementById("key-button").textContent = t(key.get() ? "key_set" : "key_enter");
 }
 

@@ -18,7 +18,7 @@ const TEXT_OF = {
     t(`severity_${d.severity}`),
     t(`status_${d.status}`),
     d.reopened && t("reopened"),
-    t("evidence_count", { n: number(d.evidence_count) }),
+    d.evidence_count === 1 ? t("evidence_count_one") : t("evidence_count", { n: number(d.evidence_count) }),
   ],
   passes: (d) => {
     const found = [

@@ -4,6 +4,8 @@ export const LANGUAGES = ["de", "en"];
 export const TEXTS = {
   "skip_to_list": ["Zur Arbeitsliste springen", "Skip to the worklist"],
   "simulated": ["Simulierte Stadt", "Simulated city"],
+  "cold_start": ["Kaltstart: hier noch ungeprüft", "Cold start: not tested here yet"],
+  "cold_start_why": ["Für diese Stadt gibt es noch zu wenige Aufzeichnungen, um das Modell zu prüfen. Die Bewertungen folgen Physik und Studien anderer Orte; mehr sagt die Modellkarte.", "This city has too few records yet to test the model. Scores follow physics and studies of other places; the model card says more."],
   "language": ["Sprache", "Language"],
   "horizon": ["Risiko innerhalb von", "Risk within"],
   "days_short": ["{n} Tage", "{n} days"],
@@ -212,6 +214,7 @@ export const TEXTS = {
   "seen_longitudinal": ["{n}× Längsriss", "{n}× longitudinal crack"],
   "seen_transverse": ["{n}× Querriss", "{n}× transverse crack"],
   "evidence_count": ["{n} Belege", "{n} pieces of evidence"],
+  "evidence_count_one": ["1 Beleg", "1 piece of evidence"],
   "findings_none": ["nichts gefunden", "nothing found"],
   "work_resurfacing": ["Deckenerneuerung", "Resurfacing"],
   "work_reconstruction": ["Erneuerung", "Reconstruction"],

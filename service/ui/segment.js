@@ -13,6 +13,11 @@ const reasonText = (reason) => (currentLanguage() === "de" ? reason.text_de : re
 const EVIDENCE_FIRST = 12;
 const UNITS = { trench_area_pct: "%", tree_cover_pct: "%", thickness_cm: "cm", gully_spacing_m: "m", frost_deficit_cm: "cm", width_m: "m", speed_limit_kmh: "km/h" };
 
+/** The 90 % interval of a score in words. */
+function intervalOf({ probability_low: low, probability_high: high }) {
+  return low === null ? t("risk_no_interval") : t("risk_interval", { low: percent(low), high: percent(high) });
+}
+
 class SegmentPanel extends HTMLElement {
   #whatIf = document.createElement("what-if"); // one for all segments: treatment and weather stay chosen
   #all = false;
@@ -145,6 +150,7 @@ class SegmentPanel extends HTMLElement {
         "p",
         { class: "facts" },
         total && h("span", {}, t("risk_rank", { n: number(score.rank), total: number(total) })),
+        h("span", {}, intervalOf(score)),
         h("span", {}, t("risk_expected", { n: number(score.expected_per_100_m, 2) })),
         gradeLine,
       ),
@@ -157,15 +163,11 @@ class SegmentPanel extends HTMLElement {
     const colour = `var(--risk-${riskClass(score.probability, score.horizon_days)})`;
     const low = score.probability_low;
     const high = score.probability_high;
-    const interval =
-      low === null
-        ? t("risk_no_interval")
-        : t("risk_interval", { low: percent(low), high: percent(high) });
     return [
       h("span", { class: now }, t("days_short", { n: score.horizon_days })),
       h(
         "span",
-        { class: "track", title: interval },
+        { class: "track", title: intervalOf(score) },
         h("i", { css: { width: `${Math.max(1, score.probability * 100)}%`, background: colour } }),
         low !== null &&
           h("span", { class: "interval", css: { left: `${low * 100}%`, width: `${(high - low) * 100}%` } }),
@@ -246,7 +248,7 @@ class SegmentPanel extends HTMLElement {
             t(`status_${hole.status}`),
             t("known_since", { age: span(secondsSince(hole.first_recorded_at)) }),
             t("evidence_age", { age: span(secondsSince(hole.last_evidence_at)) }),
-            t("evidence_count", { n: number(hole.evidence_count) }),
+            hole.evidence_count === 1 ? t("evidence_count_one") : t("evidence_count", { n: number(hole.evidence_count) }),
           ].join(" · "),
         ),
         h(

@@ -5,6 +5,7 @@ import re
 
 import pytest
 
+from roadtwin.storage.database import connect
 from tests.service_city import KEYS
 
 
@@ -110,6 +111,7 @@ def test_the_panel_explains_risk_reasons_state_and_evidence(visit):
     assert re.search(r"Von 100 Abschnitten wie diesem bekommen etwa 34 in den nächsten\s+28\s+Tagen", text)
     assert "9 Frost-Tau-Tage" in text
     assert "×2,5" in text
+    assert "dieses Modell nennt keinen Bereich" in text
     assert "1,4 ± 0,6 °C" in text.replace("\xa0", " ")
     assert "Was wir wissen" in text
     assert "Straßenbegeher" in text
@@ -129,12 +131,33 @@ def test_english_replaces_every_german_text_and_is_remembered(visit):
     visit.page.locator('input[name=language][value="en"]').check()
     page = visit.page
     assert page.locator("html").get_attribute("lang") == "en"
-    assert "Simulated city" in page.locator(".badge").inner_text()
+    assert "Simulated city" in page.locator("#simulated").inner_text()
+    assert page.locator("#cold-start").is_hidden()
     assert "Potholes" in page.locator(".tabs").inner_text()
     assert "9 freeze–thaw days" in page.locator("segment-panel").inner_text()
     assert "messages/min" in page.locator("ingest-strip").inner_text()
     page.reload()
     page.locator(".tabs", has_text="To inspect").wait_for()
+
+
+@pytest.mark.writes
+def test_intervals_and_a_cold_start_are_said_in_words_and_the_notice_leads_to_the_card(visit):
+    with connect(visit.site.database_url) as db:
+        db.execute("UPDATE risk_score SET probability_low = 0.12, probability_high = 0.56")
+        db.execute('UPDATE model_run SET card = card || \'{"learned": {"cold_start": true}}\'')
+        db.commit()
+    page = visit.page
+    page.reload()
+    notice = page.locator("#cold-start")
+    notice.wait_for()
+    assert notice.inner_text() == "Kaltstart: hier noch ungeprüft"
+    assert "Physik" in notice.get_attribute("title")
+    open_first_inspection(visit)
+    assert "90-%-Bereich 12 % bis 56 %" in page.locator("segment-panel").inner_text().replace("\xa0", " ")
+    page.locator('input[name=language][value="en"]').check()
+    assert notice.inner_text() == "Cold start: not tested here yet"
+    notice.click()
+    page.wait_for_url("**/model?lang=en")
 
 
 @pytest.mark.context(locale="en-GB")

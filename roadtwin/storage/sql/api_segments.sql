@@ -42,7 +42,8 @@ SELECT
     r.recorded_at,
     r.segment_count,
     r.model_run_id,
-    m.trained_at
+    m.trained_at,
+    coalesce((m.card -> 'learned' ->> 'cold_start')::boolean, FALSE) AS cold_start
 FROM score_run AS r
 INNER JOIN model_run AS m ON m.model_run_id = r.model_run_id
 ORDER BY r.as_of DESC

@@ -19,7 +19,13 @@ ORDER BY recorded_at DESC, batch_id DESC
 LIMIT 1;
 
 -- name: read_newest_scores
-SELECT s.as_of, s.recorded_at, s.segment_count, s.model_run_id, m.trained_at
+SELECT
+    s.as_of,
+    s.recorded_at,
+    s.segment_count,
+    s.model_run_id,
+    m.trained_at,
+    coalesce((m.card -> 'learned' ->> 'cold_start')::boolean, FALSE) AS cold_start
 FROM score_run AS s
 INNER JOIN model_run AS m ON s.model_run_id = m.model_run_id
 ORDER BY s.as_of DESC

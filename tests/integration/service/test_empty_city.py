@@ -12,6 +12,7 @@ from roadtwin.cli.evaluate import app as evaluate_app
 from roadtwin.cli.importing import app as import_app
 from roadtwin.cli.score import app as score_app
 from roadtwin.cli.state import app as state_app
+from roadtwin.cli.status import app as status_app
 from roadtwin.cli.train import app as train_app
 from roadtwin.errors import RoadtwinError
 from roadtwin.settings import Settings
@@ -124,5 +125,8 @@ def test_facts_without_labels_are_shown_and_nothing_is_learned_from_them(run, fa
         assert run(app, *arguments)
     found = answers(database_url)
 
-    assert "look" in told.lower() or "prior" in told.lower(), told
+    assert "Cold start: nothing was learned from this city yet" in told
+    assert "a cold start: not tested here yet" in run(status_app)
+    assert found["/v1/city"].json()["score_run"]["cold_start"] is True
+    assert "Cold start: nothing was learned" in found["/model"].text or "Kaltstart" in found["/model"].text
     assert_all_answer(found)

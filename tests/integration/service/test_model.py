@@ -195,9 +195,22 @@ def test_the_model_card_is_a_page_in_two_languages_and_markdown(client, city, db
     for text in (
         "# Modellkarte", "Ordnet Abschnitte.", "123.456 Zeilen",
         "| 28 Tage | Modell | 0,812 | 0,300 | 0,200 | 1,04 | 4,2 |",
+        "Merkmale: Straße und Abnutzung 1",
         "zu wenige zum Urteilen", "- 28 Tage: 60 vorhergesagt, 40 beobachtet.", "- Es kann nicht alles wissen.",
     ):  # fmt: skip
         assert text in german.text
+
+
+def test_a_cold_start_is_said_once_at_the_head_of_the_card_and_at_the_city(client, city, db):
+    learned = {"cold_start": True, "notice_de": "Kaltstart: nichts von hier.", "notice_en": "Cold start: nothing here."}
+    assert client.get("/v1/city").json()["score_run"]["cold_start"] is False
+    db.execute("UPDATE model_run SET card = %s WHERE active", [Jsonb(CARD | {"holdout": None, "learned": learned})])
+    db.commit()
+    page = client.get("/model?lang=de", headers={"Accept": "text/markdown"}).text
+
+    assert client.get("/v1/city").json()["score_run"]["cold_start"] is True
+    assert page.count("Kaltstart: nichts von hier.") == 1
+    assert page.index("Kaltstart") < page.index("## ")
 
 
 def test_the_page_of_a_card_that_holds_little_shows_what_there_is(client, db):
@@ -205,6 +218,7 @@ def test_the_page_of_a_card_that_holds_little_shows_what_there_is(client, db):
     page = client.get("/model", headers={"Accept": "text/markdown", "Accept-Language": "en"})
 
     assert "Not monitored yet." in page.text
+    assert "Cold start" not in page.text
     assert "## Skill" not in page.text
 
 

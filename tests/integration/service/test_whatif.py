@@ -111,7 +111,7 @@ def test_the_command_answers_as_the_service_does(reading, model_city, module_dat
 
 @pytest.mark.parametrize(
     ("arguments", "words"),
-    [([], "neither segment_ids nor a selection"), (["--worst", "3", "--days", "8"], "--days: got 8, expected 7 or 28")],
+    [([], "Nothing is selected: give --segment"), (["--worst", "3", "--days", "8"], "--days: got 8, expected 7 or 28")],
 )
 def test_the_command_refuses_by_name(arguments, words):
     refused = CliRunner().invoke(command.app, arguments)

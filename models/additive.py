@@ -13,17 +13,19 @@ References
    doi:10.1111/j.2517-6161.1972.tb00899.x. Strata: N. E. Breslow, Biometrics, vol. 30, 1974, doi:10.2307/2529620.
 """
 
+import warnings
 from collections.abc import Iterator, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import expit, logit
 from sklearn.base import BaseEstimator
+from sklearn.exceptions import ConvergenceWarning
 
 from models.inputs import Floats
 from models.prior import EFFECTS
 
-_MOST_STEPS = 30
+_MOST_STEPS = 60
 _MISSING_SD = 0.3
 """Prior standard deviation of what it means that a value is unknown. [log-odds]"""
 _STRATUM_PRECISION = 0.01
@@ -133,16 +135,21 @@ def within_strata(
     order = np.argsort(stratum, kind="stable")  # sums over strata become sums over runs
     x, y = x[order], labels[order]
     start = np.flatnonzero(np.diff(stratum[order], prepend=-1))
-    level, beta = np.full(start.size, float(logit(y.mean()))), mean.astype(np.float64)
+    usual = float(logit(y.mean()))
+    level, beta = np.full(start.size, usual), mean.astype(np.float64)
+    best, level_step, step = -np.inf, np.zeros(start.size), np.zeros(beta.size)
     for _ in range(_MOST_STEPS):
-        gradient_level = -_STRATUM_PRECISION * (level - level.mean())
+        gradient_level = -_STRATUM_PRECISION * (level - usual)
         h_level = np.full(start.size, _STRATUM_PRECISION)
         h_cross = np.zeros((start.size, beta.size))
         gradient, h_beta = -precision * (beta - mean), np.diag(precision)
+        value = -0.5 * float(precision @ (beta - mean) ** 2 + _STRATUM_PRECISION * np.sum((level - usual) ** 2))
         for strata, rows in _parts(start, y.size):  # doubles of a part at a time, not of all rows
             part, begin = x[rows].astype(np.float64), start[strata] - rows.start
             run = np.repeat(np.arange(begin.size), np.diff(np.append(begin, len(part))))
-            p = expit(level[strata][run] + part @ beta)
+            log_odds = level[strata][run] + part @ beta
+            p = expit(log_odds)
+            value += float(np.sum(y[rows] * log_odds - np.logaddexp(0.0, log_odds)))
             weight, residual = p * (1 - p), y[rows] - p
             weighted = part * weight[:, None]
             gradient_level[strata] += np.add.reduceat(residual, begin)
@@ -150,13 +157,23 @@ def within_strata(
             h_cross[strata] += np.add.reduceat(weighted, begin, axis=0)
             gradient = gradient + part.T @ residual
             h_beta = h_beta + weighted.T @ part
+        if value < best - 1e-9 * abs(best):  # too far: half of the step that led here
+            level, beta, level_step, step = level - level_step / 2, beta - step / 2, level_step / 2, step / 2
+            continue
+        best = value
         step = np.linalg.solve(
             h_beta - h_cross.T @ (h_cross / h_level[:, None]), gradient - h_cross.T @ (gradient_level / h_level)
         )
-        level = level + np.clip((gradient_level - h_cross @ step) / h_level, -2, 2)
-        beta = beta + np.clip(step, -2, 2)
+        level_step = (gradient_level - h_cross @ step) / h_level
+        shrink = min(1.0, 4.0 / max(np.abs(step).max(initial=0.0), np.abs(level_step).max(), 1e-12))
+        step, level_step = step * shrink, level_step * shrink
+        level, beta = level + level_step, beta + step
         if np.abs(step).max(initial=0.0) < 1e-6:
             break
+    else:
+        warnings.warn(
+            f"Effects within strata: not settled after {_MOST_STEPS} steps.", ConvergenceWarning, stacklevel=2
+        )
     return beta
 
 

@@ -41,7 +41,7 @@ _GRID = np.geomspace(_LEAST, _MOST * 4, 200)
 
 
 @dataclass(frozen=True, slots=True)
-class Forecast:
+class RiskForecast:
     """What is forecast of n rows and h horizons, each (n, h).
 
     `probability` of at least one new pothole, between `low` and `high` in 90 % of cases; `expected_count` of them.

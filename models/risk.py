@@ -32,7 +32,7 @@ from models.additive import AdditiveLogit, within_strata
 from models.boosting import BoostedEffects
 from models.city_level import CityLevel, levels_of
 from models.dataset import Dataset
-from models.dispersion import Dispersion, Forecast
+from models.dispersion import Dispersion, RiskForecast
 from models.features import FEATURE_SET
 from models.inputs import Floats, Instant, Instants
 from models.prior import EFFECTS
@@ -217,7 +217,8 @@ class RiskModel(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no typ
             _enough(y, int(horizon), "calibrate")
             stratum = _number(rows.cut[known])
             # Fitted as an effect of one feature within strata: the levels of days are not those of the next winter.
-            slope = within_strata(score[:, None], y, stratum, np.ones(1), np.full(1, _SLOPE_SD**-2.0))[0]
+            prior = np.full(1, PRIOR_SLOPES.get(int(horizon), 1.0))
+            slope = within_strata(score[:, None], y, stratum, prior, np.full(1, _SLOPE_SD**-2.0))[0]
             self.slopes_[column] = max(float(slope), 0.05)  # below it the order would turn round
             # A level belongs to the slope that it was fitted with: with another, its miss is not the weather's.
             forecast = expit(assumed[column] * (score + level[known, column]))
@@ -261,7 +262,7 @@ class RiskModel(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no typ
     def _calibrated(self, log_odds: Floats) -> Floats:
         return np.asarray(np.maximum.accumulate(expit(self.slopes_ * log_odds), axis=1))
 
-    def predict(self, features: NDArray[np.float32]) -> Forecast:
+    def predict(self, features: NDArray[np.float32]) -> RiskForecast:
         """Probability with its 90 % interval, and the expected number of new potholes."""
         score = self.relative(features)
         probability = self._calibrated(score[:, None] + self.level(features))
@@ -270,7 +271,7 @@ class RiskModel(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no typ
             p = probability[:, column]
             low[:, column], high[:, column] = self.dispersion_.interval(p, score, column)
             count[:, column] = self.dispersion_.expected(p, score, column)
-        return Forecast(probability, *(np.maximum.accumulate(each, axis=1) for each in (low, high, count)))
+        return RiskForecast(probability, *(np.maximum.accumulate(each, axis=1) for each in (low, high, count)))
 
     def contributions(self, features: NDArray[np.float32], horizon_days: int) -> Floats:
         """Effect of each feature on the log-odds before calibration, shape (n, f), against its mean in training.

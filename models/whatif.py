@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from models.dispersion import Forecast
+from models.dispersion import RiskForecast
 from models.features import FEATURE_SET, FeatureSet
 from models.inputs import Floats
 from models.risk import RiskModel
@@ -146,9 +146,9 @@ class Answer:
     avoids is untreated − treated. `changed`: names of the features in which some row differs from now.
     """
 
-    now: Forecast
-    untreated: Forecast
-    treated: Forecast
+    now: RiskForecast
+    untreated: RiskForecast
+    treated: RiskForecast
     features: NDArray[np.float32]
     treated_features: NDArray[np.float32]
     changed: tuple[str, ...]

@@ -27,7 +27,7 @@ from service.schemas_whatif import (
 from service.state import Connection, Row
 
 if TYPE_CHECKING:
-    from models.dispersion import Forecast
+    from models.dispersion import RiskForecast
     from models.risk import RiskModel
     from models.whatif import Answer, Ranges
 
@@ -162,7 +162,7 @@ def _totals(answer: "Answer", model: "RiskModel") -> list[WhatIfTotal]:
     return [WhatIfTotal(horizon_days=h, now=n, untreated=u, treated=t, avoided=a) for h, n, u, t, a in columns]
 
 
-def _expectation(forecast: "Forecast", row: int, column: int) -> Expectation:
+def _expectation(forecast: "RiskForecast", row: int, column: int) -> Expectation:
     return Expectation(
         probability=float(forecast.probability[row, column]),
         probability_low=float(forecast.low[row, column]),

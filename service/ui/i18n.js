@@ -51,7 +51,7 @@ export const TEXTS = {
   "summary_secured": ["{n} gesichert", "{n} made safe"],
   "summary_repaired": ["{n} heute repariert", "{n} repaired today"],
   "shown_of": ["{n} von {total} gezeigt", "{n} of {total} shown"],
-  "no_potholes": ["Kein offenes Schlagloch. Nichts zu reparieren.", "No open pothole. Nothing to repair."],
+  "no_potholes": ["Kein offenes Schlagloch bekannt.", "No open pothole is known."],
   "no_inspections": ["Keine Abschnitte zu kontrollieren.", "No segments to inspect."],
   "no_scores": ["Noch keine Bewertung. Sie entsteht mit `roadtwin score`.", "No scores yet. They are made by `roadtwin score`."],
   "left_out": ["Nicht auf der Liste:", "Left out:"],

@@ -32,7 +32,7 @@ SELECT
     sum(mid_lon * length_m) / sum(length_m) AS lon,
     sum(mid_lat * length_m) / sum(length_m) AS lat
 FROM segment
-WHERE valid_to IS NULL AND nominal_length_m = %(nominal_length_m)s
+WHERE valid_to IS NULL AND nominal_length_m = %(nominal_length_m)s AND district <> ''  -- '': the register names none
 GROUP BY district
 ORDER BY district;
 

@@ -115,6 +115,7 @@ def test_a_network_without_facts_has_a_state_that_is_unknown_and_never_good(run,
 
     assert_all_answer(found)
     assert len(found["/v1/segments"].json()["segments"]) == 3
+    assert found["/v1/city"].json()["districts"] == []  # the register names none
     assert db.execute("SELECT DISTINCT condition_grade, evidence_count FROM twin_state").fetchall() == [(None, 0)]
 
 

@@ -136,22 +136,25 @@ def build_dataset(
     share = 1.0 if max_rows is None else min(1.0, max_rows / max(total, 1))
     if share < 1 and rng is None:
         raise ValueError("Got max_rows without rng: which rows are kept must be repeatable.")
-    parts: list[tuple[NDArray[np.float32], Floats, NDArray[np.int64], Instants]] = []
+    kept: list[tuple[NDArray[np.int64], Floats]] = []
     for cut in cuts:
         labels = make_labels(inputs, cut, horizons_days=horizons_days)
         labels[:, [cut + days(h + MATURITY_DAYS) > data_until for h in horizons_days]] = np.nan
         drawn = np.ones(len(segments), bool) if rng is None else rng.random(len(segments)) < share
         rows = np.flatnonzero(np.isfinite(labels).any(axis=1) & drawn)
-        parts.append((builder.at(cut)[rows], labels[rows], rows, np.full(rows.size, cut)))
-    if not parts:
-        empty = np.zeros((0, len(feature_set.features)), np.float32), np.zeros((0, len(horizons_days)))
-        parts.append((*empty, np.zeros(0, np.int64), np.zeros(0, "datetime64[us]")))
-    features, all_labels, index, cut_of = (np.concatenate(column) for column in zip(*parts, strict=True))
+        kept.append((rows, labels[rows]))
+    # Their number known, features go straight to their place: joining parts would hold all of them twice.
+    ends = np.cumsum([0, *(rows.size for rows, _ in kept)])
+    features = np.empty((int(ends[-1]), len(feature_set.features)), np.float32)
+    for number, (cut, (rows, _)) in enumerate(zip(cuts, kept, strict=True)):
+        if rows.size:
+            features[ends[number] : ends[number + 1]] = builder.at(cut)[rows]
+    index = np.concatenate([np.zeros(0, np.int64), *(rows for rows, _ in kept)])
     return Dataset(
         features=features,
-        labels=all_labels,
+        labels=np.concatenate([np.zeros((0, len(horizons_days))), *(labels for _, labels in kept)]),
         segment_index=index.astype(np.int32),
-        cut=cut_of,
+        cut=np.repeat(cuts.astype("datetime64[us]"), np.diff(ends)),
         district=segments.district[index],
         road_class=segments.road_class[index],
         horizons_days=tuple(horizons_days),
@@ -183,8 +186,8 @@ class TimeSplit:
 def mask_labels(dataset: Dataset, rows: NDArray[np.bool_]) -> Dataset:
     """The dataset with labels only where `rows` (n, h) is true; rows without any label are left out."""
     labels = np.where(rows, dataset.labels, np.nan)
-    masked = replace(dataset, labels=labels)
-    return masked.take(np.flatnonzero(np.isfinite(labels).any(axis=1)))
+    masked, known = replace(dataset, labels=labels), np.asarray(np.isfinite(labels).any(axis=1))
+    return masked if known.all() else masked.take(known)  # a copy of a million rows is not made for nothing
 
 
 def settled_by(dataset: Dataset, end: Instant) -> Bools:

@@ -10,6 +10,7 @@ earlier models do not carry over, for each of them knew fewer winters.
 
 import copy
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -65,7 +66,7 @@ class RollingOrigins:
             earlier = self._before(origin)
             if earlier.positives_.min() >= LEAST_POSITIVES:
                 later = known.take((known.cut >= origin) & (known.cut < ends[position + 1]))
-                rows.append(later)
+                rows.append(replace(later, features=later.features[:, :0]))  # they have said what they can
                 relative.append(earlier.relative(later.features))
                 level.append(earlier.level(later.features))
         if not rows:

@@ -105,9 +105,7 @@ TWIN_QUANTITIES: dict[str, TwinQuantity] = {
             "Wahrscheinlichkeit eines offenen Schlaglochs",
             "Probability of an open pothole",
         ),
-        TwinQuantity(
-            "open_potholes_expected_count", "", "Offene Schlaglöcher (erwartet)", "Open potholes (expected)"
-        ),
+        TwinQuantity("open_potholes_expected_count", "", "Offene Schlaglöcher (erwartet)", "Open potholes (expected)"),
         TwinQuantity("freeze_thaw_cycles_30d", "", "Frost-Tau-Wechsel in 30 Tagen", "Freeze–thaw cycles in 30 days"),
         TwinQuantity("frost_index_30d_c_d", "°C·d", "Frostindex in 30 Tagen", "Frost index in 30 days"),
         TwinQuantity(

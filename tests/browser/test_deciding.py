@@ -46,6 +46,7 @@ def test_jobs_are_told_by_crew_and_an_open_one_is_shown_on_the_map(visit):
 
 
 def test_other_crews_and_hours_make_other_jobs(visit):
+    visit.wait_for_map()  # until then the page may not listen yet
     page = visit.page
     page.locator("#tab-jobs").click()
     page.locator(".job-head").first.wait_for()

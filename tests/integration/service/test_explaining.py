@@ -1,30 +1,16 @@
 """Reasons that were not stored are made from the feature row by the stored model."""
 
-import numpy as np
 import psycopg
 import pytest
 from psycopg.types.json import Jsonb
 
 from models.features import FEATURE_SET
-from models.registry import dump_model
-from models.risk import RiskModel
-from roadtwin.types import HORIZONS_DAYS
+from tests.service_model import make_artefact, make_rows
 
 
 @pytest.fixture(scope="module")
 def artefact():
-    rng = np.random.default_rng(3)
-    width = len(FEATURE_SET.features)
-    features = rng.normal(size=(600, width)).astype(np.float32)
-    labels = (features[:, [0]] + rng.normal(size=(600, len(HORIZONS_DAYS))) > 0.5).astype(np.float64)
-    return dump_model(fit(features, labels)), features[0]
-
-
-def fit(features, labels):
-    model = RiskModel(max_iter=10)
-    model.fit(features, labels)
-    model.calibrate(features, labels)
-    return model
+    return make_artefact(), make_rows(1)[0]
 
 
 def store(db: psycopg.Connection, city, artefact, values, public_id: str) -> None:

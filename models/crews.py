@@ -15,6 +15,7 @@ References
    pp. 464-474, 1996, doi:10.1016/0377-2217(94)00289-4.
 """
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
@@ -144,44 +145,49 @@ def merge_tasks(tasks: Tasks, cost: CostModel, *, longest_min: float) -> list[Jo
 
     The way through a job is that of the spanning tree which the merging builds, walked once (a closure that moves along
     a road), so a job's cost is known without solving its route. Tasks that cannot wait merge with others: who is there
-    anyway does the rest. Jobs come with those that cannot wait and the most benefit for a minute first.
+    anyway does the rest. Jobs come with those that cannot wait and the most benefit for a minute first. Cost grows with
+    the number of pairs of tasks within reach of each other (n log n where tasks lie equally dense).
     """
     if not len(tasks):
         return []
-    parent = np.arange(len(tasks))
+    parent = list(range(len(tasks)))
     minutes_m = 60 / (cost.member_speed_kmh * 1000)
-    work, way = tasks.work_min.copy(), np.zeros(len(tasks))
-    low, high = tasks.position_m.copy(), tasks.position_m.copy()
+    work, way = tasks.work_min.tolist(), [0.0] * len(tasks)
+    boxes = np.hstack([tasks.position_m, tasks.position_m]).tolist()  # of each job: low x, y and high x, y
 
     def root(i: int) -> int:
         while parent[i] != i:
             parent[i] = parent[parent[i]]
-            i = int(parent[i])
+            i = parent[i]
         return i
 
     pairs = cKDTree(tasks.position_m).query_pairs(cost.reach_m, output_type="ndarray").astype(np.int64)
     metres = way_m(tasks, pairs[:, 0], pairs[:, 1], cost)
-    near = np.flatnonzero(metres <= cost.reach_m)
-    for k in near[np.argsort(metres[near], kind="stable")]:
-        a, b, between = root(int(pairs[k, 0])), root(int(pairs[k, 1])), float(metres[k]) * minutes_m
-        merged_min = cost.mobilisation_min + work[a] + work[b] + way[a] + way[b] + between
-        corner, opposite = np.minimum(low[a], low[b]), np.maximum(high[a], high[b])
-        too_large = float(np.hypot(*(opposite - corner))) > cost.extent_m
-        if a == b or too_large or between >= cost.mobilisation_min or merged_min > longest_min:
+    near = np.flatnonzero((metres <= cost.reach_m) & (metres * minutes_m < cost.mobilisation_min))
+    near = near[np.lexsort((pairs[near, 1], pairs[near, 0], metres[near]))]  # equally near: in the order of the tasks
+    for (first, second), between in zip(pairs[near].tolist(), (metres[near] * minutes_m).tolist(), strict=True):
+        a, b = root(first), root(second)
+        if a == b or cost.mobilisation_min + work[a] + work[b] + way[a] + way[b] + between > longest_min:
+            continue
+        (low_x, low_y, high_x, high_y), other = boxes[a], boxes[b]
+        box = [min(low_x, other[0]), min(low_y, other[1]), max(high_x, other[2]), max(high_y, other[3])]
+        if math.hypot(box[2] - box[0], box[3] - box[1]) > cost.extent_m:
             continue
         keep, gone = min(a, b), max(a, b)
         parent[gone] = keep
         work[keep], way[keep] = work[a] + work[b], way[a] + way[b] + between
-        low[keep], high[keep] = corner, opposite
+        boxes[keep] = box
     roots = np.array([root(i) for i in range(len(tasks))])
+    by_job = np.argsort(roots, kind="stable")  # a search for each job's members would cost tasks × jobs
+    starts = np.flatnonzero(np.diff(roots[by_job], prepend=-1))
     jobs = []
-    for r in np.unique(roots):
-        members = np.flatnonzero(roots == r)
+    for members in np.split(by_job, starts[1:]):
+        r = int(roots[members[0]])
         jobs.append(
             Job(
                 members=_ordered(tasks, members),
-                way_min=float(way[r]),
-                work_min=float(work[r]),
+                way_min=way[r],
+                work_min=work[r],
                 mobilisation_min=cost.mobilisation_min,
                 benefit=float(tasks.benefit[members].sum()),
                 must=bool(tasks.must[members].any()),

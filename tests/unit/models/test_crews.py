@@ -1,4 +1,4 @@
-from itertools import pairwise, permutations, product
+from itertools import combinations, pairwise, permutations, product
 
 import numpy as np
 import pytest
@@ -63,6 +63,69 @@ def test_a_job_is_never_longer_nor_larger_than_it_may():
 def test_merging_is_off_where_the_way_costs_more_than_a_mobilisation():
     slow = CostModel(mobilisation_min=0.5)
     assert len(merge_tasks(tasks_at([[0, 0], [80, 0]]), slow, longest_min=200)) == 2
+
+
+def merged_by_definition(tasks, cost, longest_min):
+    """Members, way and work of jobs as the docstring of `merge_tasks` says: every pair, every job, no index."""
+    minutes_m = 60 / (cost.member_speed_kmh * 1000)
+
+    def metres(a, b):
+        if tasks.section[a] == tasks.section[b]:
+            return abs(tasks.station_m[a] - tasks.station_m[b])
+        return np.hypot(*(tasks.position_m[a] - tasks.position_m[b])) * cost.detour
+
+    def within_reach(a, b):
+        straight = np.hypot(*(tasks.position_m[a] - tasks.position_m[b]))
+        return straight <= cost.reach_m and metres(a, b) <= cost.reach_m
+
+    jobs = [({i}, 0.0) for i in range(len(tasks))]
+    pairs = [(a, b) for a, b in combinations(range(len(tasks)), 2) if within_reach(a, b)]
+    for a, b in sorted(pairs, key=lambda pair: (metres(*pair), pair)):
+        (one, one_way), (other, other_way) = (next(job for job in jobs if i in job[0]) for i in (a, b))
+        between = metres(a, b) * minutes_m
+        both = sorted(one | other)
+        way_min = one_way + other_way + between
+        duration_min = cost.mobilisation_min + tasks.work_min[both].sum() + way_min
+        extent_m = np.hypot(*np.ptp(tasks.position_m[both], axis=0))
+        apart = one is not other
+        if apart and between < cost.mobilisation_min and duration_min <= longest_min and extent_m <= cost.extent_m:
+            jobs = [job for job in jobs if job[0] is not one and job[0] is not other] + [(one | other, way_min)]
+    return {tuple(sorted(members)): way_min for members, way_min in jobs}
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_jobs_are_those_of_the_definition_worked_out_pair_by_pair(seed):
+    """Among the cases: places on a lattice (many pairs equally near), whole sections, closures of other sizes."""
+    rng = np.random.default_rng(seed)
+    count = int(rng.integers(2, 70))
+    at = rng.uniform(0, 1500, (count, 2))
+    if seed % 3 == 0:
+        at = at // 60 * 60
+    section = rng.integers(0, count, count) if seed % 2 else np.arange(count)
+    cost = CostModel(
+        reach_m=float(rng.choice([60, 150, 600])),
+        extent_m=float(rng.choice([120, 300, 900])),
+        mobilisation_min=float(rng.choice([1.0, 5.0, 20.0])),
+    )
+    work_min = rng.choice([8.0, 10.0, 25.0], count)
+    must = rng.random(count) < 0.2
+    tasks = tasks_at(
+        at, work_min=work_min, benefit=rng.uniform(0, 10, count), must=must, section=section, station_m=at[:, 0]
+    )
+    longest_min = float(rng.choice([60, 210]))
+
+    jobs = merge_tasks(tasks, cost, longest_min=longest_min)
+
+    expected = merged_by_definition(tasks, cost, longest_min)
+    assert {tuple(sorted(job.members)) for job in jobs} == set(expected)
+    for job in jobs:
+        members = list(job.members)
+        assert job.way_min == pytest.approx(expected[tuple(sorted(members))])
+        assert job.work_min == pytest.approx(work_min[members].sum())
+        assert job.benefit == pytest.approx(tasks.benefit[members].sum())
+        assert job.must == must[members].any()
+    order = [(not job.must, -job.benefit / job.duration_min) for job in jobs]
+    assert order == sorted(order)
 
 
 @pytest.mark.parametrize("seed", range(4))

@@ -1,8 +1,9 @@
 """Payload codecs: vectors computed by hand from the layouts, and arbitrary bytes."""
 
 import json
-import time
+from contextlib import suppress
 from datetime import UTC, datetime
+from functools import partial
 
 import pytest
 from hypothesis import given, settings
@@ -10,6 +11,7 @@ from hypothesis import strategies as st
 
 from ingest import codecs
 from ingest.codecs.codec import MAX_PAYLOAD_BYTES
+from tests.steps import steps
 
 AT = datetime(2026, 4, 22, 10, 54, 56, tzinfo=UTC)  # 0x69e8a900
 ALL = codecs.names()
@@ -325,18 +327,17 @@ def test_arbitrary_bytes_give_frames_of_plain_values_or_an_error(name):
 
 
 @pytest.mark.parametrize("name", ALL)
-def test_the_longest_payload_takes_no_time(name):
+def test_the_longest_payload_is_little_work(name):
     codec = codecs.find(name)
     payload = bytes.fromhex(codec.examples[0].payload_hex)
     longest = (payload * (MAX_PAYLOAD_BYTES // len(payload)))[:MAX_PAYLOAD_BYTES]
 
-    began = time.perf_counter()
-    for data in (longest, bytes(MAX_PAYLOAD_BYTES), b"\xff" * MAX_PAYLOAD_BYTES):
-        try:
+    def decode(data):
+        with suppress(codecs.CodecError):
             codec.decode(codec.default_port, data)
-        except codecs.CodecError:
-            continue
-    assert time.perf_counter() - began < 0.1
+
+    for data in (longest, bytes(MAX_PAYLOAD_BYTES), b"\xff" * MAX_PAYLOAD_BYTES):
+        assert steps(partial(decode, data)) < 50 * MAX_PAYLOAD_BYTES
 
 
 def test_codecs_are_found_by_their_names_only():

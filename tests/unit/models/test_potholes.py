@@ -1,6 +1,5 @@
 """The rule that makes potholes of evidence."""
 
-import time
 from dataclasses import fields, replace
 from uuid import UUID
 
@@ -9,6 +8,7 @@ import pytest
 
 from models.inputs import Evidence, EvidenceKind, Looks, instant
 from models.potholes import LAPSE_DAYS, LEAST_CAMERA_DAYS, SEEN_AGAIN_DAYS, derive, to_spells, to_table
+from tests.steps import steps
 
 DETECTION, FINDING, REPORT = EvidenceKind.DETECTION, EvidenceKind.FINDING, EvidenceKind.REPORT
 REPAIR, SECURING, RENEWAL = EvidenceKind.REPAIR, EvidenceKind.SECURING, EvidenceKind.RENEWAL
@@ -294,11 +294,11 @@ def test_state_as_of_a_time_depends_only_on_what_was_recorded_by_then(city):
         np.testing.assert_array_equal(getattr(spells, name), getattr(spells_back, name))
 
 
-def test_twenty_thousand_rows_take_less_than_two_seconds(synthetic):
-    city = synthetic.make_city(850)
-    assert len(city.evidence) > 20_000
+def test_the_work_grows_with_the_rows_of_evidence_and_no_faster(synthetic):
+    def steps_per_row(city):
+        return steps(lambda: derive(city.evidence, city.looks, city.until)) / len(city.evidence)
 
-    began = time.process_time()
-    derive(city.evidence, city.looks, city.until)
+    small, large = synthetic.make_city(100), synthetic.make_city(400)
+    assert len(large.evidence) > 3 * len(small.evidence)
 
-    assert time.process_time() - began < 2
+    assert steps_per_row(large) < 1.25 * steps_per_row(small) < 600

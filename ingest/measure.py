@@ -11,14 +11,13 @@ from ingest.formats.parsed import Parsed
 from ingest.profile import Profile, ProfileLibrary, apply
 from ingest.times import from_unix, parse_time, time_flags, usable
 from roadtwin.errors import CodecError
-from roadtwin.types import DeviceKey, Flag, Message, Observation
+from roadtwin.types import DOUBTFUL_TIME, DeviceKey, Flag, Message, Observation
 
 TTS_NORMALIZED = "tts-normalized"
 HISTORY = "history"
 """Where vendors' decoders put a history: tables of the same fields, each with a `timestamp` (Unix time [s])."""
 
 _FROM_VALUES = Flag.RANGE | Flag.SENTINEL
-_FROM_CLOCK = Flag.CLOCK | Flag.SKEW
 # One measurement of a message: its fields, when it was true, and what is doubtful about that time.
 _Timed = tuple[Mapping[str, object], datetime, Flag]
 
@@ -114,7 +113,7 @@ def _of_frame(message: Message, frame: codecs.Frame) -> _Timed | None:
         timed = _observed(message, frame.fields, _at(message) - timedelta(seconds=frame.age_s))
     except (OverflowError, ValueError):
         return None
-    return timed and (timed[0], timed[1], timed[2] | (message.flags & _FROM_CLOCK))
+    return timed and (timed[0], timed[1], timed[2] | (message.flags & DOUBTFUL_TIME))
 
 
 def _observed(message: Message, fields: Mapping[str, object], at: datetime | None) -> _Timed | None:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from roadtwin.types import Flag
+from roadtwin.types import DOUBTFUL_TIME, Flag
 
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
@@ -94,7 +94,7 @@ def judge_values(
     index = np.flatnonzero(((flags & _NO_MEASUREMENT) == 0) & np.isfinite(value))
     index = index[np.lexsort((at[index], series[index]))]
     late = at[index] <= state.last_at[series[index]]
-    timed = (flags[index] & int(Flag.CLOCK)) == 0  # arrival times of a backlog say nothing of how fast it changed
+    timed = (flags[index] & int(DOUBTFUL_TIME)) == 0  # arrival times of a backlog say nothing of how fast it changed
 
     judged = index[timed & late]
     s = series[judged]

@@ -35,8 +35,10 @@ class Flag(IntFlag):
     LOW_BATTERY = 2048  # the device said in this message that its battery is nearly empty
 
 
-UNFIT = Flag.RANGE | Flag.RATE | Flag.STUCK | Flag.FUTURE | Flag.SENTINEL
-"""Flags of observations that neither the state nor any feature uses."""
+DOUBTFUL_TIME = Flag.CLOCK | Flag.SKEW
+"""Flags of times that cannot be trusted: what has one belongs to no day."""
+UNFIT = Flag.RANGE | Flag.RATE | Flag.STUCK | Flag.FUTURE | Flag.SENTINEL | DOUBTFUL_TIME
+"""Flags of observations and readings that neither the state nor any feature uses: the one list for all of them."""
 
 
 class Clock(StrEnum):

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from roadtwin.storage import queries
 from roadtwin.storage.columns import write_columns
-from roadtwin.types import UNFIT, Origin
+from roadtwin.types import DOUBTFUL_TIME, UNFIT, Origin
 from roadtwin.units import SENSOR_DAY_QUANTITIES
 
 _SQL = queries.load("sensor_days")
@@ -69,4 +69,5 @@ def roll_up_touched_days(conn: Connection, *, now: datetime, rule: FreezeThaw, l
         if not taken:
             return 0, 0
         conn.execute(_SQL["analyze_rolled_day"])
-        return taken, conn.execute(_SQL["roll_up_sensor_days"], given | {"unfit": int(UNFIT)}).rowcount
+        flags = {"unfit": int(UNFIT), "doubtful_time": int(DOUBTFUL_TIME)}
+        return taken, conn.execute(_SQL["roll_up_sensor_days"], given | flags).rowcount

@@ -10,6 +10,7 @@ from psycopg.types.json import Jsonb
 
 from roadtwin.storage import queries
 from roadtwin.storage.columns import copy_columns
+from roadtwin.types import UNFIT
 
 _SQL = queries.load("twin_facts")
 
@@ -86,13 +87,14 @@ def read_facts(
         "first_day": first_day,
         "cameras": list(cameras),
         "matcher_version": matcher_version,
+        "unfit": int(UNFIT),
     }
     return copy_columns(conn, _SQL[f"copy_{what}"], _COLUMNS[what], parameters)
 
 
 def read_cameras(conn: psycopg.Connection[Any], *, now: datetime, since: datetime) -> list[str]:
     """Model and version of the cameras that sent readings after `since`."""
-    rows = conn.execute(_SQL["read_cameras"], {"now": now, "since": since}).fetchall()
+    rows = conn.execute(_SQL["read_cameras"], {"now": now, "since": since, "unfit": int(UNFIT)}).fetchall()
     return [name for (name,) in rows]
 
 
@@ -112,6 +114,7 @@ def read_shaking(
         "reference_speed_mps": reference_speed_mps,
         "speed_min_mps": speed_min_mps,
         "matcher_version": matcher_version,
+        "unfit": int(UNFIT),
     }
     return [SegmentShaking(*row) for row in conn.execute(_SQL["read_shaking"], parameters).fetchall()]
 

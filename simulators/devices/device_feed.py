@@ -12,6 +12,7 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
+from ingest.times import SKEW_AFTER_S
 from simulators.devices.device_kinds import DeviceKind
 from simulators.devices.devices import CHIRPSTACK, SENML, TTS
 from simulators.devices.sensors import Sensors
@@ -69,6 +70,8 @@ class Heard:
     """When a gateway had it, by a clock that is right."""
     known_us: NDArray[np.int64]
     """When it was published."""
+    is_skewed: NDArray[np.bool_]
+    """Whether the message's time is one that the ingester doubts (`Flag.SKEW`)."""
 
     def where(self, mask: NDArray[np.bool_]) -> "Heard":
         """Some of them."""
@@ -186,19 +189,33 @@ class DeviceFeed:
         row, sent_us = sent.sample[sent.is_first], sent.sent_us[sent.is_first]
         received_us = sent_us + self._schedule.air_us[framed.device[row]]
         parts = [
-            Heard(packed.device, packed.index, packed.at_us, packed.at_us, packed_us),
+            Heard(packed.device, packed.index, packed.at_us, packed.at_us, packed_us, np.zeros(len(packed), bool)),
             Heard(
-                framed.device[row], framed.index[row], framed.at_us[row], received_us, received_us + DEDUPLICATION_US
+                framed.device[row], framed.index[row], framed.at_us[row], received_us, received_us + DEDUPLICATION_US,
+                self._is_skewed(framed, sent.where(sent.is_first), faults),
             ),
-        ]
-        device, index, at_us, received_us, known_us = (
+        ]  # fmt: skip
+        device, index, at_us, received_us, known_us, is_skewed = (
             np.concatenate([getattr(part, name) for part in parts]) for name in Heard.__slots__
         )
         known_us = known_us + self._lateness_us(device, device.astype(np.int64) << 34 | index, at_us, faults)
         for begin, end in broker_outages(self._world, end_us):
             known_us = np.where((known_us >= begin) & (known_us < end), end, known_us)
         order = np.lexsort((received_us, device))
-        return Heard(device[order], index[order], at_us[order], received_us[order], known_us[order])
+        return Heard(
+            device[order], index[order], at_us[order], received_us[order], known_us[order], is_skewed[order]
+        )  # fmt: skip
+
+    def _is_skewed(self, samples: Samples, sent: Transmissions, faults: RadioFaults) -> NDArray[np.bool_]:
+        """Whether ChirpStack gives these a gateway's time that is too far from its own; without faults none is."""
+        skewed = np.zeros(len(sent.sample), bool)
+        if faults.gateway_clocks and len(skewed):
+            uncounted = np.zeros(len(samples), np.int64)
+            frames = frames_of(sent, samples, uncounted, uncounted, self._schedule, self._clocks, faults)
+            time_us, _ = event_times(frames, self._clocks)
+            ahead_us = np.abs(time_us - frames.server_us[frames.first[:-1]])
+            skewed = (ahead_us > SKEW_AFTER_S * 1e6) & (self._source[frames.device] == CHIRPSTACK)
+        return skewed
 
     def _sampled(self, devices: NDArray[np.int32], begin_us: int, end_us: int, faults: RadioFaults) -> Samples:
         """Samples that devices send: neither silent nor without a battery."""

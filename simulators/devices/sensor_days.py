@@ -22,7 +22,7 @@ from roadtwin.records.sensor_days import (
 )
 from roadtwin.types import UNFIT, Flag
 from roadtwin.units import QUANTITIES, SENSOR_DAY_QUANTITIES
-from simulators.devices.device_feed import DeviceFeed
+from simulators.devices.device_feed import DeviceFeed, Heard
 from simulators.devices.device_kinds import DeviceKind
 from simulators.instants import DAY_US
 from simulators.world import World
@@ -141,7 +141,7 @@ class SensorDayHistory:
         row = np.searchsorted(devices, heard.device)
         place = np.searchsorted(edges, heard.received_us, side="right") - 1
         for own in fields:
-            fit = self._fit(own, row, heard.received_us, values[own.name])
+            fit = self._fit(own, row, heard, values[own.name])
             value = values[own.name][fit] * own.step.factor + own.step.offset
             thaws = self._thaws(own, row[fit], value)
             group = row[fit] * len(days) + place[fit]
@@ -164,13 +164,14 @@ class SensorDayHistory:
                 np.stack(numbers),
             )
 
-    def _fit(self, own: _Field, row: NDArray[np.intp], at_us: Ints, sent: Floats) -> NDArray[np.bool_]:
+    def _fit(self, own: _Field, row: NDArray[np.intp], heard: Heard, sent: Floats) -> NDArray[np.bool_]:
         """Which values the ingester gives no flag that makes them unfit."""
         step = own.step
         value = sent * step.factor + step.offset
         flags = np.where((value < step.low) | (value > step.high), int(Flag.RANGE), 0)
         flags |= np.where(np.isin(sent, step.sentinels), int(Flag.SENTINEL), 0)
-        added, own.state = judge_values(row.astype(np.int64), at_us, value, flags, own.state, own.limits)
+        flags |= np.where(heard.is_skewed, int(Flag.SKEW), 0)
+        added, own.state = judge_values(row.astype(np.int64), heard.received_us, value, flags, own.state, own.limits)
         fit: NDArray[np.bool_] = (flags | added) & int(UNFIT) == 0
         return fit
 

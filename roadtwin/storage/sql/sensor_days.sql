@@ -98,7 +98,8 @@ ANALYZE rolled_day;
 WITH stored AS (
     SELECT
         d.series_id, d.day, d.is_temperature, d.begins_at, o.observed_at, o.value, o.flags & %(unfit)s = 0 AS fit,
-        o.superseded_at IS NULL AS in_force, o.profile_version, greatest(o.recorded_at, o.superseded_at) AS known_at
+        o.flags & %(doubtful_time)s = 0 AS is_timed, o.superseded_at IS NULL AS in_force, o.profile_version,
+        greatest(o.recorded_at, o.superseded_at) AS known_at
     FROM rolled_day AS d
     INNER JOIN observation AS o
         ON d.series_id = o.series_id AND o.observed_at >= d.begins_at AND o.observed_at < d.ends_at
@@ -138,7 +139,10 @@ WITH stored AS (
     WHERE fit
     GROUP BY series_id, day
 ), known AS (
-    SELECT series_id, day, max(known_at) AS known_at FROM stored GROUP BY series_id, day
+    -- What lies here by a wrong clock delays nothing.
+    SELECT series_id, day, coalesce(max(known_at) FILTER (WHERE is_timed), max(known_at)) AS known_at
+    FROM stored
+    GROUP BY series_id, day
 ), made AS (
     SELECT
         d.series_id, d.day, greatest(d.ends_at, k.known_at) AS recorded_at,

@@ -43,7 +43,7 @@ COPY (
 -- name: read_cameras
 SELECT DISTINCT camera_model || ' ' || camera_version
 FROM vehicle_reading
-WHERE recorded_at <= %(now)s AND observed_at > %(since)s
+WHERE recorded_at <= %(now)s AND observed_at > %(since)s AND flags & %(unfit)s = 0
 ORDER BY 1;
 
 -- name: copy_sightings
@@ -58,7 +58,7 @@ COPY (
     FROM placed_evidence AS e
     LEFT JOIN vehicle_reading AS r ON e.kind = 1 AND e.observed_at = r.observed_at AND e.evidence_id = r.event_id
     WHERE
-        e.recorded_at <= %(now)s AND e.observed_at > %(since)s AND e.observed_at <= %(now)s
+        e.recorded_at <= %(now)s AND e.observed_at > %(since)s AND e.observed_at <= %(now)s AND e.flags & %(unfit)s = 0
         AND (%(segment_ids)s::integer [] IS NULL OR e.segment_id = any(%(segment_ids)s::integer []))
 ) TO STDOUT (FORMAT BINARY);
 
@@ -67,11 +67,12 @@ COPY (
 COPY (
     SELECT m.segment_id, m.station_m::double precision
     FROM detection AS d
+    INNER JOIN vehicle_reading AS r ON d.observed_at = r.observed_at AND d.event_id = r.event_id
     INNER JOIN reading_match AS m
         ON d.observed_at = m.observed_at AND d.event_id = m.event_id AND m.matcher_version = %(matcher_version)s
     WHERE
         d.class_code IN ('D43', 'D44', 'D50') AND d.recorded_at <= %(now)s AND d.observed_at > %(since)s
-        AND m.segment_id IS NOT NULL
+        AND r.flags & %(unfit)s = 0 AND m.segment_id IS NOT NULL
         AND (%(segment_ids)s::integer [] IS NULL OR m.segment_id = any(%(segment_ids)s::integer []))
 ) TO STDOUT (FORMAT BINARY);
 
@@ -141,7 +142,7 @@ INNER JOIN reading_match AS m
     ON r.observed_at = m.observed_at AND r.event_id = m.event_id AND m.matcher_version = %(matcher_version)s
 WHERE
     r.recorded_at <= %(now)s AND r.observed_at > %(since)s AND r.observed_at <= %(now)s AND r.origin <> 'loaded'
-    AND r.accel_rms_mps2 > 0 AND r.speed_mps >= %(speed_min_mps)s AND m.segment_id IS NOT NULL
+    AND r.flags & %(unfit)s = 0 AND r.accel_rms_mps2 > 0 AND r.speed_mps >= %(speed_min_mps)s AND m.segment_id IS NOT NULL
     AND (%(segment_ids)s::integer [] IS NULL OR m.segment_id = any(%(segment_ids)s::integer []))
 GROUP BY m.segment_id, r.calibration_id;
 

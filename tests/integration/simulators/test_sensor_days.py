@@ -26,7 +26,7 @@ SCENARIO = """
 name = "doubtful"
 title = "Doubtful values"
 title_de = "Zweifelhafte Werte"
-summary = "Every fault that a day of a sensor can have: gaps, absurd, stuck and drifting values, late and lost uplinks."
+summary = "All that a day of a sensor can have: gaps, absurd, stuck, drifting values, late, lost, misdated uplinks."
 [[fault]]
 kind = "sensor-outage"
 devices = "dl-cws2"
@@ -52,6 +52,12 @@ share = 0.5
 [[fault]]
 kind = "packet-loss"
 share = 0.3
+[[fault]]
+kind = "gateway-clock"
+share = 0.5
+offset_s = -90_000.0
+from = "2025-01-14T09:00"
+until = "2025-01-16T12:00"
 """
 
 

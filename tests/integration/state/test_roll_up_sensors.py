@@ -9,7 +9,7 @@ from roadtwin.jobs.history import load_sensor_days
 from roadtwin.jobs.sensors import RollUpCounts, roll_up_sensors
 from roadtwin.storage.city import write_city
 from roadtwin.storage.sensor_days import touch_days
-from roadtwin.types import Flag
+from roadtwin.types import UNFIT, Flag
 
 DAY = date(2026, 1, 15)
 BEGIN = datetime(2026, 1, 14, 23, tzinfo=UTC)  # of the local day
@@ -113,9 +113,9 @@ def test_a_late_value_corrects_its_day_and_the_next_ones_beginning(sensors):
 @pytest.mark.every_part
 def test_unfit_and_superseded_values_never_enter(sensors):
     sensors.measure([1, 2])
-    for number, flag in enumerate((Flag.RANGE, Flag.RATE, Flag.STUCK, Flag.FUTURE, Flag.SENTINEL), start=3):
+    for number, flag in enumerate(UNFIT, start=3):
         sensors.measure([-99], begin=BEGIN + timedelta(hours=number), flags=flag | Flag.LATE)
-    sensors.measure([3], begin=BEGIN + timedelta(hours=9), flags=Flag.LATE | Flag.CLOCK)
+    sensors.measure([3], begin=BEGIN + timedelta(hours=12), flags=Flag.LATE)
     sensors.roll_up()
     replaced_at = END + timedelta(hours=5)
     sensors.measure([7], begin=BEGIN, version=2, recorded_at=replaced_at)
@@ -125,6 +125,15 @@ def test_unfit_and_superseded_values_never_enter(sensors):
     sensors.roll_up(now=replaced_at)
 
     assert [row[1:6] for row in sensors.days()] == [(END, 3, 1.0, 2.0, 3.0), (replaced_at, 3, 2.0, 4.0, 7.0)]
+
+
+def test_what_lies_in_a_day_by_a_wrong_clock_does_not_delay_it(sensors):
+    sensors.measure([1, 2])
+    arrived = END + timedelta(days=2)
+    sensors.measure([9], begin=BEGIN + timedelta(hours=5), flags=Flag.SKEW, recorded_at=arrived)
+    sensors.roll_up(now=arrived)
+
+    assert sensors.days(columns="recorded_at, count") == [(END, 2)]
 
 
 def test_a_day_of_which_nothing_fit_is_left_says_so(sensors):

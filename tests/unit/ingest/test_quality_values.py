@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from ingest.quality import HOUR, NEVER, SECOND, STUCK_VALUES, Limits, SeriesState, judge_values
-from roadtwin.types import Flag
+from roadtwin.types import DOUBTFUL_TIME, Flag
 
 MINUTE = 60 * SECOND
 T0 = 1_770_000_000 * SECOND
@@ -71,8 +71,12 @@ def test_a_late_spike_is_flagged_and_leaves_the_state_alone():
     assert (after.sound_value[0], after.last_value[0]) == (5.0, 5.0)
 
 
-def test_arrival_times_say_nothing_of_how_fast_something_changed():
-    assert judge([(0, -10.0), (0.1, 20.0)], flags=Flag.CLOCK)[0] == [0, 0]
+@pytest.mark.parametrize("flag", DOUBTFUL_TIME)
+def test_times_of_arrival_and_of_wrong_clocks_say_nothing_of_how_fast_something_changed(flag):
+    flagged, state = judge([(0, -10.0), (0.1, 20.0)], flags=flag)
+
+    assert flagged == [0, 0]
+    assert state.sound_at[0] == NEVER
 
 
 @pytest.mark.parametrize("flag", [Flag.RANGE, Flag.SENTINEL, Flag.FUTURE])

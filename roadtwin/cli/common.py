@@ -1,11 +1,13 @@
 """What commands share: settings, the database they work on, and progress on a terminal."""
 
 import sys
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from typing import Any
 
 import psycopg
+import typer
 from rich.console import Console
 from rich.progress import (
     BarColumn,
@@ -92,16 +94,20 @@ def progress(description: str) -> Iterator[Callable[[float], None]]:
 
 @contextmanager
 def phases(titles: Mapping[str, str]) -> Iterator[Callable[[str, float], None]]:
-    """Show a progress bar for each phase that has begun, on a terminal only; call what it gives with the phase's name
+    """Tell on stderr how far work of several phases is: a progress bar for each phase that has begun on a terminal,
+    elsewhere a line for each when it begins, with the seconds since the first. Call what it gives with the phase's name
     and the share of it that is done, 0 to 1."""
     width = max(map(len, titles.values()))
     columns = (TextColumn(f"{{task.description:<{width}}}"), BarColumn(), TaskProgressColumn(), TimeElapsedColumn())
     tasks: dict[str, TaskID] = {}
-    with Progress(*columns, console=Console(stderr=True), disable=not sys.stderr.isatty()) as bars:
+    began, on_terminal = time.monotonic(), sys.stderr.isatty()
+    with Progress(*columns, console=Console(stderr=True), disable=not on_terminal) as bars:
 
         def tell(phase: str, share: float) -> None:
             if phase not in tasks:
                 tasks[phase] = bars.add_task(titles[phase], total=1.0)
+                if not on_terminal:
+                    typer.echo(f"{time.monotonic() - began:5.0f} s  {titles[phase]}", err=True)
             bars.update(tasks[phase], completed=min(max(share, 0.0), 1.0))
 
         yield tell

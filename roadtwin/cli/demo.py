@@ -2,7 +2,6 @@
 
 import json
 import signal
-import sys
 import time
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -11,10 +10,8 @@ from types import FrameType
 from typing import Annotated, Any, NoReturn
 
 import typer
-from rich.console import Console
-from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
-from roadtwin.cli.common import open_database, settings_for_command
+from roadtwin.cli.common import open_database, phases, settings_for_command
 from roadtwin.errors import SettingsError
 from roadtwin.jobs.broker import start_broker
 from roadtwin.jobs.demo import Prepared, editor_key, free_port, prepare, require_free_port, wait_until_ready
@@ -37,20 +34,6 @@ PHASES = {
 SCORE_INTERVAL_S = 120
 LIVE_STEP_S = 30
 SMALL_KM, FULL_KM = 30.0, 120.0
-
-
-class _Bars:
-    """One progress bar a phase, on a terminal only."""
-
-    def __init__(self) -> None:
-        columns = (TextColumn("{task.description:<34}"), BarColumn(), TimeElapsedColumn())
-        self.progress = Progress(*columns, console=Console(stderr=True), disable=not sys.stderr.isatty())
-        self._tasks: dict[str, TaskID] = {}
-
-    def __call__(self, phase: str, part: float) -> None:
-        if phase not in self._tasks:
-            self._tasks[phase] = self.progress.add_task(PHASES[phase], total=1.0)
-        self.progress.update(self._tasks[phase], completed=min(max(part, 0.0), 1.0))
 
 
 def _interrupt(_signal: int, _frame: FrameType | None) -> None:
@@ -159,8 +142,7 @@ def _prepare(
     until: datetime,
     scenario: Scenario | None,
 ) -> Prepared:
-    bars = _Bars()
-    with bars.progress:
+    with phases(PHASES) as on_progress:
         return prepare(
             parts.database_url,
             settings,
@@ -169,7 +151,7 @@ def _prepare(
             winters=winters,
             until=until,
             scenario=scenario,
-            on_progress=bars,
+            on_progress=on_progress,
         )
 
 

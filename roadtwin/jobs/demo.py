@@ -100,6 +100,7 @@ def refresh(url: str, settings: Settings, *, on_progress: Progress) -> None:
             train(conn, settings, now=now, on_progress=lambda part: on_progress("model", part))
             conn.commit()
         on_progress("model", 1.0)
+        on_progress("scores", 0.0)
         score_all(conn, settings, now=now)
         conn.commit()
         on_progress("scores", 1.0)

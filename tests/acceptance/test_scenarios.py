@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from roadtwin.cli.demo import PHASES
 from simulators.scenario import scenario_names
 from tests.acceptance.conftest import roadtwin
 
@@ -20,6 +21,8 @@ def test_a_scenario_runs_through_the_whole_product(name, data_dir):
     summary = json.loads(result.stdout)
     assert [check for check in summary["checks"] if not check["ok"]] == []
     assert summary["stored"] > 3000
+    told = [line.split(" s  ")[-1] for line in result.stderr.splitlines()]
+    assert [title for title in PHASES.values() if told.count(title) != 1] == []
 
 
 def test_a_city_keeps_its_scenario(data_dir, tmp_path):

@@ -9,7 +9,19 @@ import msgspec
 from msgspec import Meta
 
 from roadtwin.errors import RecordConflictError, RecordRejectedError
-from roadtwin.records.schema import EARLIEST, Inspection, Instant, RecordPosition, Repair, Report, Text, Word
+from roadtwin.network.extent import Extent
+from roadtwin.records.schema import (
+    EARLIEST,
+    Inspection,
+    Instant,
+    Record,
+    RecordPosition,
+    Repair,
+    Report,
+    Text,
+    Word,
+    positions_of,
+)
 from roadtwin.storage import queries
 from service.nearest import nearest_segment
 from service.schemas import Stored
@@ -17,6 +29,7 @@ from service.security import Principal, write_audit
 from service.state import Connection, Row
 
 _SQL = queries.load("api_writes")
+_NETWORK = queries.load("network")
 
 CLOCK_TOLERANCE = timedelta(minutes=5)
 """How far `observed_at` may lie ahead of our clock: senders' clocks differ."""
@@ -53,6 +66,19 @@ def _check_time(name: str, instant: datetime, now: datetime) -> None:
         raise RecordRejectedError(f"{name}: got {instant.isoformat()}, expected no time before {EARLIEST.year}.")
 
 
+async def _check_positions(db: Connection, record: Record) -> None:
+    """Raises RecordRejectedError where longitude and latitude are exchanged; a position outside the city is kept."""
+    positions = positions_of(record)
+    bounds = await (await db.execute(_NETWORK["read_bounds"])).fetchone() if positions else None
+    if bounds is None or bounds["west"] is None:
+        return
+    extent = Extent(**bounds)
+    for position in positions:
+        told = extent.told_if_swapped(position.lon, position.lat)
+        if told:
+            raise RecordRejectedError(f"position: {told}")
+
+
 async def _segment_of(
     db: Connection, segment_id: str | None, position: RecordPosition | None, max_distance_m: float
 ) -> str | None:
@@ -77,11 +103,12 @@ async def store_record(
 ) -> Stored:
     """Store a record and its line of the audit log in one transaction; the loop of matching takes it from there.
 
-    Raises RecordRejectedError for an unknown segment, no place at all, or a time in the future, and
-    RecordConflictError when the id is taken by other content.
+    Raises RecordRejectedError for an unknown segment, no place at all, swapped coordinates, or a time in the future,
+    and RecordConflictError when the id is taken by other content.
     """
     kind = type(record).__name__.lower()
     _check_time("observed_at", record.observed_at, now)
+    await _check_positions(db, record)
     position = getattr(record, "position", None)
     segment_id = await _segment_of(db, record.segment_id, position, max_distance_m)
     fields = {name: getattr(record, name) for name in record.__struct_fields__}

@@ -11,7 +11,7 @@ import numpy as np
 from roadtwin.errors import InputFileError, NaiveTimeError, RecordRejectedError
 from roadtwin.network.extent import FAR_KM, Extent, Verdict, extent_of, swapped_for_zone
 from roadtwin.network.sections import RoadSection
-from roadtwin.records.schema import Inspection, Record, RecordPosition, Repair, Report
+from roadtwin.records.schema import Inspection, Record, RecordPosition, Repair, Report, positions_of
 
 Read = tuple[str, Record | RecordRejectedError]
 """A record with where it stands in its file, or why it is none."""
@@ -74,7 +74,7 @@ def check_places(records: Sequence[Read], extent: Extent | None) -> tuple[list[R
     far either way makes its record a rejected one: it would be put on no road, or on a wrong one.
     """
     if extent is None:
-        placed = any(isinstance(record, Record) and _positions(record) for _, record in records)
+        placed = any(isinstance(record, Record) and positions_of(record) for _, record in records)
         return list(records), ["There is no network yet: positions could not be checked."] if placed else []
     swapped = 0
     checked: list[Read] = []
@@ -82,7 +82,7 @@ def check_places(records: Sequence[Read], extent: Extent | None) -> tuple[list[R
         if not isinstance(record, Record):
             checked.append((where, record))
             continue
-        verdicts = [(position, extent.judge(position.lon, position.lat)) for position in _positions(record)]
+        verdicts = [(position, extent.judge(position.lon, position.lat)) for position in positions_of(record)]
         far = next((position for position, verdict in verdicts if verdict is Verdict.FAR), None)
         if far is not None:
             checked.append((where, RecordRejectedError(_too_far(extent, far.lon, far.lat))))
@@ -92,14 +92,6 @@ def check_places(records: Sequence[Read], extent: Extent | None) -> tuple[list[R
         checked.append((where, _put_right(record, extent) if wrong else record))
     notes = [f"{swapped} positions had longitude and latitude swapped: put right."] if swapped else []
     return checked, notes
-
-
-def _positions(record: Record) -> list[RecordPosition]:
-    if isinstance(record, Inspection):
-        return [finding.position for finding in record.findings if finding.position is not None]
-    if isinstance(record, (Repair, Report)) and record.position is not None:
-        return [record.position]
-    return []
 
 
 def _put_right(record: Record, extent: Extent) -> Record:

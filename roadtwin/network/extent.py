@@ -62,6 +62,21 @@ class Extent:
             return Verdict.PLAUSIBLE
         return Verdict.SWAPPED if self.distance_km(lat, lon) <= NEAR_KM else Verdict.FAR
 
+    def told_if_swapped(self, lon: float, lat: float) -> str:
+        """A sentence for who sent a position with longitude and latitude exchanged; "" for any other position.
+
+        Examples
+        --------
+        >>> Extent(6.9, 51.3, 7.1, 51.5).told_if_swapped(51.45, 7.05)
+        'Longitude and latitude are swapped: lon 51.45, lat 7.05 lies far from the city, lon 7.05, lat 51.45 in it.'
+        """
+        if self.judge(lon, lat) is not Verdict.SWAPPED:
+            return ""
+        return (
+            f"Longitude and latitude are swapped: lon {lon:g}, lat {lat:g} lies far from the city, "
+            f"lon {lat:g}, lat {lon:g} in it."
+        )
+
 
 def extent_of(points: NDArray[np.float64]) -> Extent:
     """The rectangle of points (n ≥ 1, 2): longitude and latitude [°]."""

@@ -149,3 +149,12 @@ RECORD_KINDS: dict[str, type[Record]] = {
     "planned_work": PlannedWork,
 }
 """Kind → schema. The kind is the name of the file (`repair.jsonl`), of the table and of the API resource."""
+
+
+def positions_of(record: Record) -> list[RecordPosition]:
+    """The positions that a record names: its own, or those of its findings."""
+    if isinstance(record, Inspection):
+        return [finding.position for finding in record.findings if finding.position is not None]
+    if isinstance(record, Repair | Report) and record.position is not None:
+        return [record.position]
+    return []

@@ -75,7 +75,8 @@ INNER JOIN segment AS s ON h.segment_id = s.segment_id AND s.valid_to IS NULL
 ORDER BY h.public_id, h.share DESC, h.segment_id;
 
 -- name: read_bounds
-SELECT min((bounds[1])[0]), min((bounds[1])[1]), max((bounds[0])[0]), max((bounds[0])[1])
+SELECT
+    min((bounds[1])[0]) AS west, min((bounds[1])[1]) AS south, max((bounds[0])[0]) AS east, max((bounds[0])[1]) AS north
 FROM segment
 WHERE valid_to IS NULL;
 

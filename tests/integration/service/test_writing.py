@@ -53,6 +53,28 @@ def test_a_position_outside_the_network_is_kept_and_belongs_to_no_segment(client
     assert answer.json()["segment_id"] is None
 
 
+@pytest.mark.parametrize("kind", ["repairs", "reports", "inspections"])
+def test_a_position_whose_longitude_and_latitude_are_swapped_is_refused_and_says_so(client, editor, city, db, kind):
+    segment_id = city.by_rank[0]
+    lon, lat = city.middles[segment_id]
+    swapped = {"position": {"lon": lat, "lat": lon}}
+    body = {
+        "repairs": repair("swapped", segment_id=segment_id, **swapped),
+        "reports": {"record_id": str(uid("swapped")), "observed_at": DONE_AT, "channel": "app", **swapped},
+        "inspections": {
+            "record_id": str(uid("swapped")),
+            "observed_at": DONE_AT,
+            "segment_id": segment_id,
+            "inspector_role": "street_inspector",
+            "findings": [{"class_code": "D40", "severity": 2, **swapped}],
+        },
+    }[kind]
+
+    problem = assert_problem(client.post(f"/v1/{kind}", headers=editor, json=body), 422, "record-rejected")
+    assert "Longitude and latitude are swapped: lon 51.45" in problem["detail"]
+    assert audit(db) == []
+
+
 def test_the_same_record_again_changes_nothing(client, editor, city, db):
     body = repair("c", segment_id=city.by_rank[0], depth_m=0.07)
     assert client.post("/v1/repairs", headers=editor, json=body).status_code == 201

@@ -8,7 +8,7 @@ recorded by t: a late row with an old `observed_at` changes nothing before it ca
    sent to. Two holes closer than that cannot be told apart by a camera; they count as one.
 2. **Before its repair.** Evidence observed before a repair, but recorded after it, belongs to the closed hole (cameras
    upload at night, crews close deep holes the same day). It opens nothing.
-3. **New.** Everything else opens a candidate. Within 5 m of a repaired hole, it is a hole *reopened*.
+3. **New.** Everything else opens a candidate. Where the last hole within 5 m was repaired, it is a hole *reopened*.
 4. **Confirmed** by a person (inspection finding, repair, securing), by detections of two passes, or by a report and
    a detection. Confirmation is recorded with the time we knew it.
 5. **Lapsed.** A candidate that nothing confirms within 28 d of its first record was no pothole; nor was one that was
@@ -25,7 +25,8 @@ recorded by t: a late row with an old `observed_at` changes nothing before it ca
 10. **Place**: that of the most accurate evidence so far. The segment is the one of the place known when the hole was
     confirmed, and stays: counts by segment never move afterwards.
 
-Severity, place, last evidence and the earliest `observed_at` may grow with later rows: no feature or label reads them.
+Severity, place, last evidence, the earliest `observed_at` and `person_us` may grow with later rows: no feature or label
+reads them, nor `reopened`.
 
 Version 1 kept the place of the first evidence, and candidates that looks had missed.
 
@@ -94,6 +95,8 @@ class Pothole:
     """Rows of the `Evidence` given, in the order of recording."""
     spells: list[tuple[int, int | None]] = field(default_factory=list)
     """Recorded times between which it was known to be open; more than one if it was not found in between."""
+    person_us: int | None = None
+    """Recorded time at which a person last found it in its present spell; None: cameras (and reports) alone say so."""
 
     # What only the rule needs: accuracy of the place, who saw it, when it was repaired (observed), when anything was
     # last seen near it (observed), and the look that did not find it (recorded, observed).
@@ -213,6 +216,8 @@ def _add(hole: Pothole, row: EvidenceRow) -> None:
         hole._pass_nos.add(row.pass_no)
     elif row.kind == EvidenceKind.REPORT:
         hole._reported = True
+    if row.kind in _BY_PERSON and hole.closed_us is None:
+        hole.person_us = row.recorded_us
     _grade(hole, row)
     sure = row.kind in _BY_PERSON or len(hole._pass_nos) >= 2 or (hole._reported and bool(hole._pass_nos))
     if sure and hole.confirmed_us is None:
@@ -292,11 +297,18 @@ def _open_again(section: SectionHoles, row: EvidenceRow) -> Pothole | None:
     """The hole that was lately not found and that this row sees again."""
     hole = _nearest(section.lost_lately(row.recorded_us), row)
     if hole is not None:
-        hole.closed_us = hole.close_reason = hole._missed = None
+        hole.closed_us = hole.close_reason = hole._missed = hole.person_us = None
         hole.spells.append((row.recorded_us, None))
         section.lost.remove(hole)
         section.live.append(hole)
     return hole
+
+
+def _broken_up_again(section: SectionHoles, row: EvidenceRow) -> bool:
+    """Whether the last hole that was closed here was repaired: only then has a repair failed."""
+    here = [h for h in (*section.repaired, *section.lost) if abs(h.station_m - row.station_m) <= SAME_HOLE_M]
+    last = max(here, key=lambda h: h.closed_us or 0, default=None)
+    return last is not None and last.close_reason is CloseReason.REPAIRED
 
 
 def _renew(section: SectionHoles, row: EvidenceRow) -> None:
@@ -318,8 +330,7 @@ def apply(section: SectionHoles, row: EvidenceRow, misses: Misses) -> Pothole | 
             return None
         hole = _open_again(section, row)
     if hole is None:
-        again = any(abs(h.station_m - row.station_m) <= SAME_HOLE_M for h in section.repaired)
-        hole = opened = _open(row, reopened=again)
+        hole = opened = _open(row, reopened=_broken_up_again(section, row))
         section.live.append(hole)
     if row.kind == EvidenceKind.REPAIR:
         _close(section, hole, row)

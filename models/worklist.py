@@ -1,4 +1,8 @@
-"""What a crew should do today, in which order: open potholes by due time, then segments to inspect by risk."""
+"""What a crew should do today, in which order: open potholes by due time, then segments to inspect by risk.
+
+Evidence may contradict itself: cameras see a hole, look for it in vain, see it again. How probable it is that such a
+hole is open is said by the twin (`models.state.presence`), and its place on the list weighs that: see `rank_potholes`.
+"""
 
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
@@ -6,6 +10,8 @@ from datetime import UTC, date, datetime, time, timedelta
 from enum import StrEnum
 from typing import Protocol, TypeVar
 from zoneinfo import ZoneInfo
+
+from models.crews import SEVERITY_WEIGHT
 
 DUE_DAYS: dict[int, int] = {3: 0, 2: 7, 1: 28}
 """Severity → whole local days between knowing of a pothole and having to treat it [d].
@@ -22,6 +28,12 @@ WORKS_AHEAD_DAYS = 90
 """Planned works that begin within this time make patching and inspecting pointless [d]; the longest risk horizon."""
 
 SEVERE = 3
+
+FAIR_CHANCE = SEVERITY_WEIGHT[1] / SEVERITY_WEIGHT[SEVERE]
+"""Least probability of being open with which a severe pothole weighs as much as a low one that is certain [-]."""
+
+DOUBTFUL_BELOW = 0.5
+"""Below this probability of being open, it is likelier that a pothole is gone than that it is there [-]."""
 
 
 class Hindrance(StrEnum):
@@ -127,17 +139,55 @@ class RankedPothole(Protocol):
     def status(self) -> PotholeStatus: ...
     @property
     def due_at(self) -> datetime: ...
+    @property
+    def open_probability(self) -> float | None: ...
 
 
 P = TypeVar("P", bound=RankedPothole)
 
 
-def rank_potholes(potholes: Iterable[P]) -> list[P]:
-    """In the order of work: severe and open ones, then by due time, worse ones first; what was repaired today last."""
+def open_probability(*, confirmed_by_person: bool, twin_probability: float | None) -> float | None:
+    """Probability that a pothole of the list is there [-]; None: not known, which the order takes as certain.
 
-    def order(pothole: P) -> tuple[bool, bool, datetime, int, str]:
-        urgent = pothole.severity == SEVERE and pothole.status is PotholeStatus.OPEN
-        done = pothole.status is PotholeStatus.REPAIRED
-        return (done, not urgent, pothole.due_at, -pothole.severity, str(pothole.pothole_id))
+    Parameters
+    ----------
+    confirmed_by_person
+        A person found it, and no look has settled since then that it is gone: that is certain.
+    twin_probability
+        That its segment has an open pothole, by the twin (`open_pothole_probability`). [-] None where the twin does not
+        know of this one.
+    """
+    return 1.0 if confirmed_by_person else twin_probability
+
+
+def is_likely(probability: float | None, least: float) -> bool:
+    """Whether a pothole is there with at least this probability; what nobody has worked out counts as certain."""
+    return probability is None or probability >= least
+
+
+def is_urgent(severity: int, status: PotholeStatus, probability: float | None) -> bool:
+    """Severe, open and there with at least a fair chance: it cannot wait."""
+    return severity == SEVERE and status is PotholeStatus.OPEN and is_likely(probability, FAIR_CHANCE)
+
+
+def rank_potholes(potholes: Iterable[P]) -> list[P]:
+    """In the order of work: urgent ones, then the others; what was repaired today last.
+
+    Urgent are severe open potholes with at least a fair chance of being there: they stay above every other one, however
+    certain that is. Among the urgent, and among the others, those that are likelier there than not come first; then the
+    due time decides, then severity, then probability.
+    """
+
+    def order(pothole: P) -> tuple[bool, bool, bool, datetime, int, float, str]:
+        probability = pothole.open_probability
+        return (
+            pothole.status is PotholeStatus.REPAIRED,
+            not is_urgent(pothole.severity, pothole.status, probability),
+            not is_likely(probability, DOUBTFUL_BELOW),
+            pothole.due_at,
+            -pothole.severity,
+            -1.0 if probability is None else -probability,
+            str(pothole.pothole_id),
+        )
 
     return sorted(potholes, key=order)

@@ -29,7 +29,16 @@ _PASS_FIELDS = (
     "potholes_seen",
     "roughness_mps2",
 )
-_POTHOLE_FIELDS = ("severity", "evidence_count", "reopened", "confirmed_at", "secured_at", "closed_at", "evidence")
+_POTHOLE_FIELDS = (
+    "severity",
+    "evidence_count",
+    "seen_again",
+    "reopened",
+    "confirmed_at",
+    "secured_at",
+    "closed_at",
+    "evidence",
+)
 _REPAIR_FIELDS = ("kind", "method", "area_m2", "depth_m", "crew", "note", "lon", "lat", "origin")
 _REPORT_FIELDS = ("channel", "category", "text", "lon", "lat", "origin")
 _INSPECTION_FIELDS = ("inspector_role", "findings", "note", "origin")

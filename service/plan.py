@@ -9,7 +9,7 @@ from uuid import UUID
 import numpy as np
 
 from models.crews import SECURED_SHARE, SEVERITY_WEIGHT, CostModel, Job, Tasks, merge_tasks, plan_day
-from models.worklist import SEVERE, PotholeStatus
+from models.worklist import FAIR_CHANCE, PotholeStatus, is_likely, is_urgent
 from service.nearest import metres_per_degree
 from service.schemas import Point
 from service.schemas_worklist import InspectionTask, JobNote, PlanAssumptions, PotholeTask, SelectedBy, WorkPlan
@@ -47,13 +47,17 @@ def _key(task: Task) -> str:
 def _benefit(task: Task, place: Place) -> float:
     if isinstance(task, InspectionTask):
         return place.expected_count
-    return SEVERITY_WEIGHT[task.severity] * (SECURED_SHARE if task.status is PotholeStatus.SECURED else 1.0)
+    probability = 1.0 if task.open_probability is None else task.open_probability
+    return (
+        SEVERITY_WEIGHT[task.severity] * probability * (SECURED_SHARE if task.status is PotholeStatus.SECURED else 1.0)
+    )
 
 
 def _must(task: Task, due_by: datetime) -> bool:
     if isinstance(task, InspectionTask):
         return task.selected_by is SelectedBy.RANDOM  # left out when time is short, the sample would be none
-    return task.due_at <= due_by or (task.severity == SEVERE and task.status is PotholeStatus.OPEN)
+    due = task.due_at <= due_by and is_likely(task.open_probability, FAIR_CHANCE)
+    return due or is_urgent(task.severity, task.status, task.open_probability)
 
 
 def plan_work(
@@ -66,8 +70,8 @@ def plan_work(
 ) -> WorkPlan:
     """Merge tasks into jobs and spread them over the crews; sets each task's `job`.
 
-    Potholes due by `due_by`, open severe ones and inspections by lot cannot wait. `places` has every task, by pothole
-    or segment id.
+    Potholes due by `due_by` and open severe ones cannot wait if there is at least a fair chance that they are there;
+    nor can inspections by lot. `places` has every task, by pothole or segment id.
     """
     todo: list[Task] = [*potholes, *(task for task in inspections if task.inspected_since_at is None)]
     where = [places[_key(task)] for task in todo]

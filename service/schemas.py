@@ -151,7 +151,8 @@ class Pothole(Answer):
     closed_at: datetime | None
     last_evidence_at: datetime
     evidence_count: int
-    reopened: bool
+    seen_again: bool = Field(description="Looks did not find it at least once, and then it was seen again.")
+    reopened: bool = Field(description="Broken up again: what closed the hole before it here was a repair.")
 
 
 class Evidence(Answer):

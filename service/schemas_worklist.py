@@ -48,7 +48,15 @@ class PotholeTask(Answer):
     age_s: float = Field(description="Time since `known_since` [s].")
     last_evidence_at: datetime
     evidence_count: int
-    reopened: bool
+    open_probability: float | None = Field(
+        description="That it is there [-]: 1 if confirmed by a person; else the twin's probability that its segment "
+        "has an open pothole; null: the twin has not taken it in yet, or nobody has seen it for longer than it looks "
+        "back. The order takes that as certain."
+    )
+    doubtful: bool = Field(description="It is likelier that it is gone than that it is there.")
+    confirmed_by_person: bool = Field(description="A person found it, and it has not counted as gone since then.")
+    seen_again: bool = Field(description="Looks did not find it (that closed it last), and then it was seen again.")
+    reopened: bool = Field(description="Broken up again: what closed the hole before it here was a repair.")
     owner: str | None
     maintenance_district: str | None
     hindrances: list[Hindrance]
@@ -113,7 +121,10 @@ class JobNote(Answer):
     district: str
     mid: Point
     bbox: list[float] = Field(description="West, south, east, north of its tasks [°].")
-    must: bool = Field(description="Holds a task that cannot wait: due, overdue, severe, or drawn by lot.")
+    must: bool = Field(
+        description="Holds a task that cannot wait: drawn by lot; or a due, overdue or severe pothole that is "
+        "there with a fair chance."
+    )
     pothole_ids: list[UUID] = Field(description="In the order of the way through the job, as are segment_ids.")
     segment_ids: list[str] = Field(description="To inspect.")
     duration_min: float
@@ -154,7 +165,7 @@ class WorkPlan(Answer):
 
 
 class WorklistAnswer(Answer):
-    """What the crews should do: open potholes by due time, then segments to inspect; and both as jobs."""
+    """What the crews should do: open potholes in the order of work, then segments to inspect; and both as jobs."""
 
     now: datetime
     today: date

@@ -12,7 +12,9 @@ from zoneinfo import ZoneInfo
 from starlette.concurrency import run_in_threadpool
 
 from models.draw import places_by_lot
+from models.state.presence import WINDOW_DAYS
 from models.worklist import (
+    DOUBTFUL_BELOW,
     SEVERE,
     WORKS_AHEAD_DAYS,
     Hindrance,
@@ -22,6 +24,8 @@ from models.worklist import (
     due_at,
     hindrances,
     is_for_crews,
+    is_likely,
+    open_probability,
     rank_potholes,
 )
 from roadtwin.storage import queries
@@ -93,6 +97,7 @@ async def read_worklist(
         "district": district,
         "as_of": as_of,
         "horizon_days": horizon_days,
+        "twin_window": timedelta(days=WINDOW_DAYS),
         # Scores are made every hour: who was there this morning is not sent there again today.
         "inspected_since": begin if as_of is None else min(as_of, begin),
         "decided_since": now - DECISION_HOLDS,
@@ -169,6 +174,9 @@ def _pothole_task(
         status = PotholeStatus.REPAIRED if pending["kind"] == "repaired" else PotholeStatus.SECURED
         secured_at = pending["observed_at"] if pending["kind"] == "secured" else secured_at
     due = due_at(row["known_since"], row["severity"], zone, secured_at)
+    probability = open_probability(
+        confirmed_by_person=row["confirmed_by_person"], twin_probability=row["twin_probability"]
+    )
     shared = {name: row[name] for name in PotholeTask.model_fields if name in row}
     return PotholeTask(
         **shared
@@ -177,6 +185,8 @@ def _pothole_task(
             "segment_id": row["public_id"],
             "status": status,
             "pending": pending is not None,
+            "open_probability": probability,
+            "doubtful": not is_likely(probability, DOUBTFUL_BELOW),
             "due_at": due,
             "overdue": status is not PotholeStatus.REPAIRED and due < now,
             "age_s": round((now - row["known_since"]).total_seconds(), 1),
@@ -296,6 +306,10 @@ CSV_COLUMNS = (
     "status",
     "due_at",
     "overdue",
+    "open_probability",
+    "confirmed_by_person",
+    "seen_again",
+    "reopened",
     "selected_by",
     "selection_probability",
     "probability",

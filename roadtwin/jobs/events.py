@@ -122,4 +122,5 @@ def _rows(holes: list[Pothole], evidence: Evidence) -> Iterator[PotholeRow]:
             reopened=hole.reopened,
             opened_at=[to_datetime(opened) for opened, _ in hole.spells],
             shut_at=[None if shut is None else to_datetime(shut) for _, shut in hole.spells],
+            seen_by_person_at=None if hole.person_us is None else to_datetime(hole.person_us),
         )

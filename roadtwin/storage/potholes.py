@@ -37,6 +37,7 @@ class PotholeRow(NamedTuple):
     reopened: bool
     opened_at: list[datetime]
     shut_at: list[datetime | None]
+    seen_by_person_at: datetime | None
 
 
 class Derivation(NamedTuple):

@@ -17,6 +17,7 @@ const TEXT_OF = {
   pothole: (d) => [
     t(`severity_${d.severity}`),
     t(`status_${d.status}`),
+    d.seen_again && t("seen_again"),
     d.reopened && t("reopened"),
     d.evidence_count === 1 ? t("evidence_count_one") : t("evidence_count", { n: number(d.evidence_count) }),
   ],

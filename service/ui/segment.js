@@ -246,10 +246,14 @@ class SegmentPanel extends HTMLElement {
           [
             t(`severity_${hole.severity}`),
             t(`status_${hole.status}`),
+            hole.seen_again && t("seen_again"),
+            hole.reopened && t("reopened"),
             t("known_since", { age: span(secondsSince(hole.first_recorded_at)) }),
             t("evidence_age", { age: span(secondsSince(hole.last_evidence_at)) }),
             hole.evidence_count === 1 ? t("evidence_count_one") : t("evidence_count", { n: number(hole.evidence_count) }),
-          ].join(" · "),
+          ]
+            .filter(Boolean)
+            .join(" · "),
         ),
         h(
           "button",

@@ -32,6 +32,16 @@ export function severityMark(task) {
 
 const TABS = ["potholes", "inspect", "jobs"];
 
+/** How sure it is that the pothole is there; nothing while the twin has not said. */
+function sureChip(task) {
+  if (task.status === "repaired" || (task.open_probability ?? null) === null) return null;
+  if (task.confirmed_by_person) {
+    return h("span", { class: "chip good", title: t("confirmed_title") }, t("confirmed"));
+  }
+  const text = t(task.doubtful ? "doubtful" : "sure", { p: percent(task.open_probability) });
+  return h("span", { class: `chip${task.doubtful ? " warn" : ""}`, title: t("sure_title") }, text);
+}
+
 function chips(task) {
   const { hindrances, decision } = task;
   return [
@@ -246,13 +256,16 @@ class WorkList extends HTMLElement {
       h(
         "span",
         { class: "line" },
+        sureChip(task),
+        " ",
         chips(task),
         [
+          task.seen_again && t("seen_again"),
+          task.reopened && t("reopened"),
           task.district,
           t(`severity_${task.severity}`),
           status,
           task.pending && t("pending"),
-          task.reopened && t("reopened"),
           unseen > STALE_S
             ? t("evidence_age", { age: span(unseen) })
             : t("known_since", { age: span(task.age_s) }),

@@ -14,7 +14,8 @@ SELECT
     severity,
     evidence_count,
     evidence,
-    reopened
+    coalesce(cardinality(opened_at), 1) > 1 AS seen_again,
+    reopened AND coalesce(cardinality(opened_at), 1) <= 1 AS reopened
 FROM pothole
 WHERE segment_id = %(segment_id)s
 ORDER BY closed_at IS NOT NULL, coalesce(closed_at, last_evidence_at) DESC

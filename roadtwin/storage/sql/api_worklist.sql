@@ -13,7 +13,17 @@ SELECT
     p.lat,
     p.severity,
     p.evidence_count,
-    p.reopened,
+    coalesce(cardinality(p.opened_at), 1) > 1 AS seen_again,
+    p.reopened AND coalesce(cardinality(p.opened_at), 1) <= 1 AS reopened,
+    p.seen_by_person_at IS NOT NULL AS confirmed_by_person,
+    -- Only of a hole that the twin knows of: a state from before it was known (again) does not, nor does one in whose
+    -- window nobody saw it.
+    CASE
+        WHEN
+            t.as_of >= greatest(p.confirmed_at, p.opened_at[cardinality(p.opened_at)])
+            AND t.as_of - %(twin_window)s < p.last_evidence_at
+            THEN (t.state -> 'open_pothole_probability' ->> 'value')::double precision
+    END AS twin_probability,
     p.first_recorded_at,
     -- Of a hole that looks did not find and that was seen again: when it was known again.
     CASE
@@ -36,6 +46,7 @@ SELECT
 FROM pothole AS p
 INNER JOIN segment AS s ON s.segment_id = p.segment_id
 INNER JOIN road_section AS section ON section.section_id = s.section_id
+LEFT JOIN twin_state AS t ON t.segment_id = p.segment_id
 LEFT JOIN (
     SELECT DISTINCT ON (public_segment_id) public_segment_id, starts_on, kind
     FROM planned_work

@@ -6,7 +6,7 @@ TRUNCATE staged_pothole;
 COPY staged_pothole (
     pothole_id, rule_version, section_id, segment_id, station_m, lon, lat, first_evidence_at, first_recorded_at,
     confirmed_at, secured_at, closed_at, close_reason, last_evidence_at, severity, evidence_count, evidence,
-    reopened, opened_at, shut_at
+    reopened, opened_at, shut_at, seen_by_person_at
 ) FROM STDIN;
 
 -- name: remove_lapsed
@@ -20,12 +20,12 @@ WHERE
 INSERT INTO pothole AS p (
     pothole_id, rule_version, section_id, segment_id, station_m, lon, lat, first_evidence_at, first_recorded_at,
     confirmed_at, secured_at, closed_at, close_reason, last_evidence_at, severity, evidence_count, evidence,
-    reopened, opened_at, shut_at
+    reopened, opened_at, shut_at, seen_by_person_at
 )
 SELECT
     pothole_id, rule_version, section_id, segment_id, station_m, lon, lat, first_evidence_at, first_recorded_at,
     confirmed_at, secured_at, closed_at, close_reason, last_evidence_at, severity, evidence_count, evidence,
-    reopened, opened_at, shut_at
+    reopened, opened_at, shut_at, seen_by_person_at
 FROM staged_pothole
 ON CONFLICT (pothole_id) DO UPDATE
     SET
@@ -35,15 +35,15 @@ ON CONFLICT (pothole_id) DO UPDATE
         secured_at = excluded.secured_at, closed_at = excluded.closed_at,
         close_reason = excluded.close_reason, last_evidence_at = excluded.last_evidence_at, severity = excluded.severity,
         evidence_count = excluded.evidence_count, evidence = excluded.evidence, reopened = excluded.reopened,
-        opened_at = excluded.opened_at, shut_at = excluded.shut_at
+        opened_at = excluded.opened_at, shut_at = excluded.shut_at, seen_by_person_at = excluded.seen_by_person_at
     WHERE
         (
             p.segment_id, p.station_m, p.confirmed_at, p.secured_at, p.closed_at, p.close_reason, p.severity,
-            p.evidence_count, p.evidence, p.opened_at, p.shut_at
+            p.evidence_count, p.evidence, p.reopened, p.opened_at, p.shut_at, p.seen_by_person_at
         ) IS DISTINCT FROM (
             excluded.segment_id, excluded.station_m, excluded.confirmed_at, excluded.secured_at, excluded.closed_at,
-            excluded.close_reason, excluded.severity, excluded.evidence_count, excluded.evidence, excluded.opened_at,
-            excluded.shut_at
+            excluded.close_reason, excluded.severity, excluded.evidence_count, excluded.evidence, excluded.reopened,
+            excluded.opened_at, excluded.shut_at, excluded.seen_by_person_at
         );
 
 -- name: read_derivation

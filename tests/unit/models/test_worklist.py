@@ -6,6 +6,7 @@ import pytest
 
 from models.worklist import (
     DUE_DAYS,
+    FAIR_CHANCE,
     Hindrance,
     Keeping,
     PotholeStatus,
@@ -13,6 +14,8 @@ from models.worklist import (
     due_at,
     hindrances,
     is_for_crews,
+    is_urgent,
+    open_probability,
     rank_potholes,
 )
 
@@ -26,6 +29,7 @@ class Hole:
     severity: int
     due_at: datetime
     status: PotholeStatus = PotholeStatus.OPEN
+    open_probability: float | None = None
 
 
 @pytest.mark.parametrize(("severity", "days"), [(3, 0), (2, 7), (1, 28)])
@@ -95,3 +99,48 @@ def test_order_is_urgent_then_due_then_worse_and_repaired_ones_come_last():
     ]
     ranked = [hole.pothole_id for hole in rank_potholes(holes)]
     assert ranked == ["severe", "overdue low", "secured severe", "late medium", "late low", "repaired"]
+
+
+def test_what_a_person_found_is_certain_and_of_the_rest_the_twin_says_how_probable_it_is():
+    assert open_probability(confirmed_by_person=True, twin_probability=0.03) == 1.0
+    assert open_probability(confirmed_by_person=False, twin_probability=0.03) == 0.03
+    assert open_probability(confirmed_by_person=False, twin_probability=None) is None
+
+
+def test_a_severe_hole_with_a_fair_chance_stays_above_a_certain_slight_one_and_a_ghost_does_not():
+    overdue, due = KNOWN_AT - timedelta(days=9), KNOWN_AT
+    holes = [
+        Hole("severe ghost", 3, overdue, open_probability=0.03),
+        Hole("severe, fair chance", 3, due, open_probability=0.2),
+        Hole("severe, likely", 3, due, open_probability=0.9),
+        Hole("slight, certain", 1, due, open_probability=1.0),
+        Hole("medium, doubtful", 2, overdue, open_probability=0.4),
+        Hole("severe, unknown", 3, due + timedelta(days=1), open_probability=None),
+    ]
+    assert [hole.pothole_id for hole in rank_potholes(holes)] == [
+        "severe, likely",
+        "severe, unknown",
+        "severe, fair chance",
+        "slight, certain",
+        "severe ghost",
+        "medium, doubtful",
+    ]
+
+
+def test_of_holes_alike_the_more_probable_one_comes_first():
+    holes = [Hole("a", 2, KNOWN_AT, open_probability=0.6), Hole("b", 2, KNOWN_AT, open_probability=0.8)]
+    assert [hole.pothole_id for hole in rank_potholes(holes)] == ["b", "a"]
+
+
+@pytest.mark.parametrize(
+    ("severity", "status", "probability", "expected"),
+    [
+        (3, PotholeStatus.OPEN, FAIR_CHANCE, True),
+        (3, PotholeStatus.OPEN, FAIR_CHANCE - 0.01, False),
+        (3, PotholeStatus.OPEN, None, True),
+        (3, PotholeStatus.SECURED, 1.0, False),
+        (2, PotholeStatus.OPEN, 1.0, False),
+    ],
+)
+def test_urgent_is_a_severe_open_hole_with_a_fair_chance(severity, status, probability, expected):
+    assert is_urgent(severity, status, probability) is expected

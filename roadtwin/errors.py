@@ -139,6 +139,10 @@ class PageTokenError(RequestInvalidError):
     """The page token is not one of ours or belongs to another query; ask again without it."""
 
 
+class UnknownParameterError(RequestInvalidError):
+    """The query has a parameter that this address does not know."""
+
+
 class UnsupportedMediaTypeError(RoadtwinError):
     """The body must be JSON (Content-Type: application/json)."""
 

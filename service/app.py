@@ -6,7 +6,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from fastapi import APIRouter, FastAPI, Request
+from fastapi import APIRouter, Depends, FastAPI, Request
 from fastapi.responses import FileResponse
 from fastapi.staticfiles import StaticFiles
 from starlette.middleware.gzip import GZipMiddleware
@@ -18,6 +18,7 @@ from roadtwin.settings import Settings
 from service import problems
 from service.bodies import schema_components
 from service.middleware import Metrics, RequestSizeLimit, SecurityHeaders
+from service.parameters import refuse_unknown_parameters
 from service.routes import (
     city,
     decisions,
@@ -40,7 +41,8 @@ log = telemetry.get_logger(__name__)
 UI_DIR = Path(__file__).parent / "ui"
 DESCRIPTION = (
     "Which stretches of the city's roads will break open next, how sure are we, why, and what should a crew do. "
-    "Every error is an RFC 9457 problem; page tokens are opaque; fields may be added to answers, and meanings stay."
+    "Every error is an RFC 9457 problem; unknown query parameters are refused (400); page tokens are opaque; "
+    "fields may be added to answers, and meanings stay."
 )
 
 
@@ -76,7 +78,7 @@ def create_app(settings: Settings, database_url: str, *, clock: Callable[[], dat
     app.add_middleware(SecurityHeaders)
     app.add_middleware(Metrics)
 
-    v1 = APIRouter(prefix="/v1")
+    v1 = APIRouter(prefix="/v1", dependencies=[Depends(refuse_unknown_parameters)], responses=problems.responses(400))
     # `model` and `twin` before `segment`, whose path takes everything below /segments.
     for module in (city, model, segments, twin, segment, worklist, whatif, decisions, ingest, devices, records):
         v1.include_router(module.router)

@@ -3,9 +3,11 @@
 from dataclasses import dataclass
 from typing import Annotated
 
-from fastapi import Depends, Query
+from fastapi import Depends, Query, Request
+from fastapi.dependencies.models import Dependant
+from fastapi.routing import APIRoute
 
-from roadtwin.errors import RequestInvalidError
+from roadtwin.errors import RequestInvalidError, UnknownParameterError
 from roadtwin.types import HORIZONS_DAYS
 
 NOMINAL_LENGTH_M = 100
@@ -20,6 +22,26 @@ class Box:
     min_lat: float
     max_lon: float
     max_lat: float
+
+
+def _known_parameters(dependant: Dependant) -> set[str]:
+    own = {parameter.alias for parameter in dependant.query_params}
+    return own.union(*(_known_parameters(part) for part in dependant.dependencies))
+
+
+def refuse_unknown_parameters(request: Request) -> None:
+    """Refuse a query that names what its route does not know: passed over, a misspelt filter would filter nothing.
+
+    Raises UnknownParameterError, answered with 400 as OGC API – Features asks for (OGC 17-069r4,
+    /req/core/query-param-unknown). What a route knows is read from the route itself.
+    """
+    route = request.scope["route"]
+    assert isinstance(route, APIRoute)
+    known = _known_parameters(route.dependant)
+    unknown = sorted(set(request.query_params) - known)
+    if unknown:
+        wanted = f"expected some of {', '.join(sorted(known))}" if known else "expected no parameter"
+        raise UnknownParameterError(f"Unknown query parameter {', '.join(map(repr, unknown))}: {wanted}.")
 
 
 def parse_bbox(

@@ -22,6 +22,7 @@ PROBLEM_JSON = "application/problem+json"
 STATUSES: dict[type[Exception], HTTPStatus] = {
     errors.RequestInvalidError: HTTPStatus.UNPROCESSABLE_ENTITY,
     errors.PageTokenError: HTTPStatus.BAD_REQUEST,
+    errors.UnknownParameterError: HTTPStatus.BAD_REQUEST,
     errors.RecordRejectedError: HTTPStatus.UNPROCESSABLE_ENTITY,
     errors.ApiKeyRequiredError: HTTPStatus.UNAUTHORIZED,
     errors.NotAuthorisedError: HTTPStatus.FORBIDDEN,

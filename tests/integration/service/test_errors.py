@@ -100,6 +100,24 @@ def test_a_wrong_parameter_is_a_problem_that_names_it(reading, path, params):
     assert next(iter(params)) in problem["detail"]
 
 
+@pytest.mark.parametrize("path", READ_PATHS)
+def test_an_unknown_parameter_is_a_problem_that_names_it(reading, path):
+    problem = assert_problem(reading.get(path, params={"distrikt": "Bredeney"}), 400, "unknown-parameter")
+    assert "Unknown query parameter 'distrikt': expected " in problem["detail"]
+
+
+@pytest.mark.parametrize("path", [*WRITE_PATHS, *ASK_PATHS])
+def test_an_unknown_parameter_of_a_post_is_a_problem_too(reading, path):
+    answer = reading.post(path, params={"dry_run": "1"}, json={})
+    assert "expected no parameter" in assert_problem(answer, 400, "unknown-parameter")["detail"]
+
+
+def test_an_unknown_parameter_is_told_with_all_that_are_known(reading):
+    answer = reading.get("/v1/worklist", params={"distrikt": "Bredeney", "horizon_days": 7})
+    known = "capacity, crews, district, extent_m, horizon_days, hours, include, mobilisation_min, reach_m"
+    assert answer.json()["detail"] == f"Unknown query parameter 'distrikt': expected some of {known}."
+
+
 @pytest.mark.parametrize("token", ["x", "%%%", "AAAAAAAAAAAAAAAAAAAA", "ü"])
 @pytest.mark.parametrize("path", ["/v1/segments", "/v1/rejected", "/v1/devices"])
 def test_a_made_up_page_token_is_refused(reading, path, token):

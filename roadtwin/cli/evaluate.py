@@ -18,6 +18,7 @@ from roadtwin.cli.train import cell
 from roadtwin.errors import InputFileError, SettingsError
 from roadtwin.jobs.evaluate import DRAWS, PARTS, Part, evaluate
 from roadtwin.jobs.evaluate_worlds import draw_seeds, evaluate_worlds
+from roadtwin.jobs.evaluate_truth import MOST_CUTS
 from roadtwin.jobs.match import match_new
 from roadtwin.reporting.words import MISSING_MATPLOTLIB, can_draw
 from roadtwin.settings import Settings
@@ -49,6 +50,10 @@ def main(
     ] = ",".join(PARTS),
     folds: Annotated[int, typer.Option(min=2, max=20, help="Parts of the city in the splits in space.")] = 3,
     draws: Annotated[int, typer.Option(min=20, max=10_000, help="Resamples of the blocks for the intervals.")] = DRAWS,
+    truth_cuts: Annotated[
+        int,
+        typer.Option(min=2, max=1000, help="Of a simulated city: at most so many test cuts are held beside the truth."),
+    ] = MOST_CUTS,
     worlds: Annotated[
         int | None,
         typer.Option(
@@ -93,19 +98,19 @@ def main(
         given = [n for n in _WORLD_OPTIONS if context.get_parameter_source(n).name == "COMMANDLINE"]  # type: ignore[union-attr]
         if given:
             raise SettingsError(f"--{given[0].replace('_', '-')} is for --worlds, which was not given.")
-        _evaluate_city(settings, out, None if no_page else page, kinds, wanted, folds, draws)
+        _evaluate_city(settings, out, None if no_page else page, kinds, wanted, folds, draws, truth_cuts)
         return
+    special = read_scenario(scenario)
     seeds = draw_seeds(worlds) if seed is None else [seed + number for number in range(worlds)]
     end = (
         datetime.now(UTC) if until is None else datetime.combine(read_day("--until", until), time(), settings.timezone)
     )
     ends = f"{end.astimezone(UTC):%Y-%m-%d %H:%M} UTC"
     typer.echo(f"Seeds: {', '.join(map(str, seeds))}; {km:g} km, {winters} winters, until {ends}.")
-    special = read_scenario(scenario)
     with open_database(settings, check=False) as url, progress("Worlds") as on_progress:
         report = evaluate_worlds(
             url, settings, seeds=seeds, length_km=km, winters=winters, until=end, scenario=special, draws=draws,
-            on_progress=on_progress,
+            most_truth_cuts=truth_cuts, on_progress=on_progress,
         )  # fmt: skip
     _write(out, report)
     if not no_page:
@@ -118,15 +123,23 @@ def main(
 
 
 def _evaluate_city(
-    settings: Settings, out: Path, page: Path | None, kinds: list[SplitKind], parts: list[Part], folds: int, draws: int
+    settings: Settings,
+    out: Path,
+    page: Path | None,
+    kinds: list[SplitKind],
+    parts: list[Part],
+    folds: int,
+    draws: int,
+    truth_cuts: int,
 ) -> None:
     now = datetime.now(UTC)
     with open_connection(settings) as conn, progress("Evaluating") as on_progress:
         match_new(conn, settings, now=now)
         conn.commit()
         found = evaluate(
-            conn, settings, now=now, kinds=kinds, parts=parts, folds=folds, draws=draws, on_progress=on_progress
-        )
+            conn, settings, now=now, kinds=kinds, parts=parts, folds=folds, draws=draws, most_truth_cuts=truth_cuts,
+            on_progress=on_progress,
+        )  # fmt: skip
     _write(out, found.report)
     if page is not None:
         from roadtwin.jobs.pages.evaluation import evaluation_page  # only now: what does not draw needs no matplotlib

@@ -252,6 +252,7 @@ def test_evaluate_says_what_is_wrong_before_anything_long_begins(words, sentence
 
     assert isinstance(result.exception, RoadtwinError)
     assert sentence in str(result.exception)
+    assert result.stdout == ""
 
 
 def test_watching_scores_when_somebody_asks_and_ends_when_told(simulated, conn):

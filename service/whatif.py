@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from models.whatif import Answer, Ranges
 
 _SQL = queries.load("whatif")
+_SEGMENTS = queries.load("api_segments")
 
 
 def check(question: WhatIf) -> None:
@@ -47,14 +48,16 @@ def check(question: WhatIf) -> None:
 async def answer_whatif(db: Connection, explainer: Explainer, question: WhatIf) -> WhatIfAnswer:
     """What the model that made the newest scores expects.
 
-    Raises RequestInvalidError for a question that names no segment or an unknown one, ModelNotTrainedError when
-    nothing is scored yet, ModelVersionError when rows or model are of another version.
+    Raises RequestInvalidError for a question that names no segment, or an unknown one or district, ModelNotTrainedError
+    when nothing is scored yet, ModelVersionError when rows or model are of another version.
     """
     check(question)
     run = await (await db.execute(_SQL["read_newest_run"])).fetchone()
     if run is None:
         raise ModelNotTrainedError("Nothing is scored yet: run `roadtwin train` and `roadtwin score`.")
     as_of: datetime = run["as_of"]
+    if question.district is not None:
+        await _check_district(db, question.district)
     rows = await _select(db, question, as_of)
     not_scored = await _not_scored(db, question, rows)
     if not rows:
@@ -81,6 +84,15 @@ async def answer_whatif(db: Connection, explainer: Explainer, question: WhatIf) 
         segments=[_segment(row, index, answer, model) for index, row in enumerate(rows)],
         assumptions=[AssumptionNote(**asdict(a)) for a in answer.assumptions],
     )
+
+
+async def _check_district(db: Connection, district: str) -> None:
+    """Raises RequestInvalidError for a district that the city does not have, with those that it has."""
+    rows = await (await db.execute(_SEGMENTS["read_districts"], {"nominal_length_m": NOMINAL_LENGTH_M})).fetchall()
+    known = [row["name"] for row in rows]
+    if district not in known:
+        expected = f"expected one of {', '.join(known)}" if known else "but the city's register names no district"
+        raise RequestInvalidError(f"district: got {district!r}, {expected}.")
 
 
 async def _select(db: Connection, question: WhatIf, as_of: datetime) -> list[Row]:

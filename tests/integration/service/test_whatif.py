@@ -8,7 +8,7 @@ import pytest
 from typer.testing import CliRunner
 
 from roadtwin.cli import whatif as command
-from roadtwin.errors import SettingsError
+from roadtwin.errors import RequestInvalidError, SettingsError
 from roadtwin.storage.database import connect
 from service.schemas_whatif import MOST_SEGMENTS
 from tests.service_model import add_model, make_artefact
@@ -83,6 +83,7 @@ def test_a_segment_without_score_is_named(reading, model_city):
         ({}, "neither segment_ids nor a selection"),
         ({"segment_ids": ["nowhere:1:0-100"]}, "no road segment with the id 'nowhere:1:0-100'"),
         ({"segment_ids": ["a"], "worst": 3}, "both segment_ids and a selection"),
+        ({"district": "Bredney"}, "district: got 'Bredney', expected one of Bredeney, Rüttenscheid."),
         ({"worst": 0}, "worst"),
         ({"segment_ids": ["a"] * (MOST_SEGMENTS + 1)}, "segment_ids"),
         ({"worst": 3, "treatment": "prayer"}, "treatment"),
@@ -107,6 +108,9 @@ def test_the_command_answers_as_the_service_does(reading, model_city, module_dat
     assert segment_id in table.stdout
     assert "hard_frost (28 d)" in table.stdout
     assert "no proof" in table.stdout
+    refused = CliRunner().invoke(command.app, ["--district", "Bredney", "--database-url", module_database_url])
+    assert isinstance(refused.exception, RequestInvalidError)
+    assert "expected one of Bredeney, Rüttenscheid." in str(refused.exception)
 
 
 @pytest.mark.parametrize(

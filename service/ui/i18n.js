@@ -80,7 +80,7 @@ export const TEXTS = {
   "seen_again": ["wieder gesehen", "seen again"],
   "sure": ["zu {p} sicher", "{p} sure"],
   "sure_title": ["So wahrscheinlich ist das Loch jetzt offen: nach allem, was Kameras und Menschen dort sahen und nicht sahen.", "How probable it is that the hole is open now: by all that cameras and persons saw there and did not see."],
-  "doubtful": ["fraglich: {p}", "doubtful: {p}"],
+  "doubtful": ["fraglich, zu {p} sicher", "doubtful, {p} sure"],
   "confirmed": ["bestätigt", "confirmed"],
   "confirmed_title": ["Ein Mensch hat es gefunden, und seitdem galt es nie als verschwunden.", "A person found it, and it has not counted as gone since then."],
   "age_seconds": ["{n} s", "{n} s"],

@@ -61,6 +61,39 @@ def test_the_probability_of_an_open_pothole_ranks_and_is_as_often_right_as_it_sa
     assert there[said < 0.05].mean() < 0.05
 
 
+def test_of_open_holes_that_no_person_found_the_twin_tells_those_that_are_there_from_ghosts(conn, simulated, truth):
+    """What the worklist's order rests on, for holes as they were listed: also those that had been lost and seen again."""
+    network = read_network(conn)
+    row_of = {public_id: row for row, public_id in enumerate(truth.world.segment_ids)}
+    segments = {s.segment_id: (number, row_of[s.public_id]) for number, s in enumerate(network.segments)}
+    holes, count = truth.holes, len(truth.holes)
+    said, there = [], []
+    for now, state, _ in states(conn, simulated, network, TIMES):
+        at_us, value = us_of(now), state["open_pothole_probability"].value
+        is_open = (holes.born_us[:count] <= at_us) & (holes.closed_us[:count] > at_us)
+        listed = conn.execute(
+            """SELECT segment_id, station_m
+               FROM pothole CROSS JOIN unnest(opened_at, shut_at) WITH ORDINALITY AS spell (begun, shut, number)
+               WHERE begun <= %(now)s AND coalesce(shut, 'infinity') > %(now)s AND NOT EXISTS (
+                   SELECT FROM jsonb_array_elements(evidence) AS e
+                   WHERE e ->> 'kind' IN ('finding', 'repair') AND (e ->> 'at')::timestamptz <= %(now)s
+                   AND (e ->> 'at')::timestamptz > coalesce(shut_at[number - 1], '-infinity')
+               )""",
+            {"now": now},
+        ).fetchall()
+        for segment_id, station_m in listed:
+            number, row = segments[segment_id]
+            near = np.abs(holes.station_m[:count] - station_m) <= 12
+            there.append(bool((is_open & near & (holes.segment[:count] == row)).any()))
+            said.append(value[number])
+    said, there = np.array(said), np.array(there)
+
+    assert min(there.sum(), (~there).sum()) >= 4  # else this test says nothing
+    assert roc_auc(there, said) > 0.8
+    assert there[said >= 0.5].mean() > 0.8
+    assert there[said < 0.1].mean() < 0.25
+
+
 def roc_auc(there, said):
     ranks, positive = rankdata(said), there.sum()
     return (ranks[there].sum() - positive * (positive + 1) / 2) / (positive * (len(there) - positive))

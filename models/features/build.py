@@ -53,7 +53,7 @@ def superseded_at(keys: tuple[NDArray[np.int64], ...], recorded_at: Instants) ->
 
 @dataclass(frozen=True, slots=True)
 class DailyWeather:
-    """Local days up to the one of the instant asked about, oldest first; hours not known leave a day incomplete."""
+    """Local days that are over, oldest first, the last of them yesterday; hours not known leave a day incomplete."""
 
     day: Instants
     minimum_c: Floats
@@ -100,15 +100,21 @@ class FeatureBuilder:
         return table
 
     def daily_weather(self, as_of: Instant) -> DailyWeather:
-        """Weather by local day, as known at `as_of`, mean of all stations."""
+        """Weather of the `HISTORY_DAYS` local days before the one of `as_of`, as known then, mean of all stations.
+
+        Today is left out, as in `SensorFeatures`: a sum that counts it holds less rain in the morning than at night, so
+        that a model trained at one hour would misread the other.
+        """
         zone = self.inputs.timezone
+        today = local_day(np.array([as_of]), zone)[0]
         last_hour = as_of.astype("datetime64[h]").astype(np.int64)
-        count = 24 * (HISTORY_DAYS + 1)
-        hours = np.arange(last_hour - count + 1, last_hour + 1)
+        hours = np.arange(last_hour - 24 * (HISTORY_DAYS + 2), last_hour) + 1
         temp_c, rain_mm = hourly_means(self.inputs.weather, self._weather_superseded_at, as_of, hours)
         # observed_at is the end of the hour: an hour belongs to the day in which it began.
         day_of_hour = local_day((hours - 1).astype("datetime64[h]").astype("datetime64[us]"), zone)
-        day, start = np.unique(day_of_hour, return_index=True)
+        over = (day_of_hour >= today - HISTORY_DAYS) & (day_of_hour < today)
+        temp_c, rain_mm = temp_c[over], rain_mm[over]
+        day, start = np.unique(day_of_hour[over], return_index=True)
         return DailyWeather(
             day=day,
             minimum_c=np.fmin.reduceat(temp_c, start),
@@ -235,9 +241,7 @@ class FeatureBuilder:
 
     def _measured(self, as_of: Instant, daily: DailyWeather) -> dict[str, Floats]:
         today = local_day(np.array([as_of]), self.inputs.timezone)[0]
-        over = daily.day < today
-        days = FinishedDays(daily.minimum_c[over], daily.maximum_c[over], daily.rain_mm[over])
-        return self._sensors.at(as_of, today, days)
+        return self._sensors.at(as_of, today, FinishedDays(daily.minimum_c, daily.maximum_c, daily.rain_mm))
 
 
 def hourly_means(

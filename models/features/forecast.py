@@ -10,7 +10,8 @@ from models.days import local_day
 from models.inputs import Floats, Instant, WeatherForecasts
 
 DAYS = 7
-"""Local days after today that are looked at; beyond, the season stands for the climate. [d]"""
+"""Local days after today that are looked at; beyond, the season stands for the climate. [d] Today itself is in no
+window: how much of it is over depends on the hour, and a model trained at one hour would misread another."""
 STALE_HOURS = 36
 """An older issue is no forecast any more. [h]"""
 ERROR_C_AFTER_A_DAY, ERROR_C_PER_DAY = 1.0, 0.4

@@ -1,6 +1,7 @@
 """Weather as potholes feel it: frost, thaw, rain, and rain that freezes. Pure functions on regular series.
 
-Days are local days of the city, oldest first. Station weather stands for the whole city in this feature set.
+Days are local days of the city that are over, oldest first. Station weather stands for the whole city in this feature
+set.
 A window of which less than 80 % is known gives NaN.
 """
 

@@ -1,6 +1,7 @@
 """Features as of a time: right, complete, and blind to what was recorded later."""
 
 from dataclasses import fields, replace
+from datetime import UTC, datetime
 from zoneinfo import ZoneInfo
 
 import numpy as np
@@ -103,21 +104,47 @@ def test_without_any_weather_the_weather_is_unknown(city):
     assert np.isnan(table[:, [i for i in FEATURE_SET.columns(["weather"]) if i not in seasonal]]).all()
 
 
+def with_weather(inputs: CityInputs, begin: np.datetime64, temp_c: np.ndarray, rain_mm: np.ndarray) -> CityInputs:
+    """The city with one station's weather of so many hours from `begin` on, each recorded when it ended."""
+    end = begin + (np.arange(temp_c.size) + 1) * np.timedelta64(3_600_000_000, "us")
+    station = np.zeros(temp_c.size, np.int32)
+    return replace(inputs, weather=WeatherHours(end, end, station, air_temp_c=temp_c, rain_mm=rain_mm))
+
+
 def test_freeze_thaw_days_and_rain_are_counted_by_local_day(city):
     """A frost from 23 to 24 h local time belongs to that day, whatever UTC says."""
-    hours = np.arange(24 * 40)
-    end = instant("2026-01-01") + (hours + 1) * np.timedelta64(3_600_000_000, "us")
-    local_hour = (hours + 1) % 24  # Berlin's winter hour in which the hour of weather begins
-    temp_c = np.where(local_hour == 23, -1.0, 5.0)
-    weather = WeatherHours(
-        recorded_at=end, observed_at=end, station=np.zeros(hours.size, np.int32), air_temp_c=temp_c,
-        rain_mm=np.where(local_hour == 0, 1.0, 0.0),
-    )  # fmt: skip
-    inputs = replace(city.inputs, weather=weather)
-    as_of = instant("2026-02-09T22:30")  # 23:30 in Berlin: the day's frost hour has not ended
+    local_hour = (np.arange(24 * 40) + 1) % 24  # Berlin's winter hour in which the hour of weather begins
+    temp_c, rain_mm = np.where(local_hour == 23, -1.0, 5.0), np.where(local_hour == 0, 1.0, 0.0)
+    inputs = with_weather(city.inputs, instant("2026-01-01"), temp_c, rain_mm)
+    inputs.weather.air_temp_c[-10 * 24 + 22] = 5.0  # the frost hour of 31 January
 
-    assert value(inputs, "freeze_thaw_7d", as_of)[0] == 6
-    assert value(inputs, "rain_7d_mm", as_of)[0] == 7
+    assert value(inputs, "freeze_thaw_7d", instant("2026-02-06T23:30"))[0] == 6  # 00:30 of 7 February
+    assert value(inputs, "freeze_thaw_7d", instant("2026-02-07T23:30"))[0] == 7
+    assert value(inputs, "rain_7d_mm", instant("2026-02-09T22:30"))[0] == 7
+
+
+@pytest.mark.parametrize("day", ["2026-02-20", "2026-03-29", "2026-10-25"])
+def test_what_the_weather_did_is_the_same_all_day_and_today_counts_tomorrow(city, rng, day):
+    inputs = with_weather(
+        city.inputs, instant("2025-06-01"), rng.normal(1, 6, 24 * 550), rng.exponential(0.1, 24 * 550)
+    )
+    instants = [local_instant(day, hour) for hour in (0, 5, 23)]
+    columns = [
+        column for column in FEATURE_SET.columns(["weather"]) if not FEATURE_SET.names[column].startswith("forecast")
+    ]
+    midnight, morning, night = (features_of(inputs, at)[0, columns] for at in instants)
+    next_morning = features_of(inputs, instants[1] + np.timedelta64(86_400_000_000, "us"))[0, columns]
+
+    assert np.isfinite(morning).all()
+    np.testing.assert_array_equal(midnight, morning)
+    np.testing.assert_array_equal(night, morning)
+    rain = columns.index(FEATURE_SET.index("rain_30d_mm"))
+    assert next_morning[rain] != morning[rain]
+
+
+def local_instant(day: str, hour: int) -> np.datetime64:
+    at = datetime.fromisoformat(day).replace(hour=hour, tzinfo=ZoneInfo("Europe/Berlin"))
+    return instant(at.astimezone(UTC).replace(tzinfo=None).isoformat())
 
 
 def test_local_days_of_23_and_25_hours():

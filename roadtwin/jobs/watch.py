@@ -29,6 +29,8 @@ _FIRST_RETRY_S = 2.0
 _LOOK_S = 2.0
 """How often the database is asked whether something is due: somebody may ask for scores at any time."""
 
+Clock = Callable[[], datetime]
+
 
 @dataclass(slots=True)
 class _Task:
@@ -117,36 +119,43 @@ class _Watcher:
         return {"model_run": row.model_run_id, "alarms": [f"{a['name']} {a['subject']}" for a in row.alarms]}
 
 
-def watch(url: str, settings: Settings, stop: threading.Event) -> None:
+def _utc_now() -> datetime:
+    return datetime.now(UTC)
+
+
+def watch(
+    url: str, settings: Settings, stop: threading.Event, *, clock: Clock = _utc_now, look_s: float = _LOOK_S
+) -> None:
     """Score, monitor and train when it is due, until `stop` is set.
 
     Scores are due every `score_interval_s`, at `score_daily_at` of each day, and when somebody asks for them;
     monitoring after the first scores since a day's `score_daily_at`; training every `retrain_interval_days` at
     `retrain_at`, and at once when this version cannot read the model. What was missed while nothing ran is done once.
     What fails (no model yet, too little history) is logged and tried again later; a database that is away is waited
-    for, longer each time, up to the interval.
+    for, longer each time, up to the interval. What is due goes by `clock`, which tells the time in UTC and
+    is looked at every `look_s` seconds.
     """
-    watcher = _Watcher(settings, datetime.now(UTC))
+    watcher = _Watcher(settings, clock())
     wait_s = _FIRST_RETRY_S
     while not stop.is_set():
         try:
             with connect(url, application_name="roadtwin-score") as conn:
                 while not stop.is_set():
                     for task in watcher.tasks:
-                        _attend(conn, task, settings)
+                        _attend(conn, task, settings, clock)
                         if stop.is_set():
                             return
                     wait_s = _FIRST_RETRY_S
-                    stop.wait(_LOOK_S)
+                    stop.wait(look_s)
         except (RoadtwinError, psycopg.Error) as exc:
             log.warning("watching failed", action="watch_failed", error=str(exc), retry_s=wait_s)
             stop.wait(wait_s)
             wait_s = min(2 * wait_s, float(settings.score_interval_s))
 
 
-def _attend(conn: psycopg.Connection[Any], task: _Task, settings: Settings) -> None:
+def _attend(conn: psycopg.Connection[Any], task: _Task, settings: Settings, clock: Clock) -> None:
     """Run a task if it is due. Errors of the database are the caller's; others only put the task off."""
-    now = datetime.now(UTC)
+    now = clock()
     due = task.due(conn, now) if now >= task.not_before else None
     conn.rollback()  # looking must not leave a transaction open
     if due is None or due > now:
@@ -161,5 +170,5 @@ def _attend(conn: psycopg.Connection[Any], task: _Task, settings: Settings) -> N
         task.retry_s = min(2 * task.retry_s, float(settings.score_interval_s))
         return
     task.retry_s = _FIRST_RETRY_S
-    seconds = round((datetime.now(UTC) - now).total_seconds(), 3)
+    seconds = round((clock() - now).total_seconds(), 3)
     log.info("task done", action=f"{task.name}_done", seconds=seconds, **done)

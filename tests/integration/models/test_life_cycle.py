@@ -274,9 +274,9 @@ def test_a_task_that_fails_is_put_off_and_leaves_nothing_behind(conn):
         raise RoadtwinError("Not today.")
 
     task = _Task("test", lambda _conn, now: now, fail, lambda now, wait_s: now + timedelta(seconds=wait_s))
-    _attend(conn, task, Settings())
+    _attend(conn, task, Settings(), lambda: datetime.now(UTC))
     first = task.not_before
-    _attend(conn, task, Settings())
+    _attend(conn, task, Settings(), lambda: datetime.now(UTC))
 
     assert task.not_before == first > datetime.now(UTC)
     assert conn.info.transaction_status.name == "IDLE"

@@ -1,9 +1,10 @@
 """Checks that no evaluation knows its future: of features, of labels, of the gap between learning and testing.
 
 They are run on the evaluated city itself and stand in its report; the tests plant leaks to prove that they are caught.
+`passed` of a check is None where there was nothing to check: that is no pass.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,6 +15,7 @@ from threadpoolctl import threadpool_limits
 
 from models.dataset import MATURITY_DAYS, Dataset, days
 from models.features import FEATURE_SET, FeatureSet
+from models.features.wear import REGISTER_FEATURES
 from models.inputs import Floats, Instant
 
 MOST_AUC_OF_SHUFFLED = 0.6
@@ -23,21 +25,37 @@ FeaturesAt = Callable[[Instant], NDArray[np.float32]]
 """Features of every segment as of a time, shape (n_segments, n_features)."""
 
 
+def all_passed(found: Iterable[bool | None]) -> bool | None:
+    """Of several checks: False if one failed; None if none did, but one had nothing to check, or there was none.
+
+    Examples
+    --------
+    >>> all_passed([True, True]), all_passed([True, False, None]), all_passed([True, None]), all_passed([])
+    (True, False, None, None)
+    """
+    verdicts = list(found)
+    if False in verdicts:
+        return False
+    return None if None in verdicts or not verdicts else True
+
+
 @dataclass(frozen=True, slots=True)
 class FutureInFeatures:
     """Features as of some times, built from what was recorded by then and from everything recorded since.
 
-    `changed` names those that differ, with the number of values: they knew the future.
+    `changed` names those that differ, with the number of values: they knew the future. `not_checked` names those that
+    hold attributes of the register: these carry no recorded time, so that today's stand in both.
     """
 
     cuts: tuple[str, ...]
     values: int
     changed: dict[str, int]
+    not_checked: tuple[str, ...]
 
     @property
-    def passed(self) -> bool:
+    def passed(self) -> bool | None:
         """Whether no feature knew what was recorded later."""
-        return not self.changed
+        return not self.changed if self.values else None
 
 
 def future_in_features(
@@ -62,23 +80,25 @@ def future_in_features(
         changed += (~np.isclose(now, then, rtol=1e-4, atol=1e-5, equal_nan=True)).sum(axis=0)
         values += now.size
     named = {name: int(n) for name, n in zip(feature_set.names, changed, strict=True) if n}
-    return FutureInFeatures(tuple(str(cut) for cut in cuts), values, named)
+    not_checked = tuple(name for name in feature_set.names if name in REGISTER_FEATURES)
+    return FutureInFeatures(tuple(str(cut) for cut in cuts), values, named, not_checked)
 
 
 @dataclass(frozen=True, slots=True)
 class Embargo:
     """For each horizon the least time between the settling of any learned label and the first test cut [d].
 
-    Negative: a label that was learned from was settled within the test time.
+    Negative: a label that was learned from was settled within the test time. NaN: no label was learned from, or none
+    was tested on.
     """
 
     horizons_days: tuple[int, ...]
     least_gap_days: tuple[float, ...]
 
     @property
-    def passed(self) -> bool:
+    def passed(self) -> bool | None:
         """Whether every learned label was settled before the test began."""
-        return all(gap >= 0 for gap in self.least_gap_days)
+        return all_passed(gap >= 0 for gap in self.least_gap_days if np.isfinite(gap))
 
 
 def embargo_of(folds: Sequence[tuple[Dataset, Dataset]]) -> Embargo:
@@ -86,13 +106,13 @@ def embargo_of(folds: Sequence[tuple[Dataset, Dataset]]) -> Embargo:
     horizons = folds[0][0].horizons_days
     gaps = []
     for column, horizon in enumerate(horizons):
-        least = np.inf
+        least = np.nan
         for learn, held_out in folds:
             learned = learn.cut[np.isfinite(learn.labels[:, column])]
             tested = held_out.cut[np.isfinite(held_out.labels[:, column])]
             if learned.size and tested.size:
                 settled = learned.max() + days(horizon + MATURITY_DAYS)
-                least = min(least, float((tested.min() - settled) / days(1)))
+                least = float(np.fmin(least, (tested.min() - settled) / days(1)))
         gaps.append(least)
     return Embargo(horizons, tuple(gaps))
 
@@ -101,7 +121,7 @@ def embargo_of(folds: Sequence[tuple[Dataset, Dataset]]) -> Embargo:
 class ShuffledLabels:
     """ROC-AUC on test rows after learning from shuffled labels, mean of several shuffles: 0.5 is no skill.
 
-    `roc_auc_true`: of the same learner with the labels as they are.
+    `roc_auc_true`: of the same learner with the labels as they are. NaN: labels that were all alike, or none.
     """
 
     horizons_days: tuple[int, ...]
@@ -109,9 +129,11 @@ class ShuffledLabels:
     roc_auc_true: tuple[float, ...]
 
     @property
-    def passed(self) -> bool:
+    def passed(self) -> bool | None:
         """Whether there was no skill."""
-        return all(1 - MOST_AUC_OF_SHUFFLED < auc < MOST_AUC_OF_SHUFFLED for auc in self.roc_auc)
+        return all_passed(
+            1 - MOST_AUC_OF_SHUFFLED < auc < MOST_AUC_OF_SHUFFLED for auc in self.roc_auc if np.isfinite(auc)
+        )
 
 
 def shuffled_labels(
@@ -128,22 +150,28 @@ def shuffled_labels(
         known, tested = (np.flatnonzero(np.isfinite(rows.labels[:, column])) for rows in (learn, held_out))
         known = rng.permutation(known)[:max_rows]
         x, y = learn.features[known], learn.labels[known, column]
+        outcome = held_out.labels[tested, column]
+        if not (_differ(y) and _differ(outcome)):
+            true.append(np.nan)
+            shuffled.append(np.nan)
+            continue
         used = np.flatnonzero(np.isfinite(x).any(axis=0))  # boosting refuses a column without any value
         x, test = x[:, used], held_out.features[tested][:, used]
-        outcome = held_out.labels[tested, column]
         true.append(_auc(outcome, _learned(x, y, test)))
         shuffled.append(float(np.mean([_auc(outcome, _learned(x, rng.permutation(y), test)) for _ in range(shuffles)])))
     return ShuffledLabels(learn.horizons_days, tuple(shuffled), tuple(true))
 
 
+def _differ(labels: Floats) -> bool:
+    """Whether there are both ones and zeros: without both, nothing can be learned, or told apart."""
+    return bool(labels.size and np.ptp(labels) > 0)
+
+
 def _learned(x: NDArray[np.float32], y: Floats, test: NDArray[np.float32]) -> Floats:
     learner = HistGradientBoostingClassifier(max_iter=12, max_leaf_nodes=8, early_stopping=False, random_state=0)
-    if np.ptp(y) == 0:
-        return np.zeros(len(test))
     with threadpool_limits(limits=1, user_api="openmp"):
         return np.asarray(learner.fit(x, y).decision_function(test))
 
 
 def _auc(labels: Floats, ranking: Floats) -> float:
-    """ROC-AUC; 0.5 where all test rows are alike, which nothing can tell apart."""
-    return float(roc_auc_score(labels, ranking)) if labels.size and 0 < labels.mean() < 1 else 0.5
+    return float(roc_auc_score(labels, ranking))

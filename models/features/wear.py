@@ -8,6 +8,13 @@ from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
 
+REGISTER_FEATURES: tuple[str, ...] = (
+    "wearing_course_age_years", "pavement_class", "heavy_vehicles_per_day", "axle_passes_per_day", "bus_route",
+    "trench_area_pct", "recent_trench_pct", "thickness_cm", "frost_deficit_cm", "drainage", "gully_spacing_m",
+    "tree_cover_pct", "width_m", "length_m",
+)  # fmt: skip
+"""Features that an attribute of the register stands in, alone or beside recorded facts (renewals, openings)."""
+
 
 def wearing_course_age_years(year_built: Floats, renewed_at: NDArray[np.datetime64], as_of: np.datetime64) -> Floats:
     """Age of the wearing course.

@@ -25,7 +25,7 @@ from models.evaluation import (
 from models.features import FEATURE_SET
 from models.features.build import FeatureBuilder
 from models.inputs import Floats, Instant, Ints
-from models.leaks import FutureInFeatures, embargo_of, future_in_features, shuffled_labels
+from models.leaks import FutureInFeatures, all_passed, embargo_of, future_in_features, shuffled_labels
 from models.potholes import RULE_VERSION
 from models.registry import library_versions
 from models.resampling import INTERVAL
@@ -253,13 +253,13 @@ class _Run:
         }
 
     def leaks(self, fitted: dict[SplitKind, list[Fold]]) -> dict[str, Any]:
-        """What the leak checks found; every split in time must keep its embargo."""
+        """What the leak checks found; every split in time must keep its embargo. `passed` None: nothing to check."""
         features, first = self._future_in_features(), next(iter(fitted.values()))[0]
         shuffled = shuffled_labels(first.learn, first.held_out)
         embargo = {kind: embargo_of([(fold.learn, fold.held_out) for fold in folds]) for kind, folds in fitted.items()}
         in_time = [found for kind, found in embargo.items() if kind in ("temporal", "spatio-temporal")]
         return {
-            "passed": features.passed and shuffled.passed and all(found.passed for found in in_time),
+            "passed": all_passed([features.passed, shuffled.passed, *(found.passed for found in in_time)]),
             "future_in_features": asdict(features) | {"passed": features.passed},
             "shuffled_labels": asdict(shuffled) | {"passed": shuffled.passed},
             "embargo": {kind: asdict(found) | {"passed": found.passed} for kind, found in embargo.items()},

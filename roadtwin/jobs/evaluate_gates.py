@@ -76,6 +76,8 @@ def gates_of(worlds: Sequence[Measured], labels: str) -> list[Gate]:
     for group in ("season", "road_class"):
         own, informed = (_pooled(worlds, forecast, group) for forecast in (MODEL, CEILING))
         name = f"predicted_over_observed_by_{group}"
+        if not own:  # no gate at all would be kept by no group
+            own = informed = {"": float("nan")}
         found += [gate(name, _alone(ratio), *BY_GROUP, informed[of], of) for of, ratio in own.items()]
     for end in ("lowest", "highest"):
         own_end, best_end = (_district(worlds, forecast, end) for forecast in (MODEL, CEILING))

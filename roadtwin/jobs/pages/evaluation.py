@@ -1,8 +1,9 @@
 """The page of one city's evaluation: `roadtwin evaluate --page`."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
+from models.features import FEATURE_SET
 from roadtwin.jobs.evaluate import Evaluation
 from roadtwin.jobs.pages.plots import (
     balance_plot,
@@ -177,7 +178,15 @@ def _leaks_section(leaks: Mapping[str, Any]) -> Section:
         if kind in ("temporal", "spatio-temporal"):
             gap = _several(found["least_gap_days"], 0)
             rows.append([both(sentence(f"leak_embargo_{kind}")), both(gap), mark(passed=found["passed"])])
-    return Section(("Does anything know its future?", "Kennt etwas seine Zukunft?"), after=table(("", ""), heads, rows))
+    told = table(("", ""), heads, rows) + f"<p>{both(_not_checked(features['not_checked']))}</p>"
+    return Section(("Does anything know its future?", "Kennt etwas seine Zukunft?"), after=told)
+
+
+def _not_checked(names: Sequence[str]) -> Words:
+    """That nothing can be said of features of the register, and which these are."""
+    reason, features = sentence("leak_not_checked"), [FEATURE_SET.features[FEATURE_SET.index(name)] for name in names]
+    english, german = ([getattr(f, label) for f in features] for label in ("label_en", "label_de"))
+    return f"{reason[0]} ({'; '.join(english)}).", f"{reason[1]} ({'; '.join(german)})."
 
 
 def _several(values: list[float | None], decimals: int) -> Words:

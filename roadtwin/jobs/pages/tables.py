@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from roadtwin.jobs.pages.words import FIGURES, FORECASTS, KINDS, number
+from roadtwin.jobs.pages.words import FIGURES, FORECASTS, KINDS, number, sentence
 from roadtwin.reporting.page import both
 from roadtwin.reporting.words import Words
 
@@ -94,6 +94,8 @@ def _gate(gate: dict[str, Any]) -> list[str]:
     return [both((name[0], name[1])), value, both((wanted[0], wanted[1])), ceiling, mark(passed=gate["passed"])]
 
 
-def mark(*, passed: bool) -> str:
-    """A tick or a cross."""
+def mark(*, passed: bool | None) -> str:
+    """A tick or a cross; None: there was nothing to check, and that is said."""
+    if passed is None:
+        return both(sentence("nothing_to_check"))
     return '<span class="met">✓</span>' if passed else '<span class="missed"> ✗</span>'

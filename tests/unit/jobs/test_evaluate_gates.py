@@ -80,3 +80,11 @@ def test_intervals_that_are_too_narrow_miss_the_gate_of_coverage():
     assert coverage_gate(28, [right, right]).passed
     assert not coverage_gate(28, [narrow, right]).passed
     assert coverage_gate(28, [narrow, right]).value == pytest.approx(0.75)
+
+
+def test_worlds_without_any_group_do_not_keep_the_gates_by_group(world):
+    measured = world(1)[1]
+    measured.json["balance"] = {name: found | {"season": {}} for name, found in measured.json["balance"].items()}
+    gates = named(gates_of([measured], "true"))
+
+    assert not gates["predicted_over_observed_by_season", ""].passed

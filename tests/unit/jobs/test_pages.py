@@ -70,10 +70,11 @@ def evaluation(world, truth):
                       for n in range(len(GROUPS))],
         },
         "leaks": {
-            "passed": True,
-            "future_in_features": {"values": 1000, "changed": {"roughness_mps2": 7}, "passed": False},
+            "passed": False,
+            "future_in_features": {"values": 1000, "changed": {"roughness_mps2": 7}, "passed": False,
+                                   "not_checked": ["wearing_course_age_years", "heavy_vehicles_per_day"]},
             "shuffled_labels": {"roc_auc": [0.49], "passed": True},
-            "embargo": {kind: {"least_gap_days": [7.0], "passed": True} for kind in ("temporal", "spatial")},
+            "embargo": {kind: {"least_gap_days": [None], "passed": None} for kind in ("temporal", "spatial")},
         },
         "truth": truth,
     }  # fmt: skip
@@ -173,6 +174,9 @@ def test_the_page_of_a_city_says_what_no_interval_says(of_city):
     assert "+0.021 ROC-AUC" in of_city
     assert "+0,021 ROC-AUC" in of_city
     assert "7 of 1,000 values differ" in of_city
+    assert "Not checked: register attributes carry no recorded time (Age of the wearing course; " in of_city
+    assert "keine Zeit, zu der sie aufgezeichnet wurden (Alter der Deckschicht; " in of_city
+    assert of_city.count("nothing to check") == of_city.count("nichts zu prüfen") == 1
     assert of_city.count('class="missed"') >= 1
 
 

@@ -1,6 +1,6 @@
 """Leaks are planted and must be caught; where none was planted, none is found."""
 
-from dataclasses import replace
+from dataclasses import fields, replace
 
 import numpy as np
 import pytest
@@ -78,6 +78,24 @@ def test_a_label_copied_into_a_feature_is_caught(city, cuts):
     assert set(found.changed) == {"roughness_mps2"}
 
 
+def test_what_the_register_says_is_named_as_not_checked(city, cuts):
+    """A register that is otherwise, with no time of its own, changes exactly these, and the check cannot tell."""
+    inputs, cut = city.inputs, cuts[1]
+    names = [field.name for field in fields(inputs.segments)]
+    attributes = names[names.index("road_class") + 1 :]
+    this_year, last_year = (
+        replace(inputs.segments, **{name: np.full(len(inputs.segments), value) for name in attributes})
+        for value in (30.0, 40.0)
+    )
+    known = [FeatureBuilder(replace(inputs, segments=segments)).at for segments in (this_year, last_year)]
+    found = future_in_features([cut], *known)
+    checked = future_in_features([cut], FeatureBuilder(inputs).at, as_known_then(inputs))
+
+    assert checked.passed
+    of_sensors = {FEATURE_SET.names[i] for i in FEATURE_SET.columns(["sensors"])}  # spread to segments that are alike
+    assert set(found.changed) - of_sensors == set(checked.not_checked) - {"length_m"}  # no road is without a length
+
+
 def test_shuffled_labels_give_no_skill_and_true_ones_do(trained):
     found = shuffled_labels(trained.train, trained.test, shuffles=8, max_rows=4000)
 
@@ -100,6 +118,26 @@ def test_a_window_that_reaches_into_the_test_is_caught(trained, block):
 
     assert not embargo_of(spatial).passed
     assert max(embargo_of([(until_the_day_before, trained.test)]).least_gap_days) < 0
+
+
+def test_where_there_is_nothing_to_check_no_check_says_passed(trained):
+    unlabelled = replace(trained.test, labels=np.full_like(trained.test.labels, np.nan))
+    never_a_hole = replace(trained.test, labels=np.zeros_like(trained.test.labels))
+
+    assert future_in_features([], None, None).passed is None
+    assert embargo_of([(trained.train, unlabelled)]).passed is None
+    assert embargo_of([(unlabelled, trained.test)]).passed is None
+    assert shuffled_labels(trained.train, never_a_hole, shuffles=1).passed is None
+    assert shuffled_labels(unlabelled, trained.test, shuffles=1).passed is None
+
+
+def test_a_horizon_that_cannot_be_checked_takes_nothing_from_the_others(trained):
+    labels = trained.test.labels.copy()
+    labels[:, -1] = np.nan
+    found = embargo_of([(trained.train, replace(trained.test, labels=labels))])
+
+    assert found.passed is True
+    assert np.isnan(found.least_gap_days).tolist() == [False, False, True]
 
 
 def test_rows_of_a_city_that_ends_at_the_cut_have_the_same_features(city, cuts):

@@ -67,6 +67,23 @@ def test_evidence_of_a_pothole_names_its_records(conn):
     assert {entry["kind"] for entry in evidence} <= {"detection", "finding", "report", "repair"}
 
 
+def test_who_found_a_hole_is_filled_in_where_it_was_derived_before_that_was_kept(conn):
+    derive_potholes(conn, now=NOW)
+    read = """SELECT
+                  evidence @@ '$[*].kind == "finding" || $[*].kind == "repair"', seen_by_person_at IS NOT NULL, count(*)
+              FROM pothole WHERE cardinality(opened_at) = 1 GROUP BY 1, 2"""
+    derived = sorted(conn.execute(read).fetchall())
+    conn.execute("UPDATE pothole SET seen_by_person_at = NULL")
+    conn.execute("DELETE FROM pothole_derivation")  # as the migration does
+    again = derive_potholes(conn, now=NOW)
+
+    by_whom = {(by_person, known) for by_person, known, _ in derived}
+    assert {(True, True), (False, False)} <= by_whom
+    assert (False, True) not in by_whom
+    assert again.written >= sum(count for _, known, count in derived if known)
+    assert sorted(conn.execute(read).fetchall()) == derived
+
+
 def test_the_active_model_has_a_card_with_honest_skill(simulated):
     card = simulated.model_run.card
 
@@ -185,7 +202,7 @@ def test_evaluation_puts_splits_baselines_and_the_truth_side_by_side_and_writes_
     before = conn.execute("SELECT count(*) FROM model_run").fetchone()
 
     found = evaluate(conn, simulated.settings, now=NOW, kinds=["temporal", "random"],
-                     parts=["leaks", "truth"], draws=20)  # fmt: skip
+                     parts=["leaks", "truth"], draws=20, most_truth_cuts=4)  # fmt: skip
     report = found.report
 
     assert json.loads(json.dumps(report)) == report

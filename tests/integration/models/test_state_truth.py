@@ -62,7 +62,7 @@ def test_the_probability_of_an_open_pothole_ranks_and_is_as_often_right_as_it_sa
 
 
 def test_of_open_holes_that_no_person_found_the_twin_tells_those_that_are_there_from_ghosts(conn, simulated, truth):
-    """What the worklist's order rests on, for holes as they were listed: also those that had been lost and seen again."""
+    """What the worklist's order rests on, for holes as they were listed, also after they had been lost from sight."""
     network = read_network(conn)
     row_of = {public_id: row for row, public_id in enumerate(truth.world.segment_ids)}
     segments = {s.segment_id: (number, row_of[s.public_id]) for number, s in enumerate(network.segments)}

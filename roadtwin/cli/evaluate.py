@@ -17,8 +17,8 @@ from roadtwin.cli.quantities import read_day
 from roadtwin.cli.train import cell
 from roadtwin.errors import InputFileError, SettingsError
 from roadtwin.jobs.evaluate import DRAWS, PARTS, Part, evaluate
-from roadtwin.jobs.evaluate_worlds import draw_seeds, evaluate_worlds
 from roadtwin.jobs.evaluate_truth import MOST_CUTS
+from roadtwin.jobs.evaluate_worlds import draw_seeds, evaluate_worlds
 from roadtwin.jobs.match import match_new
 from roadtwin.reporting.words import MISSING_MATPLOTLIB, can_draw
 from roadtwin.settings import Settings

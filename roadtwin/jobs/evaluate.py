@@ -33,7 +33,7 @@ from models.risk import NotEnoughLabelsError
 from roadtwin.errors import NotEnoughHistoryError
 from roadtwin.jobs.evaluate_figures import Measured, by_segment, effects, figures_of
 from roadtwin.jobs.evaluate_gates import LABELS, coverage_gate, gates_json, gates_of
-from roadtwin.jobs.evaluate_truth import CEILINGS, Truth, beside_truth, coverage, event_figures
+from roadtwin.jobs.evaluate_truth import CEILINGS, MOST_CUTS, Truth, beside_truth, coverage, event_figures
 from roadtwin.jobs.inputs import load_city, to_datetime
 from roadtwin.jobs.simulated import read_simulated_city, world_of
 from roadtwin.jobs.train import DEFAULT_RECIPE, History, Recipe, load_history, new_model
@@ -81,6 +81,7 @@ def evaluate(
     parts: Iterable[Part] = PARTS,
     folds: int = 3,
     draws: int = DRAWS,
+    most_truth_cuts: int = MOST_CUTS,
     recipe: Recipe = DEFAULT_RECIPE,
     world: World | None = None,
     on_progress: Callable[[float], None] | None = None,
@@ -99,6 +100,8 @@ def evaluate(
         Number of parts that the blocks of 500 m are dealt to for the splits in space.
     draws : int
         Resamples of the blocks for the intervals.
+    most_truth_cuts : int
+        Beside the truth are so many of the test cuts, evenly spaced; all of them where there are fewer.
     world : World, optional
         The simulated city's world where the caller has it; it is made again from the city's row otherwise.
 
@@ -142,7 +145,9 @@ def evaluate(
     simulated = read_simulated_city(conn) if "truth" in wanted else None
     if simulated is not None:
         world = world_of(simulated, settings.city_timezone) if world is None else world
-        with_truth, beside = run.truth(headline, fitted[headline], world, lambda part: report(0.75 + 0.25 * part))
+        with_truth, beside = run.truth(
+            headline, fitted[headline], world, most_truth_cuts, lambda part: report(0.75 + 0.25 * part)
+        )
         result["truth"] = {"city": simulated.to_json()} | with_truth
     report(1.0)
     return Evaluation(plain(result), run.map(pooled), beside)
@@ -277,10 +282,17 @@ class _Run:
         return future_in_features(chosen, FeatureBuilder(self._history.inputs).at, as_known_then)
 
     def truth(
-        self, kind: SplitKind, folds: Sequence[Fold], world: World, on_progress: Callable[[float], None]
+        self,
+        kind: SplitKind,
+        folds: Sequence[Fold],
+        world: World,
+        most_cuts: int,
+        on_progress: Callable[[float], None],
     ) -> tuple[dict[str, Any], dict[str, list[Measured]]]:
         """The part of the report that only a simulated city has, and its figures by kind of labels."""
-        found = beside_truth(self._conn, world, self._history, folds, kind, on_progress=on_progress)
+        found = beside_truth(
+            self._conn, world, self._history, folds, kind, most_cuts=most_cuts, on_progress=on_progress
+        )
         balanced = (MODEL, *CEILINGS)
         measured = {labels: self.measure(found.labelled(labels), balanced=balanced) for labels in LABELS}
         gates = [gate for labels in LABELS for m in measured[labels] for gate in gates_of([m], labels)]

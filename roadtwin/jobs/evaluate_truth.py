@@ -54,11 +54,11 @@ class Truth:
         return replace(self.forecasts, rows=replace(self.forecasts.rows, labels=self.true))
 
 
-def truth_cuts(history: History) -> list[date]:
-    """The local days of the test cuts; evenly spaced ones where there are many, for ceilings take seconds each."""
+def truth_cuts(history: History, most: int = MOST_CUTS) -> list[date]:
+    """The local days of the test cuts; `most` evenly spaced ones where there are more: ceilings take seconds each."""
     zone = history.inputs.timezone
     cuts = local_day(np.unique(history.test_rows.cut), zone)
-    chosen = np.unique(np.round(np.linspace(0, cuts.size - 1, min(cuts.size, MOST_CUTS))).astype(np.int64))
+    chosen = np.unique(np.round(np.linspace(0, cuts.size - 1, min(cuts.size, most))).astype(np.int64))
     result: list[date] = cuts[chosen].tolist()
     return result
 
@@ -70,6 +70,7 @@ def beside_truth(
     folds: Sequence[Fold],
     kind: SplitKind,
     *,
+    most_cuts: int = MOST_CUTS,
     on_progress: Callable[[float], None] | None = None,
 ) -> Truth:
     """Forecasts of all segments on the mornings of the test cuts, with true and recorded labels.
@@ -79,7 +80,7 @@ def beside_truth(
     """
     report = on_progress or (lambda _: None)
     inputs, horizons = history.inputs, history.rows.horizons_days
-    cuts = truth_cuts(history)
+    cuts = truth_cuts(history, most_cuts)
     found = ceilings_at(world, cuts, horizons, on_progress=lambda part: report(0.8 * part))
     order = _order_of(conn, world)
     builder = FeatureBuilder(inputs, history.rows.feature_set)

@@ -21,6 +21,7 @@ from roadtwin.errors import DatabaseUnavailableError
 from roadtwin.jobs.evaluate import BLOCK_M, DRAWS, HEADLINE, REPORT_VERSION, evaluate
 from roadtwin.jobs.evaluate_figures import Measured, triple
 from roadtwin.jobs.evaluate_gates import LABELS, coverage_gate, gates_json, gates_of
+from roadtwin.jobs.evaluate_truth import MOST_CUTS
 from roadtwin.jobs.match import match_new
 from roadtwin.jobs.simulated import catch_up, found_city, new_city
 from roadtwin.settings import Settings
@@ -70,6 +71,7 @@ def evaluate_worlds(
     until: datetime,
     scenario: Scenario,
     draws: int = DRAWS,
+    most_truth_cuts: int = MOST_CUTS,
     on_progress: Callable[[float], None] | None = None,
 ) -> dict[str, Any]:
     """Make a city of each seed, evaluate it, and return the gates and the worlds as one report (plain JSON).
@@ -90,6 +92,8 @@ def evaluate_worlds(
         What is special about all of them.
     draws : int
         Resamples of the blocks of each world.
+    most_truth_cuts : int
+        Beside the truth are so many of the test cuts of each, evenly spaced.
     """
     report = on_progress or (lambda _: None)
     worlds: list[dict[str, Any]] = []
@@ -107,8 +111,8 @@ def evaluate_worlds(
                 match_new(conn, settings, now=until)
                 conn.commit()
                 found = evaluate(
-                    conn, settings, now=until, kinds=[HEADLINE], parts=["leaks", "truth"], draws=draws, world=world,
-                    on_progress=lambda part: tell(0.3 + 0.7 * part),
+                    conn, settings, now=until, kinds=[HEADLINE], parts=["leaks", "truth"], draws=draws,
+                    most_truth_cuts=most_truth_cuts, world=world, on_progress=lambda part: tell(0.3 + 0.7 * part),
                 )  # fmt: skip
         for labels in LABELS:
             measured[labels].append(found.beside_truth[labels])

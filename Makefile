@@ -31,12 +31,13 @@ $(STAMP): pyproject.toml constraints.txt $(wildcard deploy/install_ui_libraries.
 demo: install
 	$(BIN)/roadtwin demo $(ARGS)
 
-# Two at a time: most of a test is waiting for a broker, a database or a process that was killed.
-# A broker that is named is shared by all of them, so then there is one.
-TEST_PROCESSES ?= $(if $(ROADTWIN_TEST_MQTT_URL),1,2)
+# Three at a time also on two cores: much of a test is waiting for a broker, a database or a process that was killed.
+# A broker that is named is shared by all of them, so then there is one. In the order of the folders: long files (whole
+# demos, faults) begin first, and the many short ones of tests/unit fill up the end.
+TEST_PROCESSES ?= $(if $(ROADTWIN_TEST_MQTT_URL),1,3)
 
 test: install
-	$(BIN)/pytest -q -ra -o faulthandler_timeout=300 -n $(TEST_PROCESSES) --dist loadfile
+	$(BIN)/pytest -q -ra -o faulthandler_timeout=300 -n $(TEST_PROCESSES) --dist loadfile --no-loadscope-reorder
 
 check: $(CHECKS)
 

@@ -171,15 +171,13 @@ def differences(
 ) -> dict[str, dict[str, Interval]]:
     """One forecast less each of the others, by figure, on the same draws."""
     own, draws = figures[of]
-    return {
-        other: {
-            figure: interval(
-                float(own[figure][0] - figures[other][0][figure][0]), draws[figure] - figures[other][1][figure]
-            )
-            for figure in FIGURES
-        }
-        for other in others
-    }
+
+    def less(figure: str, other: str) -> Interval:
+        with np.errstate(invalid="ignore"):  # a draw without a hole has endless ratios, whose difference says nothing
+            value, on_draws = own[figure] - figures[other][0][figure], draws[figure] - figures[other][1][figure]
+        return interval(float(value[0]), on_draws)
+
+    return {other: {figure: less(figure, other) for figure in FIGURES} for other in others}
 
 
 def interval(value: float, draws: Floats) -> Interval:

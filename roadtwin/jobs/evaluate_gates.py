@@ -127,7 +127,8 @@ def _mean(worlds: Sequence[Measured], forecast: str, figure: str) -> Interval:
 
 def _mean_gain(worlds: Sequence[Measured], baseline: str, figure: str) -> Interval:
     own, other = (_values(worlds, name, figure) for name in (MODEL, baseline))
-    return over_worlds(own[0] - other[0], own[1] - other[1])
+    with np.errstate(invalid="ignore"):  # as in `models.resampling.differences`
+        return over_worlds(own[0] - other[0], own[1] - other[1])
 
 
 def _pooled(worlds: Sequence[Measured], forecast: str, group: str) -> dict[str, float]:

@@ -80,6 +80,21 @@ def test_one_class_only_gives_no_figure_and_no_error():
     assert np.isnan([found["roc_auc"].value, found["roc_auc"].low, found["calibration_slope"].high]).all()
 
 
+def test_draws_that_hold_none_of_the_few_holes_say_nothing_of_a_difference(rng):
+    labels, p, block, group = made(rng, blocks=6)
+    labels *= block == 0
+    resampling = BlockResampling(labels, block, group, capacity=CAPACITY, draws=40)
+    figures = resampling.figures({"model": p, "half": p / 2})
+    without = resampling.weight[:, 0] == 0
+    (difference,) = differences(figures, "model", ["half"]).values()
+
+    assert 0 < without.sum() < 40
+    assert np.isinf(figures["model"][1]["predicted_over_observed"][without]).all()
+    found = difference["predicted_over_observed"]
+    assert 0 < found.low <= found.value <= found.high < np.inf
+    assert found.value == pytest.approx(p.sum() / 2 / labels.sum())
+
+
 def test_a_horizon_without_rows_gives_no_figure_and_no_error():
     nothing = BlockResampling(np.zeros(0), np.zeros(0, int), np.zeros(0, int), capacity=2, draws=5)
     found = nothing.intervals({"model": np.zeros(0)})["model"]

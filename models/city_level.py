@@ -1,15 +1,30 @@
 """How busy a window will be, city-wide: the level of a day's log-odds from weather, forecast and season.
 
 The weather is the same for all segments of a day, so a record of four winters holds no more than a few hundred values
-of it, whatever the number of segments. Hence one row a cut date: its level is what makes the expected number of
-segments with a new hole the observed one,
+of it, whatever the number of segments. Hence a cut is one observation: the number K_t of segments with a new hole, of
+which
 
-    Σ_i σ(b · (s_i + ℓ_t)) = K_t,
+    M_t = Σ_i σ(b · (s_i + ℓ_t)),    ℓ_t = c + Σ_j β_j z_j
 
-and ℓ_t is regressed on the city's features, with priors from physics (`models.prior`) and the signs that physics
-demands (`Feature.monotone`). Overlapping windows share their weight.
+are expected. Its variance is that of chance, V_t = Σ p (1 − p), and that of what no feature explains, (D_t τ)², with
+D_t = dM_t/dℓ. The coefficients solve the estimating equations of a quasi-likelihood [1]_,
+
+    Σ_t D_t (K_t − M_t) z_tj / (V_t + D_t² τ²) = (β_j − prior mean) / prior sd²,
+
+with priors from physics (`models.prior`) and the signs that physics demands (`Feature.monotone`). So expected numbers
+are right in the mean over winters, whatever their spread: a regression on the logarithms of what was observed would be
+right for the winter in the middle, and too low for all of them together by half the variance of a logarithm, and in a
+small city it would have to say what the logarithm of no hole is. A cut counts as much as it tells: with few segments,
+little. Overlapping windows share their weight.
+
+References
+----------
+.. [1] R. W. M. Wedderburn, "Quasi-likelihood functions, generalized linear models, and the Gauss-Newton method,"
+   Biometrika, vol. 61, no. 3, 1974, doi:10.1093/biomet/61.3.439. Multiplicative error on top of chance: N. E. Breslow,
+   "Extra-Poisson variation in log-linear models," J. R. Stat. Soc. C, vol. 33, no. 1, 1984, doi:10.2307/2347661.
 """
 
+import warnings
 from collections.abc import Sequence
 
 import numpy as np
@@ -17,15 +32,15 @@ from numpy.typing import NDArray
 from scipy.optimize import lsq_linear
 from scipy.special import expit, logit
 from sklearn.base import BaseEstimator
+from sklearn.exceptions import ConvergenceWarning
 
 from models.inputs import Floats
 from models.prior import EFFECTS, base_log_odds, weather_share
 
 LEVEL_SD = 0.45
-"""Standard deviation of a window's level that no feature explains. [log-odds] Weighs rows against the priors."""
+"""τ: standard deviation of a window's level that no feature explains. [log-odds] Weighs cuts against the priors."""
 _BASE_SD = 2.0
-_LEAST_ROWS = 20
-"""A cut with fewer rows says nothing of the city."""
+_MOST_STEPS = 60
 
 
 class CityLevel(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
@@ -50,18 +65,56 @@ class CityLevel(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no typ
         self.signs = signs
         self.horizon_days = horizon_days
 
-    def fit(self, features: NDArray[np.float32], levels: Floats, step_days: float) -> "CityLevel":
-        """Fit to one row a cut: features (c, f) and levels (c,); cuts are `step_days` apart. c may be 0."""
+    def fit(
+        self,
+        features: NDArray[np.float32],
+        cut: NDArray[np.int64],
+        score: Floats,
+        labels: Floats,
+        slope: float,
+        step_days: float,
+    ) -> "CityLevel":
+        """Fit to all rows of all cuts.
+
+        Parameters
+        ----------
+        features : ndarray, shape (c, f)
+            One row a cut. c may be 0: the level is the prior's.
+        cut : ndarray, shape (n,)
+            Number of the cut of each row, 0 … c − 1.
+        score, labels : ndarray, shape (n,)
+            s of each row and its label 0/1.
+        slope : float
+            b.
+        step_days : float
+            Cuts are so far apart. [d]
+        """
         mean, sd = self._prior()
-        x = np.column_stack([np.ones(levels.size), self._coordinates(features)])
-        # A window of h days that begins every s days says as much as h/s windows fewer.
-        weight = np.sqrt(min(1.0, step_days / self.horizon_days)) / LEVEL_SD
-        rows = np.vstack([x * weight, np.diag(1 / sd)])
-        target = np.concatenate([levels * weight, mean / sd])
+        count = features.shape[0]
+        x = np.column_stack([np.ones(count), self._coordinates(features)])
         signs = np.array([0, *self.signs])
         low, high = np.where(signs > 0, -1e-9, -np.inf), np.where(signs < 0, 1e-9, np.inf)
-        solution = lsq_linear(rows, target, bounds=(low, high)).x
-        self.intercept_, self.slopes_ = float(solution[0]), solution[1:]
+        observed = np.bincount(cut, labels, count)
+        # A window of h days that begins every s days says as much as h/s windows fewer.
+        share = min(1.0, step_days / self.horizon_days)
+        coefficients = mean.copy()
+        for _ in range(_MOST_STEPS if count else 0):
+            level = x @ coefficients
+            p = expit(slope * (score + level[cut]))
+            expected, chance = np.bincount(cut, p, count), np.bincount(cut, p * (1 - p), count)
+            gradient = slope * chance + 1e-12
+            weight = np.sqrt(share / (chance / gradient**2 + LEVEL_SD**2))
+            target = level + (observed - expected) / gradient
+            rows = np.vstack([x * weight[:, None], np.diag(1 / sd)])
+            step = lsq_linear(rows, np.concatenate([target * weight, mean / sd]), bounds=(low, high)).x - coefficients
+            # Far off, what a cut asks for may be far too much: never more than its level by one.
+            coefficients = coefficients + step / max(1.0, float(np.abs(x @ step).max()))
+            if np.abs(step).max() < 1e-6:
+                break
+        else:
+            if count:
+                warnings.warn(f"City level: not settled after {_MOST_STEPS} steps.", ConvergenceWarning, stacklevel=2)
+        self.intercept_, self.slopes_ = float(coefficients[0]), coefficients[1:]
         return self
 
     def effects(self, features: NDArray[np.float32]) -> Floats:
@@ -80,41 +133,25 @@ class CityLevel(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no typ
         return np.array(mean), np.array([_BASE_SD, *(e.sd for e in effects)])
 
 
-def levels_of(
-    score: Floats, labels: Floats, stratum: NDArray[np.int64], slope: float
-) -> tuple[Floats, NDArray[np.intp]]:
-    """Level of each stratum at which as many positives are expected as there were.
+def level_of(score: Floats, labels: Floats, slope: float) -> float:
+    """Level at which as many positives are expected as there were; −∞ or ∞ if there was none or nothing else.
 
     Parameters
     ----------
     score, labels : ndarray, shape (n,)
         s of each row and its label 0/1.
-    stratum : ndarray, shape (n,)
-        Number of its cut.
     slope : float
         b.
-
-    Returns
-    -------
-    levels : ndarray, shape (c,)
-    first : ndarray, shape (c,)
-        A row of each stratum that has at least `_LEAST_ROWS` rows.
     """
-    if not labels.size:
-        return np.zeros(0), np.zeros(0, np.intp)
-    order = np.argsort(stratum, kind="stable")
-    start = np.flatnonzero(np.diff(stratum[order], prepend=-1))
-    size = np.diff(np.append(start, order.size))
-    y, s = labels[order], slope * score[order]
-    # Half a hole more in a number that may be 0, and never all: a level must be finite.
-    target = np.clip(np.add.reduceat(y, start), 0.5, size - 0.5)
-    level = logit(target / size) - np.add.reduceat(s, start) / size
-    run = np.repeat(np.arange(start.size), size)
-    for _ in range(60):
-        p = expit(s + level[run])
-        step = (target - np.add.reduceat(p, start)) / (np.add.reduceat(p * (1 - p), start) + 1e-9)
-        level = level + np.clip(step, -1, 1)
-        if np.abs(step).max() < 1e-8:
+    positives = float(labels.sum())
+    if not 0 < positives < labels.size:
+        return np.inf if positives else -np.inf
+    s = slope * score
+    level = float(logit(positives / labels.size) - s.mean())
+    for _ in range(_MOST_STEPS):
+        p = expit(s + level)
+        step = float((positives - p.sum()) / np.sum(p * (1 - p)))
+        level += float(np.clip(step, -1, 1))
+        if abs(step) < 1e-8:
             break
-    enough = size >= _LEAST_ROWS
-    return level[enough] / slope, order[start[enough]]
+    return level / slope

@@ -123,14 +123,16 @@ class Dispersion(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no ty
         stratum : ndarray, shape (n,)
             Number of the cut.
         """
-        count = int(stratum.max(initial=-1)) + 1
-        expected, observed = np.bincount(stratum, forecast, count), np.bincount(stratum, labels, count)
-        enough = expected >= 5
-        if enough.sum() >= 5:
-            miss = np.log((observed[enough] + 0.5) / (expected[enough] + 0.5))
-            variance = float(np.mean(miss**2 - 1 / (expected[enough] + 0.5)))
-            variance = (years * variance + _PRIOR_YEARS * PRIOR_LEVEL_SD**2) / (years + _PRIOR_YEARS)
-            self.level_sd_[horizon] = float(np.sqrt(np.clip(variance, 0.05**2, 0.8**2)))
+        if not labels.size:
+            return self
+        count, prior = int(stratum.max()) + 1, np.expm1(PRIOR_LEVEL_SD**2)
+        expected, chance = np.bincount(stratum, forecast, count), np.bincount(stratum, forecast * (1 - forecast), count)
+        slope = np.bincount(stratum, -(1 - forecast) * np.log1p(-forecast), count)  # d expected / d log W
+        miss, noise = (np.bincount(stratum, labels, count) - expected) / slope, chance / slope**2
+        told = (prior / (prior + noise)) ** 2  # 1: a city so large that chance is nothing
+        years = years * float(told.mean())
+        variance = (years * np.average(miss**2 - noise, weights=told) + _PRIOR_YEARS * prior) / (years + _PRIOR_YEARS)
+        self.level_sd_[horizon] = float(np.clip(np.sqrt(np.log1p(max(variance, 0.0))), 0.05, 0.8))
         return self
 
     def variance(self, score: Floats, horizon: int) -> Floats:

@@ -30,7 +30,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from models.additive import AdditiveLogit, within_strata
 from models.boosting import BoostedEffects
-from models.city_level import CityLevel, levels_of
+from models.city_level import CityLevel, level_of
 from models.dataset import Dataset
 from models.dispersion import Dispersion, RiskForecast
 from models.features import FEATURE_SET
@@ -169,11 +169,12 @@ class RiskModel(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no typ
         self.levels_, centres = [], []
         for column, horizon in enumerate(self.horizons_days):
             known = np.flatnonzero(np.isfinite(rows.labels[:, column]))
-            y, slope = rows.labels[known, column], float(self.slopes_[column])
-            level, first = levels_of(score[known], y, _number(rows.cut[known]), slope)
-            fitted = CityLevel(names, signs, int(horizon)).fit(city[known[first]], level, step_days)
+            _, first, cut = np.unique(rows.cut[known], return_index=True, return_inverse=True)
+            y, weather = rows.labels[known, column], city[known[first]]
+            fitted = CityLevel(names, signs, int(horizon))
+            fitted.fit(weather, cut, score[known], y, float(self.slopes_[column]), step_days)
             self.levels_.append(fitted)
-            centres.append(fitted.effects(city[known[first]]).mean(axis=0) if first.size else np.zeros(self.city_.size))
+            centres.append(fitted.effects(weather).mean(axis=0) if first.size else np.zeros(self.city_.size))
         self.city_centre_ = np.array(centres)
         self.intercept_ = np.array([level.intercept_ for level in self.levels_]) + self.city_centre_.sum(axis=1)
 
@@ -246,9 +247,9 @@ class RiskModel(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no typ
                 held[where] = np.where(np.isnan(held[where]), relative[at], held[where])
                 at = at[np.isfinite(rows.labels[at, column])]
                 score, y = held[rows.segment_index[at]], rows.labels[at, column]
-                observed, _ = levels_of(score, y, np.zeros(at.size, np.int64), slope)
-                if observed.size:
-                    p = expit(slope * (score + observed[0]))
+                observed = level_of(score, y, slope)
+                if np.isfinite(observed):  # with no hole at all, no place is worse than another
+                    p = expit(slope * (score + observed))
                     parts.append((score, p, y - p, rows.segment_index[at].astype(np.int64) * begins.size + number))
         if parts:
             score, p, residual, key = (np.concatenate(part) for part in zip(*parts, strict=True))

@@ -9,7 +9,7 @@ from sklearn.base import clone
 from sklearn.metrics import roc_auc_score
 
 from models.calibration import LogisticCalibration
-from models.city_level import CityLevel, levels_of
+from models.city_level import CityLevel, level_of
 from models.dataset import Dataset
 from models.dispersion import PRIOR_LEVEL_SD
 from models.features import FEATURE_SET
@@ -165,9 +165,10 @@ def test_a_slope_that_was_assumed_too_steep_is_no_miss_of_the_city_level(rng):
     model = RiskModel(max_iter=5).fit(rows)
     relative = rng.normal(0, 2.0, len(rows))  # holes happen with a third of this spread
     labels = (rng.random((len(rows), 3)) < expit(-2 + relative / 3)[:, None]).astype(float)
-    level = np.column_stack(
-        [levels_of(relative, labels[:, i], cut, slope)[0][cut] for i, slope in enumerate(model.slopes_)]
-    )
+    level = np.empty((len(rows), 3))
+    for week in range(60):
+        for column, slope in enumerate(model.slopes_):
+            level[cut == week, column] = level_of(relative[cut == week], labels[cut == week, column], slope)
 
     model.calibrate(replace(rows, labels=labels), relative, level, rows)
 

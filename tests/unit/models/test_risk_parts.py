@@ -5,9 +5,9 @@ import pytest
 from scipy.special import expit
 
 from models.additive import AdditiveLogit, within_strata
-from models.city_level import CityLevel, levels_of
-from models.dispersion import Dispersion
-from models.prior import EFFECTS
+from models.city_level import CityLevel, level_of
+from models.dispersion import PRIOR_LEVEL_SD, Dispersion
+from models.prior import EFFECTS, base_log_odds
 
 
 def test_levels_of_strata_do_not_distort_the_effects(rng):
@@ -59,28 +59,72 @@ def test_a_slope_against_its_direction_is_held_at_zero_and_the_others_are_those_
 
 
 def test_a_level_makes_the_expected_number_the_observed_one(rng):
-    stratum, score = np.repeat(np.arange(5), 300), rng.normal(size=1500)
-    y = (rng.random(1500) < expit(score - 2)).astype(float)
+    score = rng.normal(size=300)
+    y = (rng.random(300) < expit(score - 2)).astype(float)
 
-    level, first = levels_of(score, y, stratum, 1.2)
+    level = level_of(score, y, 1.2)
 
-    for number in range(5):
-        rows = stratum == number
-        assert expit(1.2 * (score[rows] + level[number])).sum() == pytest.approx(y[rows].sum())
-        assert rows[first[number]]
+    assert expit(1.2 * (score + level)).sum() == pytest.approx(y.sum())
+    assert (level_of(score, 0 * y, 1.2), level_of(score, y**0, 1.2)) == (-np.inf, np.inf)
+
+
+LEVEL_NAMES, LEVEL_SIGNS = ("freeze_thaw_14d", "mean_temp_14d_c"), (1, -1)
+
+
+def windows(rng, *, segments, cuts, frost=0.4, spread=0.0, base=-3.0):
+    """Weather of each cut, and cut, score and label of each row; no feature explains `spread` of the level."""
+    weather = np.column_stack([rng.uniform(0, 10, cuts), rng.uniform(-5, 25, cuts)]).astype(np.float32)
+    level = base + frost * EFFECTS["freeze_thaw_14d"].coordinate(weather[:, 0]) + rng.normal(0, spread, cuts)
+    cut, score = np.repeat(np.arange(cuts), segments), rng.normal(0, 1.2, segments * cuts)
+    return weather, cut, score, (rng.random(cut.size) < expit(score + level[cut])).astype(float)
+
+
+def expected_number(level: CityLevel, weather, cut, score) -> float:
+    return float(expit(score + (level.intercept_ + level.effects(weather).sum(axis=1))[cut]).sum())
 
 
 def test_the_level_follows_the_weather_as_far_as_physics_allows(rng):
-    names, signs = ("freeze_thaw_14d", "mean_temp_14d_c"), (1, -1)
-    x = np.column_stack([rng.uniform(0, 10, 200), rng.uniform(-5, 25, 200)]).astype(np.float32)
-    coordinate = EFFECTS["freeze_thaw_14d"].coordinate(x[:, 0])
-    rising = CityLevel(names, signs, 7).fit(x, -3 + 0.4 * coordinate, 7.0)
-    falling = CityLevel(names, signs, 7).fit(x, -3 - 0.4 * coordinate, 7.0)
-    without = CityLevel(names, signs, 7).fit(x[:0], np.zeros(0), 7.0)
+    rising, falling = (
+        CityLevel(LEVEL_NAMES, LEVEL_SIGNS, 7).fit(*windows(rng, segments=300, cuts=200, frost=frost), 1.0, 7.0)
+        for frost in (0.4, -0.4)
+    )
+    nothing = [np.zeros(0, np.int64), np.zeros(0), np.zeros(0)]
+    without = CityLevel(LEVEL_NAMES, LEVEL_SIGNS, 7).fit(np.zeros((0, 2), np.float32), *nothing, 1.0, 7.0)
 
     assert rising.slopes_[0] == pytest.approx(0.4, abs=0.1)
     assert falling.slopes_[0] == pytest.approx(0.0, abs=1e-6)  # frost that mends roads is not believed
     assert without.slopes_[0] == pytest.approx(EFFECTS["freeze_thaw_14d"].slope * 0.89, rel=0.01)
+
+
+@pytest.mark.parametrize("segments", [8, 60, 600])
+def test_expected_numbers_are_right_in_the_mean_also_in_small_cities_and_uneven_winters(rng, segments):
+    expected, true = 0.0, 0.0
+    for _ in range(max(8, 320 // segments)):
+        weather, cut, score, labels = windows(rng, segments=segments, cuts=150, spread=0.5)
+        level = CityLevel(LEVEL_NAMES, LEVEL_SIGNS, 7).fit(weather, cut, score, labels, 1.0, 7.0)
+        expected += expected_number(level, weather, cut, score)
+        known = -3 + 0.4 * EFFECTS["freeze_thaw_14d"].coordinate(weather[:, 0])
+        any_level = known[cut] + 0.5 * rng.normal(size=cut.size)
+        true += float(expit(score + any_level).sum())  # over all levels that a cut might have had
+
+    # a regression of each cut's own level stayed 39, 10 and 6 % below
+    assert expected / true == pytest.approx(1.0, abs=0.06)
+
+
+def test_a_city_of_a_few_segments_learns_its_level(rng):
+    level = CityLevel(LEVEL_NAMES, LEVEL_SIGNS, 7).fit(*windows(rng, segments=8, cuts=200, base=-1.5), 1.0, 7.0)
+    weather, cut, score, labels = windows(rng, segments=8, cuts=2000, base=-1.5)
+
+    assert level.intercept_ > base_log_odds(7) + 1
+    assert expected_number(level, weather, cut, score) == pytest.approx(labels.sum(), rel=0.1)
+
+
+def test_a_level_far_from_the_prior_is_found(rng):
+    for base in (-9.0, 3.0):
+        records = windows(rng, segments=2000, cuts=100, base=base, frost=0.0)
+        level = CityLevel(LEVEL_NAMES, LEVEL_SIGNS, 7).fit(*records, 1.0, 7.0)
+
+        assert expected_number(level, *records[:3]) == pytest.approx(records[3].sum(), rel=0.15)
 
 
 def test_expected_numbers_and_probabilities_belong_together():
@@ -108,14 +152,22 @@ def test_spread_between_places_is_found_and_chance_is_not_taken_for_it(rng):
         assert abs(found - v) < 0.3
 
 
+def measured_level_sd(rng, sd, *, segments=400, cuts=60, p=0.1, years=20.0) -> float:
+    """σ from forecasts that miss the level of each cut by a factor of mean 1 with this σ of its logarithm."""
+    stratum = np.repeat(np.arange(cuts), segments)
+    factor = np.exp(rng.normal(-(sd**2) / 2, sd, cuts))
+    labels = (rng.random(stratum.size) < -np.expm1(factor[stratum] * np.log1p(-p))).astype(float)
+    return Dispersion(1).fit_level(0, np.full(stratum.size, p), labels, stratum, years).level_sd_[0]
+
+
 def test_a_level_that_misses_widens_the_intervals(rng):
-    stratum = np.repeat(np.arange(60), 400)
-    forecast = np.full(stratum.size, 0.1)
-    exact = (rng.random(stratum.size) < 0.1).astype(float)
-    missed = (rng.random(stratum.size) < (0.1 * np.exp(rng.normal(0, 0.6, 60)))[stratum]).astype(float)
+    assert measured_level_sd(rng, 0.0) < 0.15
+    assert measured_level_sd(rng, 0.5, cuts=1000) == pytest.approx(0.5, abs=0.08)
+    # where four of ten segments break, numbers swing less than rates
+    assert measured_level_sd(rng, 0.5, cuts=1000, p=0.4) == pytest.approx(0.5, abs=0.08)
 
-    steady = Dispersion(1).fit_level(0, forecast, exact, stratum, years=20.0)
-    unsteady = Dispersion(1).fit_level(0, forecast, missed, stratum, years=20.0)
 
-    assert steady.level_sd_[0] < 0.15
-    assert unsteady.level_sd_[0] == pytest.approx(0.6, abs=0.15)
+def test_chance_in_a_small_city_is_not_taken_for_a_level_that_misses(rng):
+    few = [measured_level_sd(rng, 0.0, segments=10, years=3.0) for _ in range(20)]
+    assert np.mean(few) == pytest.approx(PRIOR_LEVEL_SD, abs=0.05)  # it has told next to nothing
+    assert measured_level_sd(rng, 0.0, segments=10, cuts=3000, years=1000.0) < 0.2

@@ -58,6 +58,7 @@ function chips(task) {
 }
 
 class WorkList extends HTMLElement {
+  #tabs = null;
 
   connectedCallback() {
     this.setAttribute("aria-label", t("worklist"));
@@ -71,28 +72,31 @@ class WorkList extends HTMLElement {
     const tasks = this.querySelector(".tasks");
     const scroll = tasks?.scrollTop ?? 0;
     const focused = this.contains(document.activeElement) ? document.activeElement.dataset.focus : null;
-    this.replaceChildren(...this.#frame(list).filter(Boolean));
+    this.#tabs ??= this.#makeTabs();
+    this.#fillTabs(list);
+    // The tabs stay where they are: a click is pressing and letting go of one and the same element.
+    if (!this.contains(this.#tabs)) this.replaceChildren(this.#tabs);
+    while (this.#tabs.nextSibling) this.#tabs.nextSibling.remove();
+    this.append(...this.#frame(list).filter(Boolean));
     this.querySelector(".tasks").scrollTop = scroll;
     if (focused) this.querySelector(`[data-focus="${CSS.escape(focused)}"]`)?.focus({ preventScroll: true });
     this.mark();
   }
 
   #frame(list) {
-    return [this.#tabs(list), this.#filters(list), this.#summary(list), this.#tasks(list), this.#leftOut(list)];
+    return [this.#filters(list), this.#summary(list), this.#tasks(list), this.#leftOut(list)];
   }
 
-  #tabs(list) {
-    const tab = (name, count, open) =>
+  #makeTabs() {
+    const tab = (name) =>
       h(
         "button",
         {
           type: "button",
           role: "tab",
           id: `tab-${name}`,
-          data: { focus: `tab-${name}` },
-          "aria-selected": String(state.tab === name),
+          data: { focus: `tab-${name}`, tab: name },
           "aria-controls": "tasks",
-          tabIndex: state.tab === name ? 0 : -1,
           onclick: () => this.show(name),
           onkeydown: (event) => {
             if (event.key !== "ArrowRight" && event.key !== "ArrowLeft") return;
@@ -101,17 +105,32 @@ class WorkList extends HTMLElement {
             this.querySelector('[aria-selected="true"]').focus();
           },
         },
-        t(`tab_${name}`),
-        list && h("span", { class: "count" }, number(count)),
-        list && open > 0 && h("span", { class: "undecided", title: t("undecided", { n: number(open) }) }),
+        h("span", { class: "name" }),
+        h("span", { class: "count" }),
+        h("span", { class: "undecided" }),
       );
-    return h(
-      "div",
-      { class: "tabs", role: "tablist", "aria-label": t("worklist") },
-      tab("potholes", list?.open_pothole_count),
-      tab("inspect", list?.inspections.length, list?.undecided_count),
-      tab("jobs", list?.plan.jobs.filter((job) => job.crew !== null).length),
-    );
+    return h("div", { class: "tabs", role: "tablist" }, TABS.map(tab));
+  }
+
+  #fillTabs(list) {
+    const counts = {
+      potholes: list?.open_pothole_count,
+      inspect: list?.inspections.length,
+      jobs: list?.plan.jobs.filter((job) => job.crew !== null).length,
+    };
+    this.#tabs.setAttribute("aria-label", t("worklist"));
+    for (const button of this.#tabs.children) {
+      const [name, count, undecided] = button.children;
+      const { tab } = button.dataset;
+      const open = tab === "inspect" ? (list?.undecided_count ?? 0) : 0;
+      button.setAttribute("aria-selected", String(state.tab === tab));
+      button.tabIndex = state.tab === tab ? 0 : -1;
+      name.textContent = t(`tab_${tab}`);
+      count.hidden = !list;
+      count.textContent = list ? number(counts[tab]) : "";
+      undecided.hidden = open === 0;
+      undecided.title = open > 0 ? t("undecided", { n: number(open) }) : "";
+    }
   }
 
   show(tab) {

@@ -46,7 +46,6 @@ def test_jobs_are_told_by_crew_and_an_open_one_is_shown_on_the_map(visit):
 
 
 def test_other_crews_and_hours_make_other_jobs(visit):
-    visit.wait_for_map()  # until then the page may not listen yet
     page = visit.page
     page.locator("#tab-jobs").click()
     page.locator(".job-head").first.wait_for()
@@ -140,3 +139,18 @@ def test_inspections_by_lot_are_marked_with_their_probability(visit):
     assert lot.count() == 2
     assert "Wahrscheinlichkeit" in lot.first.get_attribute("title")
     assert "2 ausgelost" in visit.page.locator(".summary").inner_text()
+
+
+def test_a_tab_that_is_pressed_while_the_list_is_made_anew_opens(visit):
+    page = visit.page
+    page.locator(".task").first.wait_for()
+    page.locator("#tab-jobs").hover()
+    page.mouse.down()
+    page.evaluate(
+        "async () => { const s = await import('/ui/store.js');"
+        " s.update({ worklist: { ...s.state.worklist } }); s.announceLanguage(); }"
+    )
+    page.mouse.up()
+
+    assert page.locator("#tab-jobs").get_attribute("aria-selected") == "true"
+    page.locator(".job-head").first.wait_for()

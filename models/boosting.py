@@ -5,7 +5,8 @@
 Gradient-boosted trees, each on one feature (`interaction_cst`), monotone where physics demands. What share of its
 stratum's rows is positive goes in as one more feature: it takes up what all places of a day have in common, so that
 trees on weather-like differences between days cannot pass for differences between places; for a forecast it is left out
-and `models.city_level` stands in its place. Trees on single features are step functions: each effect is exact.
+and `models.city_level` stands in its place. Values are sorted into bins first, so that the sum of a feature's trees is
+a table of one value a bin: effects are exact, and cost a search in 254 edges and not a walk through all trees.
 """
 
 from collections.abc import Sequence
@@ -20,6 +21,9 @@ from sklearn.ensemble import HistGradientBoostingClassifier
 from threadpoolctl import ThreadpoolController
 
 from models.inputs import Floats
+
+MOST_BINS = 255
+"""Of one feature: as many as the trees tell apart."""
 
 
 class BoostedEffects(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
@@ -36,6 +40,15 @@ class BoostedEffects(BaseEstimator):  # type: ignore[misc]  # scikit-learn has n
         Least share of the training rows in a leaf.
     random_state : int
         Seed.
+
+    Attributes
+    ----------
+    used_ : ndarray, shape (k,)
+        Features that have a value; the effect of others is 0.
+    edges_ : list of k ndarrays, each of shape (b,)
+        Between the bins of a feature: bin i holds the values up to edge i.
+    values_ : list of k ndarrays, each of shape (b + 2,)
+        Effect of each bin and, last, of an unknown value. [log-odds]
     """
 
     def __init__(
@@ -61,15 +74,20 @@ class BoostedEffects(BaseEstimator):  # type: ignore[misc]  # scikit-learn has n
 
     def fit(self, features: NDArray[np.float32], labels: Floats, stratum: NDArray[np.int64]) -> "BoostedEffects":
         """Fit to features (n, f), NaN unknown, labels 0/1 (n,) of both classes, and the stratum of each row (n,)."""
-        # Boosting refuses a column without any value; its effect is 0.
+        # Boosting refuses a column without any value.
         self.used_ = np.flatnonzero(np.isfinite(features).any(axis=0))
+        self.edges_ = [_edges(features[:, column]) for column in self.used_]
         size = np.bincount(stratum)
         share = np.bincount(stratum, labels) / np.maximum(size, 1)
         level = logit(np.clip(share, 0.5 / np.maximum(size, 1), 1 - 0.5 / np.maximum(size, 2)))
-        x = np.column_stack([features[:, self.used_], level[stratum]])
+        x = np.empty((labels.size, self.used_.size + 1))
+        for position, (column, edges) in enumerate(zip(self.used_, self.edges_, strict=True)):
+            code = _codes(features[:, column], edges)
+            x[:, position] = np.where(code > edges.size, np.nan, code)
+        x[:, -1] = level[stratum]
         monotone = tuple(self.monotone)
         with one_thread():
-            self.estimator_ = HistGradientBoostingClassifier(
+            estimator = HistGradientBoostingClassifier(
                 learning_rate=self.learning_rate,
                 max_iter=self.max_iter,
                 max_leaf_nodes=self.max_leaf_nodes,
@@ -81,29 +99,52 @@ class BoostedEffects(BaseEstimator):  # type: ignore[misc]  # scikit-learn has n
                 early_stopping=False,  # it would hold out random rows: neighbours of those it trains on
                 random_state=self.random_state,
             ).fit(x, labels)
-        # Any fixed row tells the effects of step functions apart.
-        self.reference_ = np.nanmedian(x, axis=0).astype(np.float64)
+            # Any fixed row tells the effects of step functions apart.
+            self.values_ = _tables(estimator, [edges.size for edges in self.edges_], np.nanmedian(x, axis=0))
         return self
 
     def effects(self, features: NDArray[np.float32]) -> Floats:
-        """Effect of each feature on the log-odds relative to the reference row, shape (n, f).
-
-        Computed through the public `decision_function`: distinct values of one feature in the reference row.
-        """
+        """Effect of each feature on the log-odds relative to a fixed row, shape (n, f)."""
         effects = np.zeros(features.shape)
-        if not features.shape[0]:
-            return effects
-        distinct = [np.unique(features[:, column].astype(np.float64), return_inverse=True) for column in self.used_]
-        ends = np.cumsum([values.size for values, _ in distinct])
-        rows = np.repeat(self.reference_[None], ends[-1], axis=0) if distinct else self.reference_[None]
-        for position, (values, _) in enumerate(distinct):
-            rows[ends[position] - values.size : ends[position], position] = values
-        with one_thread():  # all features in one call: a call costs more than a few thousand rows
-            varied = self.estimator_.decision_function(rows)
-            varied = varied - self.estimator_.decision_function(self.reference_[None])[0]
-        for position, (values, inverse) in enumerate(distinct):
-            effects[:, self.used_[position]] = varied[ends[position] - values.size : ends[position]][inverse]
+        for column, edges, values in zip(self.used_, self.edges_, self.values_, strict=True):
+            effects[:, column] = values[_codes(features[:, column], edges)]
         return effects
+
+
+def _edges(values: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Edges (b,) of at most `MOST_BINS` bins: half-way between values, all of them or those at even ranks."""
+    known = np.sort(values[np.isfinite(values)])
+    distinct = known[np.append(True, known[1:] != known[:-1])]
+    if distinct.size > MOST_BINS:
+        ranks = np.linspace(0, known.size - 1, MOST_BINS + 1).round().astype(np.int64)[1:-1]
+        at = np.unique(np.searchsorted(distinct, known[ranks]))
+        at = at[at < distinct.size - 1]
+    else:
+        at = np.arange(distinct.size - 1)
+    return np.asarray(distinct[at] + (distinct[at + 1] - distinct[at]) / 2, np.float32)
+
+
+def _codes(values: NDArray[np.float32], edges: NDArray[np.float32]) -> NDArray[np.intp]:
+    """Bin of each value, 0 … b; b + 1 for an unknown one."""
+    code = np.searchsorted(edges, values)
+    code[np.isnan(values)] = edges.size + 1
+    return code
+
+
+def _tables(estimator: HistGradientBoostingClassifier, edges: Sequence[int], reference: Floats) -> list[Floats]:
+    """Log-odds of each bin of each feature, and of an unknown value, against `reference`, a row of codes.
+
+    Through the public `decision_function`, of all bins in one call.
+    """
+    ends = np.cumsum([count + 2 for count in edges])
+    rows = np.repeat(reference[None], int(ends[-1]) if ends.size else 0, axis=0)
+    for position, (end, count) in enumerate(zip(ends, edges, strict=True)):
+        rows[end - count - 2 : end - 1, position] = np.arange(count + 1)
+        rows[end - 1, position] = np.nan
+    if not len(rows):
+        return []
+    varied = estimator.decision_function(rows) - estimator.decision_function(reference[None])[0]
+    return np.split(varied, ends[:-1])
 
 
 @cache

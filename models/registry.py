@@ -28,7 +28,6 @@ TRUSTED_TYPES: tuple[str, ...] = (
     "models.city_level.CityLevel",
     "models.dispersion.Dispersion",
     "models.risk.RiskModel",
-    "sklearn.ensemble._hist_gradient_boosting.predictor.TreePredictor",
 )
 """Types beyond skops' own list that a model file may hold. Anything else is refused."""
 STRICT_LIBRARIES = ("scikit-learn", "skops")

@@ -104,7 +104,7 @@ class Logistic:
             StandardScaler(),
             LogisticRegression(max_iter=500),
         ).fit(
-            dataset.features[rows][:, self._columns].astype(np.float64),
+            dataset.features[:, self._columns][rows].astype(np.float64),
             dataset.labels[rows, column],
         )
         return self

@@ -62,8 +62,13 @@ class Dataset:
         return int(self.features.shape[0])
 
     def take(self, rows: NDArray[np.int64] | Bools) -> "Dataset":
-        """The rows of an index or mask."""
-        return replace(self, **{name: getattr(self, name)[rows] for name in COLUMNS})
+        """The rows of an index or mask; those of a mask that are a single run are not copied."""
+        chosen: NDArray[np.int64] | Bools | slice = rows
+        if rows.dtype == bool:
+            at = np.flatnonzero(rows)
+            if at.size and at[-1] - at[0] + 1 == at.size:
+                chosen = slice(int(at[0]), int(at[-1]) + 1)
+        return replace(self, **{name: getattr(self, name)[chosen] for name in COLUMNS})
 
 
 def concatenate(*parts: Dataset) -> Dataset:
@@ -81,12 +86,16 @@ def make_labels(inputs: CityInputs, cut: Instant, *, horizons_days: Sequence[int
         (inputs.segment_days.segment_index, inputs.segment_days.recorded_at, inputs.segment_days.good_passes > 0),
         (inputs.inspections.segment_index, inputs.inspections.recorded_at, np.ones(len(inputs.inspections), bool)),
     )
+    longest = cut + days(max(horizons_days) + MATURITY_DAYS)
+    seen = []
+    for where, recorded_at, counts in looks:
+        rows = np.flatnonzero(counts & (recorded_at > cut) & (recorded_at <= longest))
+        seen.append((where[rows], recorded_at[rows]))
     for column, horizon in enumerate(horizons_days):
         end = cut + days(horizon)
-        settled = end + days(MATURITY_DAYS)
         looked, hole = np.zeros(count, bool), np.zeros(count, bool)
-        for where, recorded_at, counts in looks:
-            looked[where[counts & (recorded_at > cut) & (recorded_at <= settled)]] = True
+        for where, recorded_at in seen:
+            looked[where[recorded_at <= end + days(MATURITY_DAYS)]] = True
         hole[holes.segment_index[confirmed & (holes.first_recorded_at <= end)]] = True
         labels[looked, column] = hole[looked]
     return labels
@@ -148,7 +157,7 @@ def build_dataset(
     features = np.empty((int(ends[-1]), len(feature_set.features)), np.float32)
     for number, (cut, (rows, _)) in enumerate(zip(cuts, kept, strict=True)):
         if rows.size:
-            features[ends[number] : ends[number + 1]] = builder.at(cut)[rows]
+            features[ends[number] : ends[number + 1]] = builder.at(cut, rows)
     index = np.concatenate([np.zeros(0, np.int64), *(rows for rows, _ in kept)])
     return Dataset(
         features=features,
@@ -184,10 +193,16 @@ class TimeSplit:
 
 
 def mask_labels(dataset: Dataset, rows: NDArray[np.bool_]) -> Dataset:
-    """The dataset with labels only where `rows` (n, h) is true; rows without any label are left out."""
+    """The dataset with labels only where `rows` (n, h) is true, from the first row with a label to the last.
+
+    Rows in between that have none are kept: what lies in a row need not be copied.
+    """
     labels = np.where(rows, dataset.labels, np.nan)
-    masked, known = replace(dataset, labels=labels), np.asarray(np.isfinite(labels).any(axis=1))
-    return masked if known.all() else masked.take(known)  # a copy of a million rows is not made for nothing
+    known = np.flatnonzero(np.isfinite(labels).any(axis=1))
+    inside = np.zeros(len(dataset), bool)
+    if known.size:
+        inside[known[0] : known[-1] + 1] = True
+    return replace(dataset, labels=labels).take(inside)
 
 
 def settled_by(dataset: Dataset, end: Instant) -> Bools:

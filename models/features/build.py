@@ -83,20 +83,25 @@ class FeatureBuilder:
         self._forecasts = ForecastFeatures(inputs.forecasts, inputs.timezone)
         self._sensors = SensorFeatures(measured, superseded_at(keys, measured.recorded_at), inputs.segments)
 
-    def at(self, as_of: Instant) -> NDArray[np.float32]:
-        """Features of every segment as of a time, shape (n_segments, n_features), in the order of the feature set."""
+    def at(self, as_of: Instant, rows: NDArray[np.int64] | None = None) -> NDArray[np.float32]:
+        """Features of every segment as of a time, shape (n_segments, n_features), in the order of the feature set.
+
+        `rows`: of these segments only, in this order. What cameras saw, the most work, is then added up for them alone.
+        """
         as_of = as_of.astype("datetime64[us]")
         daily = self.daily_weather(as_of)
         named: dict[str, Floats | float] = {
             **self._weather(as_of, daily),
             **self._wear(as_of),
             **self._memory(as_of),
-            **self._camera(as_of),
+            **self._camera(as_of, rows),
             **self._measured(as_of, daily),
         }
-        table = np.empty((len(self.inputs.segments), len(self.feature_set.features)), dtype=np.float32)
+        count = len(self.inputs.segments) if rows is None else rows.size
+        table = np.empty((count, len(self.feature_set.features)), dtype=np.float32)
         for column, name in enumerate(self.feature_set.names):
-            table[:, column] = named[name]
+            values = named[name]
+            table[:, column] = values if rows is None or not isinstance(values, np.ndarray) else values[rows]
         return table
 
     def daily_weather(self, as_of: Instant) -> DailyWeather:
@@ -227,15 +232,20 @@ class FeatureBuilder:
             ),
         }
 
-    def _camera(self, as_of: Instant) -> dict[str, Floats]:
+    def _camera(self, as_of: Instant, rows: NDArray[np.int64] | None) -> dict[str, Floats]:
+        """Of other segments than `rows` there is nothing."""
         count, inspections = len(self.inputs.segments), self.inputs.inspections
         today = local_day(np.array([as_of]), self.inputs.timezone)[0]
         inspected = newest_by_segment(
             inspections.segment_index, inspections.observed_at, inspections.recorded_at <= as_of, count
         )
-        seen = self._passes.last_seen(as_of, today)
+        wanted = None
+        if rows is not None:
+            wanted = np.zeros(count, bool)
+            wanted[rows] = True
+        seen = self._passes.last_seen(as_of, today, wanted)
         return {
-            **self._passes.at(as_of, today),
+            **self._passes.at(as_of, today, wanted),
             "last_seen_days": np.fmin(days_since(seen, as_of), days_since(inspected, as_of)),
         }
 

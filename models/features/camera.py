@@ -4,7 +4,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
-Ints = NDArray[np.int32]
 
 HALF_LIFE_DAYS = 45.0
 """A pass this old counts half as much as one of today [d]."""
@@ -21,24 +20,10 @@ def recency_weight(age_days: Floats, *, half_life_days: float = HALF_LIFE_DAYS) 
     return np.asarray(0.5 ** (np.maximum(age_days, 0.0) / half_life_days))
 
 
-def per_good_pass(segment_index: Ints, seen: Floats, good_passes: Floats, weight: Floats, segment_count: int) -> Floats:
-    """Detections per good pass, weighted by recency.
+def rate(seen: Floats, looked: Floats) -> Floats:
+    """What was seen for each time somebody looked, both added up by segment with the weights of their ages, shape (n,).
 
-    Parameters
-    ----------
-    segment_index : ndarray, shape (n,)
-        Segment of each segment-day.
-    seen, good_passes, weight : ndarray, shape (n,)
-        Detections and good passes of the day, and the weight of its age. [-]
-    segment_count : int
-        Number of segments.
-
-    Returns
-    -------
-    ndarray, shape (segment_count,)
-        ``sum(w * seen) / sum(w * good_passes)``; NaN where no good pass is known.
+    NaN where nobody looked.
     """
-    total = np.bincount(segment_index, weights=weight * seen, minlength=segment_count)
-    exposure = np.bincount(segment_index, weights=weight * good_passes, minlength=segment_count)
-    rate: Floats = np.divide(total, exposure, out=np.full(segment_count, np.nan), where=exposure > 0)
-    return rate
+    rates: Floats = np.divide(seen, looked, out=np.full(looked.size, np.nan), where=looked > 0)
+    return rates

@@ -3,9 +3,9 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from models.features.camera import per_good_pass, recency_weight
+from models.features.camera import rate, recency_weight
 from models.features.windows import CAMERA_DAYS
-from models.inputs import Floats, Instant, Instants, SegmentDayTable
+from models.inputs import Bools, Floats, FloatsOrSingle, Instant, Instants, SegmentDayTable
 
 
 class CameraFeatures:
@@ -34,35 +34,38 @@ class CameraFeatures:
         self._days = days
         self._replaced, self._replaced_at = same, days.recorded_at[same + 1]
 
-    def at(self, as_of: Instant, today: Instant) -> dict[str, Floats]:
-        """Features as of an instant on the local day `today`, each of shape (n_segments,), without `last_seen_days`."""
+    def at(self, as_of: Instant, today: Instant, wanted: Bools | None = None) -> dict[str, Floats]:
+        """Features as of an instant on the local day `today`, each of shape (n_segments,), without `last_seen_days`.
+
+        `wanted` (n_segments,): for these segments only; of others no pass is read.
+        """
         first, last = np.searchsorted(self._days.day, [today - CAMERA_DAYS, today], side="right")
-        rows = self._known(first, last, as_of)
-        age = (today - rows.day).astype(np.float64)
-        weight = recency_weight(age)
-        where, count = rows.segment_index, self._count
-        passes, linear_cracks, alligator_cracks, roughness = (
-            column.astype(np.float64)
-            for column in (rows.good_passes, rows.linear_cracks, rows.alligator_cracks, rows.roughness_mps2)
-        )
-        measured = np.isfinite(roughness)
-        return {
-            "linear_cracks_per_pass": per_good_pass(where, linear_cracks, passes, weight, count),
-            "alligator_cracks_per_pass": per_good_pass(where, alligator_cracks, passes, weight, count),
-            "roughness_mps2": per_good_pass(
-                where[measured], roughness[measured], np.ones(measured.sum()), weight[measured], count
-            ),
+        rows = self._known(first, last, as_of, wanted)
+        age = (today - rows.day).astype(np.int64)
+        weight = recency_weight(np.arange(CAMERA_DAYS, dtype=np.float64))[age]  # a power a day, not a power a row
+        where, passes = rows.segment_index, rows.good_passes
+
+        def total(values: FloatsOrSingle) -> Floats:
             # bincount gives integers when there is no row at all
-            "good_passes_28d": np.bincount(where, weights=passes * (age < 28), minlength=count).astype(np.float64),
-            "good_passes_90d": np.bincount(where, weights=passes * (age < 90), minlength=count).astype(np.float64),
+            return np.bincount(where, weights=values, minlength=self._count).astype(np.float64)
+
+        exposure, measured = total(weight * passes), np.isfinite(rows.roughness_mps2)
+        return {
+            "linear_cracks_per_pass": rate(total(weight * rows.linear_cracks), exposure),
+            "alligator_cracks_per_pass": rate(total(weight * rows.alligator_cracks), exposure),
+            "roughness_mps2": rate(
+                total(np.where(measured, weight * rows.roughness_mps2, 0.0)), total(weight * measured)
+            ),
+            "good_passes_28d": total(passes * (age < 28)),
+            "good_passes_90d": total(passes * (age < 90)),
         }
 
-    def last_seen(self, as_of: Instant, today: Instant) -> Instants:
-        """Newest day with a good pass, shape (n_segments,); NaT where there is none."""
+    def last_seen(self, as_of: Instant, today: Instant, wanted: Bools | None = None) -> Instants:
+        """Newest day with a good pass, shape (n_segments,); NaT where there is none. `wanted` as in `at`."""
         first, last = np.searchsorted(self._days.day, [today - CAMERA_DAYS, today], side="right")
         newest = np.full(self._count, np.datetime64("NaT"), "datetime64[D]")
-        self._enter(newest, self._known(first, last, as_of))
-        unseen = np.isnat(newest)
+        self._enter(newest, self._known(first, last, as_of, wanted))
+        unseen = np.isnat(newest) if wanted is None else np.isnat(newest) & wanted
         if unseen.any() and first:
             earlier = np.flatnonzero(unseen[self._days.segment_index[:first]] & (self._days.good_passes[:first] > 0))
             held = self._days.recorded_at[earlier] <= as_of
@@ -70,11 +73,13 @@ class CameraFeatures:
             self._enter(newest, self._days.take(earlier[held]))
         return newest
 
-    def _known(self, first: int, last: int, as_of: Instant) -> SegmentDayTable:
+    def _known(self, first: int, last: int, as_of: Instant, wanted: Bools | None) -> SegmentDayTable:
         held = self._days.recorded_at[first:last] <= as_of
         begin, end = np.searchsorted(self._replaced, [first, last])
         gone = self._replaced[begin:end][self._replaced_at[begin:end] <= as_of]
         held[gone - first] = False
+        if wanted is not None:
+            held &= wanted[self._days.segment_index[first:last]]
         return self._days.take(first + np.flatnonzero(held))
 
     @staticmethod

@@ -1,19 +1,17 @@
 """Tables into the arrays of `models.inputs`, as recorded by a time."""
 
 from collections.abc import Sequence
-from dataclasses import replace
-from datetime import UTC, date, datetime, timedelta, tzinfo
+from datetime import UTC, datetime, timedelta, tzinfo
 from typing import Any
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
 import numpy as np
 import psycopg
-from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
 from models.days import local_day_start
-from models.features.windows import CAMERA_DAYS, HISTORY_DAYS
+from models.features.windows import HISTORY_DAYS
 from models.inputs import (
     CityInputs,
     Evidence,
@@ -25,7 +23,6 @@ from models.inputs import (
     OpenSpells,
     Potholes,
     Repairs,
-    SegmentDayTable,
     SegmentTable,
     SensorDays,
     Surveys,
@@ -35,14 +32,15 @@ from models.inputs import (
 )
 from models.plausible import without_absurd_forecasts, without_absurd_hours
 from models.potholes import RULE_VERSION, derive, to_spells, to_table
+from roadtwin.jobs.camera_days import read_recent_days, to_table_of_days
+from roadtwin.jobs.on_segments import Columns, Heirs, on_segments
 from roadtwin.network.matching import MATCHER_VERSION
 from roadtwin.network.ranks import drainage_rank, pavement_rank
 from roadtwin.network.sections import ROAD_CLASSES, plausible_attribute
-from roadtwin.records.segment_days import ACCEL_MAX_MPS2
 from roadtwin.settings import Settings
 from roadtwin.storage.city import City, read_city
 from roadtwin.storage.model_inputs import ModelSegment, Part, read_columns, read_model_segments
-from roadtwin.storage.network import Heir, read_heirs
+from roadtwin.storage.network import read_heirs
 from roadtwin.storage.potholes import Derivation, read_derivation
 from roadtwin.telemetry import get_logger
 
@@ -51,8 +49,6 @@ log = get_logger(__name__)
 _SENSOR_NEAR_M = 1000.0  # a sensor farther from every segment is none of this network
 _M_PER_DEG = 111_195.0
 _SETTLING_DAYS = 30  # of weather before its windows: whether an hour is plausible depends on those before it
-
-Columns = dict[str, NDArray[Any]]
 
 
 def to_instant(at: datetime) -> Instant:
@@ -95,7 +91,7 @@ def load_evidence(
 
 def load_looks(conn: psycopg.Connection[Any], *, now: datetime, segment_ids: Sequence[int] | None = None) -> Looks:
     """Looks of persons and of good camera passes recorded by `now`, at all segments or at some."""
-    heirs = _Heirs(read_heirs(conn))
+    heirs = Heirs(read_heirs(conn))
     part = Part(segment_ids=None if segment_ids is None else heirs.with_former(segment_ids))
     return _looks(
         heirs.of_days(read_columns(conn, "segment_days", now=now, part=part)),
@@ -135,10 +131,10 @@ def load_city(conn: psycopg.Connection[Any], settings: Settings, *, now: datetim
     city = read_city(conn)
     segments = to_segment_table(read_model_segments(conn))
     ids = segments.segment_id
-    heirs = _Heirs(read_heirs(conn))
+    heirs = Heirs(read_heirs(conn))
     if current:
         weather, forecasts = _weather(conn, now, from_hour=now - timedelta(days=HISTORY_DAYS + _SETTLING_DAYS))
-        all_days = _recent_days(conn, ids, heirs, now, now.astimezone(_day_zone(city)).date())
+        all_days = read_recent_days(conn, ids, heirs, now, now.astimezone(_day_zone(city)).date())
         all_inspections = heirs.of_facts(read_columns(conn, "last_inspections", now=now))
     else:
         weather, forecasts = _weather(conn, now)
@@ -150,28 +146,18 @@ def load_city(conn: psycopg.Connection[Any], settings: Settings, *, now: datetim
         looks = load_looks(conn, now=now) if current else _looks(all_days, all_inspections, _day_zone(city))
         holes = derive(load_evidence(conn, now=now), looks, to_instant(now))
         potholes, open_spells = to_table(holes, ids), to_spells(holes, ids)
-    days, inspections = _in_order_of_days(_on_segments(all_days, ids), len(ids)), _on_segments(all_inspections, ids)
-    del all_days
-    repairs = _on_segments(read_columns(conn, "repairs", now=now), ids)
-    permits = _on_segments(heirs.of_facts(read_columns(conn, "trench_permits", now=now)), ids)
-    surveys = _on_segments(heirs.of_facts(read_columns(conn, "surveys", now=now)), ids)
+    segment_days = to_table_of_days(all_days, ids)
+    inspections = on_segments(all_inspections, ids)
+    repairs = on_segments(read_columns(conn, "repairs", now=now), ids)
+    permits = on_segments(heirs.of_facts(read_columns(conn, "trench_permits", now=now)), ids)
+    surveys = on_segments(heirs.of_facts(read_columns(conn, "surveys", now=now)), ids)
     return CityInputs(
         segments=segments,
         weather=weather,
         forecasts=forecasts,
         potholes=potholes,
         open_spells=open_spells,
-        segment_days=SegmentDayTable(
-            recorded_at=days["recorded_at"],
-            segment_index=days["segment_index"],
-            day=days["day"],
-            good_passes=days.pop("good_passes").astype(np.float32),
-            linear_cracks=days.pop("linear_cracks").astype(np.float32),
-            alligator_cracks=days.pop("alligator_cracks").astype(np.float32),
-            roughness_mps2=np.where(
-                days["roughness_mps2"] <= ACCEL_MAX_MPS2, days["roughness_mps2"], np.float32("nan")
-            ),
-        ),
+        segment_days=segment_days,
         sensor_days=_sensor_days(conn, segments, now),
         inspections=Inspections(
             recorded_at=inspections["recorded_at"],
@@ -203,22 +189,9 @@ def load_city(conn: psycopg.Connection[Any], settings: Settings, *, now: datetim
     )
 
 
-def _in_order_of_days(days: Columns, segment_count: int) -> Columns:
-    """The rows by day, segment and time of recording, as camera features want them: they then need no second copy."""
-    key = days["day"].astype(np.int64) * max(segment_count, 1) + days["segment_index"]
-    order = np.argsort(key, kind="stable")
-    key.sort()
-    if (key[1:] == key[:-1]).any():  # editions of one day
-        order = np.lexsort((days["recorded_at"], days["segment_index"], days["day"]))
-    del key
-    for name in days:  # one by one: memory holds a single column twice
-        days[name] = days[name][order]
-    return days
-
-
 def _derived_potholes(conn: psycopg.Connection[Any], segment_ids: Ints, now: datetime) -> tuple[Potholes, OpenSpells]:
     holes, spells = (
-        _on_segments(read_columns(conn, name, now=now), segment_ids) for name in ("potholes", "open_spells")
+        on_segments(read_columns(conn, name, now=now), segment_ids) for name in ("potholes", "open_spells")
     )
     return (
         Potholes(
@@ -266,72 +239,6 @@ def _weather(
     return hours, issued
 
 
-class _Heirs:
-    """Which present segment stands for a former one: the one that holds the greatest part of it."""
-
-    def __init__(self, rows: list[Heir]) -> None:
-        rows = sorted(rows, key=lambda row: row.old_segment_id)
-        self._old = np.array([row.old_segment_id for row in rows], np.int32)
-        self._new = np.array([row.new_segment_id for row in rows], np.int32)
-        # Of several former segments with one heir, the longest alone tells how a day was: passes do not add up.
-        first: dict[int, Heir] = {}
-        for row in rows:
-            if row.new_segment_id not in first or row.length_m > first[row.new_segment_id].length_m:
-                first[row.new_segment_id] = row
-        self._main = np.array([first[row.new_segment_id] is row for row in rows], bool)
-
-    def with_former(self, segment_ids: Sequence[int]) -> list[int]:
-        """These present segments and the former ones for which they stand."""
-        return [*segment_ids, *self._old[np.isin(self._new, segment_ids)].tolist()]
-
-    def of_facts(self, columns: Columns) -> Columns:
-        """Rows with the present segment's id in the place of a former one's."""
-        if not self._old.size:
-            return columns
-        segment_id, old, place = self._places(columns)
-        segment_id[old] = self._new[place[old]]
-        return columns | {"segment_id": segment_id}
-
-    def of_days(self, columns: Columns) -> Columns:
-        """The same for segment-days: one former segment stands for each present one, where that has no row of its own.
-
-        Raw readings are matched again to the new segments, which makes their days anew.
-        """
-        if not self._old.size:
-            return columns  # years of segment-days are not copied for nothing
-        _, old, place = self._places(columns)
-        kept = ~old
-        kept[old] = self._main[place[old]]
-        moved = self.of_facts({name: column[kept] for name, column in columns.items()})
-        key = moved["segment_id"].astype(np.int64) << 32 | moved["day"].astype(np.int64)
-        inherited = old[kept]
-        used = ~(inherited & np.isin(key, key[~inherited]))
-        return {name: column[used] for name, column in moved.items()}
-
-    def _places(self, columns: Columns) -> tuple[Ints, NDArray[np.bool_], NDArray[np.intp]]:
-        segment_id = columns["segment_id"].copy()
-        place = np.searchsorted(self._old, segment_id)
-        old = place < self._old.size
-        old[old] = self._old[place[old]] == segment_id[old]
-        return segment_id, old, place
-
-
-def _recent_days(
-    conn: psycopg.Connection[Any], segment_ids: Ints, heirs: _Heirs, now: datetime, today: date
-) -> Columns:
-    """Segment-days of the window of camera features, and the last look of segments that have none in it."""
-    part = Part(from_day=today - timedelta(days=CAMERA_DAYS))
-    window = heirs.of_days(read_columns(conn, "segment_days", now=now, part=part))
-    place = np.searchsorted(segment_ids, window["segment_id"])
-    good = np.bincount(place, weights=window["good_passes"] > 0, minlength=segment_ids.size)[: segment_ids.size]
-    # A row that another edition of its day takes back may have been the only good one.
-    key = np.sort(window["segment_id"].astype(np.int64) << 32 | window["day"].astype(np.int64))
-    corrected = np.isin(segment_ids, np.unique(key[1:][key[1:] == key[:-1]] >> 32))
-    unseen = heirs.with_former(segment_ids[(good == 0) | corrected].tolist())
-    before = heirs.of_days(read_columns(conn, "last_looks", now=now, part=replace(part, segment_ids=unseen)))
-    return {name: np.concatenate([column, before[name]]) for name, column in window.items()}
-
-
 def _sensor_days(conn: psycopg.Connection[Any], segments: SegmentTable, now: datetime) -> SensorDays:
     rows = read_columns(conn, "sensor_days", now=now)
     if not len(segments):
@@ -356,17 +263,6 @@ def _sensor_days(conn: psycopg.Connection[Any], segments: SegmentTable, now: dat
         maximum=rows["maximum"].astype(np.float64),
         freeze_thaw_cycles=rows["freeze_thaw_cycles"].astype(np.float64),
     )
-
-
-def _on_segments(columns: Columns, segment_ids: Ints) -> Columns:
-    """Rows on these (sorted) segments, with `segment_index` in place of the id."""
-    position = np.searchsorted(segment_ids, columns["segment_id"])
-    known = position < segment_ids.size
-    known[known] = segment_ids[position[known]] == columns["segment_id"][known]
-    if not known.all():  # else nothing is copied
-        columns, position = {name: column[known] for name, column in columns.items()}, position[known]
-    rows = {name: column for name, column in columns.items() if name != "segment_id"}
-    return rows | {"segment_index": position.astype(np.int32)}
 
 
 def to_segment_table(rows: list[ModelSegment]) -> SegmentTable:

@@ -25,7 +25,7 @@ from models.risk import NotEnoughLabelsError, RiskModel
 from models.rolling import RollingOrigins, origins_of
 from roadtwin.errors import ModelPromotionError, ModelVersionError
 from roadtwin.jobs.inputs import to_instant
-from roadtwin.jobs.train import DEFAULT_RECIPE, History, Recipe, Trained, learn, store
+from roadtwin.jobs.train import DEFAULT_RECIPE, Recipe, Trained, TrainingRows, learn, store
 from roadtwin.settings import Settings
 from roadtwin.storage.model_runs import (
     Cause,
@@ -115,7 +115,7 @@ def promote(conn: psycopg.Connection[Any], model_run_id: int, *, now: datetime, 
     return read_model_run(conn, model_run_id)
 
 
-def comparison_start(history: History, settings: Settings) -> Instant:
+def comparison_start(history: TrainingRows, settings: Settings) -> Instant:
     """When the windows of the comparison begin."""
     return max(history.data_until - days(settings.gate_test_days), history.holdout.test_from)
 
@@ -194,7 +194,7 @@ def compare_with_champion(run: ModelRun, trained: Trained, settings: Settings) -
         rows.labels,
         champion.probability,
         challenger.predict_proba(rows.features),
-        spatial_blocks(history.inputs.segments.positions_m())[rows.segment_index],
+        spatial_blocks(history.segments.positions_m())[rows.segment_index],
         rows.cut,
         rows.horizons_days,
         margins,

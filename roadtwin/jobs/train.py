@@ -1,7 +1,7 @@
 """Training: rows from history, an honest hold-out for the card, the model itself, and its artefact in the database."""
 
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from datetime import datetime
 from typing import Any
 
@@ -23,7 +23,7 @@ from models.drift import make_reference
 from models.evaluation import count_winters, evaluate_split, plain
 from models.features import FEATURE_SET
 from models.features.build import FeatureBuilder
-from models.inputs import CityInputs, Instant, Instants
+from models.inputs import CityInputs, Instant, Instants, SegmentTable
 from models.monitoring import climatology_rates
 from models.registry import dump_model
 from models.risk import NotEnoughLabelsError, RiskModel
@@ -42,9 +42,9 @@ log = get_logger(__name__)
 
 LEAST_HISTORY_DAYS = 540
 """Records needed to train on: slices for training and calibration, each with its embargo, and one winter [d]."""
-REFERENCE_CUTS = 26
-"""Dates of training, evenly spaced, whose features are kept as the reference of monitoring: each costs a second in a
-large city, and two of each month tell its usual values."""
+REFERENCE_CUTS, REFERENCE_SEGMENTS = 26, 10_000
+"""Dates of training, evenly spaced, and segments, drawn, whose features are the reference of monitoring: two dates of
+each month tell its usual values, and so many segments the shares of ten bins to half a per cent."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,10 +67,14 @@ DEFAULT_RECIPE = Recipe()
 
 
 @dataclass(frozen=True, slots=True)
-class History:
-    """A city with its cuts, development rows, test rows, and the slices of the hold-out."""
+class TrainingRows:
+    """What a model is fitted to: development rows, test rows, the slices of the hold-out, and facts for the card.
 
-    inputs: CityInputs
+    `data_from`: when the records begin; `data_until` where nobody has looked yet.
+    """
+
+    segments: SegmentTable
+    potholes: int
     simulated: bool
     data_from: Instant
     data_until: Instant
@@ -78,6 +82,31 @@ class History:
     rows: Dataset
     test_rows: Dataset
     holdout: TimeSplit
+
+    def check_enough(self) -> None:
+        """Raises NotEnoughHistoryError when records are too few or too short to test a model on."""
+        if not len(self.segments):
+            raise NotEnoughHistoryError("There is no road network yet: bring one in with `roadtwin import network`.")
+        if self.data_from == self.data_until:
+            raise NotEnoughHistoryError(
+                "Nobody has looked at any segment yet: import vehicle passes or inspections before training."
+            )
+        span_days = float((self.data_until - self.data_from) / days(1))
+        if span_days < LEAST_HISTORY_DAYS:
+            raise NotEnoughHistoryError(
+                f"Records reach back {span_days:.0f} days; training takes at least {LEAST_HISTORY_DAYS}."
+            )
+
+
+@dataclass(frozen=True, slots=True)
+class History(TrainingRows):
+    """The same, still with the city that the rows were made from: gigabytes in a large one."""
+
+    inputs: CityInputs
+
+    def rows_only(self) -> TrainingRows:
+        """What fitting needs, without the city."""
+        return TrainingRows(**{field.name: getattr(self, field.name) for field in fields(TrainingRows)})
 
 
 def new_model(recipe: Recipe) -> RiskModel:
@@ -89,22 +118,18 @@ def load_history(
     conn: psycopg.Connection[Any], settings: Settings, *, now: datetime, recipe: Recipe = DEFAULT_RECIPE
 ) -> History:
     """Read the city and make its rows. Raises NotEnoughHistoryError when records are too few or too short."""
+    history = _read_history(conn, settings, now=now, recipe=recipe)
+    history.check_enough()
+    return history
+
+
+def _read_history(conn: psycopg.Connection[Any], settings: Settings, *, now: datetime, recipe: Recipe) -> History:
+    """The same of any city, also of one with too few records to test a model on, or with none."""
     with conn.transaction():
         city = read_city(conn)
         inputs = load_city(conn, settings, now=now)
-    if not len(inputs.segments):
-        raise NotEnoughHistoryError("There is no road network yet: bring one in with `roadtwin import network`.")
     data_until = to_instant(now)
-    data_from = _first_look(inputs)
-    if data_from is None:
-        raise NotEnoughHistoryError(
-            "Nobody has looked at any segment yet: import vehicle passes or inspections before training."
-        )
-    span_days = float((data_until - data_from) / days(1))
-    if span_days < LEAST_HISTORY_DAYS:
-        raise NotEnoughHistoryError(
-            f"Records reach back {span_days:.0f} days; training takes at least {LEAST_HISTORY_DAYS}."
-        )
+    data_from = _first_look(inputs) or data_until
     first = data_from + days(WARM_UP_DAYS)
     cuts = make_cuts(first, _last_cut(data_until), step_days=recipe.cut_step_days)
     rng = np.random.default_rng(recipe.seed)
@@ -112,19 +137,23 @@ def load_history(
     thinned = cuts.size * len(inputs.segments) > recipe.max_rows
 
     def at(share: float) -> Instant:
-        return first + days(share * float((data_until - first) / days(1)))
+        return first + days(share * max(0.0, float((data_until - first) / days(1))))
 
     holdout = TimeSplit(at(recipe.calibrate_from_share), at(recipe.test_from_share), data_until)
     test_cuts = cuts[cuts >= holdout.test_from]
     return History(
-        inputs=inputs,
+        segments=inputs.segments,
+        potholes=int((~np.isnat(inputs.potholes.confirmed_at)).sum()),
         simulated=city is not None and city.simulated,
         data_from=data_from,
         data_until=data_until,
         cuts=cuts,
         rows=rows,
-        test_rows=_test_rows(inputs, test_cuts, data_until, recipe) if thinned else rows.take(rows.cut >= test_cuts[0]),
+        test_rows=(
+            _test_rows(inputs, test_cuts, data_until, recipe) if thinned else rows.take(rows.cut >= holdout.test_from)
+        ),
         holdout=holdout,
+        inputs=inputs,
     )
 
 
@@ -147,13 +176,17 @@ def _test_rows(inputs: CityInputs, cuts: Instants, data_until: Instant, recipe: 
 
 @dataclass(frozen=True, slots=True)
 class Trained:
-    """A fitted model that is not stored yet, with what it came from; `rolling` has those of earlier times."""
+    """A fitted model that is not stored yet, with what it came from; `rolling` has those of earlier times.
 
-    history: History
+    `reference`: what monitoring holds the city against later.
+    """
+
+    history: TrainingRows
     recipe: Recipe
     model: RiskModel
     rolling: RollingOrigins
     card: dict[str, Any]
+    reference: dict[str, Any]
 
     @property
     def cold_start(self) -> bool:
@@ -161,7 +194,14 @@ class Trained:
         return bool(self.card["learned"]["cold_start"])
 
 
-def fit(history: History, settings: Settings, *, recipe: Recipe, on_progress: Callable[[float], None]) -> Trained:
+def fit(
+    history: TrainingRows,
+    settings: Settings,
+    *,
+    recipe: Recipe,
+    reference: dict[str, Any],
+    on_progress: Callable[[float], None],
+) -> Trained:
     """Fit the model and measure its recipe on the hold-out in time. Raises NotEnoughHistoryError.
 
     The card's skill comes from the same recipe fitted on the early part of the records and tested on the last. The
@@ -174,10 +214,10 @@ def fit(history: History, settings: Settings, *, recipe: Recipe, on_progress: Ca
             history.rows,
             history.test_rows,
             history.holdout,
-            spatial_blocks(history.inputs.segments.positions_m()),
+            spatial_blocks(history.segments.positions_m()),
             lambda: new_model(recipe),
             capacity=settings.crew_capacity,
-            districts=history.inputs.segments.districts,
+            districts=history.segments.districts,
             fitted=rolling,
         )
         on_progress(0.5)
@@ -186,25 +226,18 @@ def fit(history: History, settings: Settings, *, recipe: Recipe, on_progress: Ca
         raise NotEnoughHistoryError(str(exc)) from exc
     on_progress(1.0)
     card = make_card(model, _facts(history, recipe), rolling.origins, holdout, code_version=code_version())
-    return Trained(history, recipe, model, rolling, card)
+    return Trained(history, recipe, model, rolling, card, reference)
 
 
-def cold_start(inputs: CityInputs, *, simulated: bool, now: Instant, recipe: Recipe) -> Trained:
+def cold_start(history: TrainingRows, *, recipe: Recipe, reference: dict[str, Any]) -> Trained:
     """The model of a city with too few records to test one: its prior, moved by what few labels there are.
 
     Its card says so. There is no hold-out and no calibration.
     """
-    data_from = _first_look(inputs)
-    begun = now if data_from is None else data_from
-    cuts = make_cuts(begun + days(WARM_UP_DAYS), _last_cut(now), step_days=recipe.cut_step_days)
-    rng = np.random.default_rng(recipe.seed)
-    rows = build_dataset(inputs, cuts, data_until=now, max_rows=recipe.max_rows, rng=rng)
-    holdout = TimeSplit(now, now, now)
-    history = History(inputs, simulated, begun, now, cuts, rows, rows.take(np.zeros(len(rows), bool)), holdout)
-    rolling = RollingOrigins(lambda: new_model(recipe), rows, ())
-    model = new_model(recipe).fit(rows)
+    rolling = RollingOrigins(lambda: new_model(recipe), history.rows, ())
+    model = new_model(recipe).fit(history.rows)
     card = make_card(model, _facts(history, recipe), (), None, code_version=code_version())
-    return Trained(history, recipe, model, rolling, card)
+    return Trained(history, recipe, model, rolling, card, reference)
 
 
 def store(conn: psycopg.Connection[Any], trained: Trained, *, now: datetime, activate: bool) -> ModelRun:
@@ -222,19 +255,21 @@ def store(conn: psycopg.Connection[Any], trained: Trained, *, now: datetime, act
         artefact=artefact.content,
         artefact_sha256=artefact.sha256,
         code_version=code_version(),
-        drift_reference=drift_reference(trained.history),
+        drift_reference=trained.reference,
         activate=activate,
     )
     return read_model_run(conn, model_run_id)
 
 
-def drift_reference(history: History) -> dict[str, Any]:
-    """What monitoring holds the city against later: features of all segments at some dates up to now, and rates of its
-    rows."""
+def drift_reference(history: History, recipe: Recipe) -> dict[str, Any]:
+    """What monitoring holds the city against later: features of its segments, in a large city of a drawn part of them,
+    at some dates up to now, and rates of its rows."""
     step = max(1, -(-history.cuts.size // REFERENCE_CUTS))
     cuts = np.append(history.cuts[::-1][::step][::-1], history.data_until)
-    builder = FeatureBuilder(history.inputs)
-    reference = make_reference([builder.at(cut) for cut in cuts], cuts, FEATURE_SET)
+    count = len(history.segments)
+    drawn = np.random.default_rng(recipe.seed).permutation(count)[:REFERENCE_SEGMENTS]
+    builder, segments = FeatureBuilder(history.inputs), np.sort(drawn)
+    reference = make_reference([builder.at(cut, segments) for cut in cuts], cuts, FEATURE_SET)
     return reference | {"climatology": climatology_rates(history.rows)}
 
 
@@ -253,18 +288,22 @@ def learn(
     """
     on_progress(0.0)
     derive_potholes(conn, now=now)  # they are then read from their table, not derived once more from all evidence
+    with_city = _read_history(conn, settings, now=now, recipe=recipe)
+    if not len(with_city.segments):
+        with_city.check_enough()
+    reference = drift_reference(with_city, recipe)
+    history = with_city.rows_only()
+    del with_city  # fitting has better use for the memory
+    on_progress(0.4)
     try:
-        history = load_history(conn, settings, now=now, recipe=recipe)
-        on_progress(0.5)
-        return fit(history, settings, recipe=recipe, on_progress=lambda part: on_progress(0.5 + 0.5 * part))
+        history.check_enough()
+        return fit(
+            history, settings, recipe=recipe, reference=reference,
+            on_progress=lambda part: on_progress(0.4 + 0.6 * part),
+        )  # fmt: skip
     except NotEnoughHistoryError as exc:
-        with conn.transaction():
-            city, inputs = read_city(conn), load_city(conn, settings, now=now)
-        if not len(inputs.segments):
-            raise
-        simulated = city is not None and city.simulated
         log.warning("cold start: this model is its prior", action="cold_start", reason=str(exc))
-        return cold_start(inputs, simulated=simulated, now=to_instant(now), recipe=recipe)
+        return cold_start(history, recipe=recipe, reference=reference)
 
 
 def train(
@@ -288,9 +327,8 @@ def train(
     return run
 
 
-def _facts(history: History, recipe: Recipe) -> TrainingFacts:
+def _facts(history: TrainingRows, recipe: Recipe) -> TrainingFacts:
     labels = history.rows.labels
-    confirmed = ~np.isnat(history.inputs.potholes.confirmed_at)
     return TrainingFacts(
         simulated=history.simulated,
         data_from=str(history.data_from),
@@ -298,9 +336,9 @@ def _facts(history: History, recipe: Recipe) -> TrainingFacts:
         first_cut=str(history.cuts[0]) if history.cuts.size else None,
         last_cut=str(history.cuts[-1]) if history.cuts.size else None,
         cut_step_days=recipe.cut_step_days,
-        segments=len(history.inputs.segments),
+        segments=len(history.segments),
         rows=len(history.rows),
         positives={str(h): int((labels[:, i] == 1).sum()) for i, h in enumerate(HORIZONS_DAYS)},
-        potholes=int(confirmed.sum()),
+        potholes=history.potholes,
         winters=count_winters(history.cuts),
     )

@@ -57,7 +57,7 @@ def copy_columns(
     for name, kind in columns:
         fields += [(f"{name} length", ">i4"), (name, _WIRE[kind])]
     row = np.dtype([(name or "field count", wire) for name, wire in fields])
-    parts: dict[str, list[NDArray[Any]]] = {name: [_ours(np.zeros(0, row)[name], kind)] for name, kind in columns}
+    read = _Growing(row, columns)
 
     def refuse() -> ValueError:
         declared = ", ".join(f"{name} {kind}" for name, kind in columns)
@@ -77,12 +77,36 @@ def copy_columns(
             as_declared = all((rows[f"{name} length"] == row[name].itemsize).all() for name, _ in columns)
             if not as_declared or not (rows["field count"] == len(columns)).all():
                 raise refuse()
-            for name, kind in columns:
-                parts[name].append(_ours(rows[name], kind))
+            read.append(rows)
             rest = bytes(data[count * row.itemsize :])
     if rest != _TRAILER:
         raise refuse()
-    return {name: np.concatenate(parts.pop(name)) for name, _ in columns}
+    return read.columns()
+
+
+class _Growing:
+    """Columns that grow by half when they are full. Of many small parts that are joined at the end, the pieces of
+    memory would stay with the process: twice what the columns take."""
+
+    def __init__(self, row: np.dtype[Any], columns: Sequence[tuple[str, str]]) -> None:
+        self._kinds = dict(columns)
+        self._arrays = {name: _ours(np.zeros(0, row)[name], kind) for name, kind in columns}
+        self._size = 0
+
+    def append(self, rows: NDArray[Any]) -> None:
+        """Rows as they come over the wire."""
+        end = self._size + rows.size
+        for name, array in self._arrays.items():
+            if end > array.size:
+                grown = np.empty(max(end, array.size * 3 // 2), array.dtype)
+                grown[: self._size] = array[: self._size]
+                self._arrays[name] = array = grown
+            array[self._size : end] = _ours(rows[name], self._kinds[name])
+        self._size = end
+
+    def columns(self) -> dict[str, NDArray[Any]]:
+        """What there is."""
+        return {name: array[: self._size] for name, array in self._arrays.items()}
 
 
 def write_columns(

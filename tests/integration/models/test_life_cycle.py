@@ -33,7 +33,8 @@ def challenger(simulated):
     """Fitted to what the champion learned from; not stored."""
     with connect(simulated.url) as conn:
         history = load_history(conn, simulated.settings, now=NOW)
-    return fit(history, simulated.settings, recipe=DEFAULT_RECIPE, on_progress=lambda _part: None)
+    recipe = DEFAULT_RECIPE
+    return fit(history, simulated.settings, recipe=recipe, reference={}, on_progress=lambda _part: None)
 
 
 def test_a_young_champion_is_refitted_as_long_before_the_test_as_it_is_old(simulated, challenger):

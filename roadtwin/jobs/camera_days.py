@@ -1,0 +1,71 @@
+"""Segment-days of vehicles' cameras into the table that features are made from."""
+
+from dataclasses import replace
+from datetime import date, datetime, timedelta
+from typing import Any
+
+import numpy as np
+import psycopg
+
+from models.features.windows import CAMERA_DAYS
+from models.inputs import Ints, SegmentDayTable
+from roadtwin.jobs.on_segments import Columns, Heirs, positions
+from roadtwin.records.segment_days import ACCEL_MAX_MPS2
+from roadtwin.storage.model_inputs import Part, read_columns
+
+
+def read_recent_days(
+    conn: psycopg.Connection[Any], segment_ids: Ints, heirs: Heirs, now: datetime, today: date
+) -> Columns:
+    """Segment-days of the window of camera features, and the last look of segments that have none in it."""
+    part = Part(from_day=today - timedelta(days=CAMERA_DAYS))
+    window = heirs.of_days(read_columns(conn, "segment_days", now=now, part=part))
+    place = np.searchsorted(segment_ids, window["segment_id"])
+    good = np.bincount(place, weights=window["good_passes"] > 0, minlength=segment_ids.size)[: segment_ids.size]
+    # A row that another edition of its day takes back may have been the only good one.
+    key = np.sort(window["segment_id"].astype(np.int64) << 32 | window["day"].astype(np.int64))
+    corrected = np.isin(segment_ids, np.unique(key[1:][key[1:] == key[:-1]] >> 32))
+    unseen = heirs.with_former(segment_ids[(good == 0) | corrected].tolist())
+    before = heirs.of_days(read_columns(conn, "last_looks", now=now, part=replace(part, segment_ids=unseen)))
+    return {name: np.concatenate([column, before[name]]) for name, column in window.items()}
+
+
+def to_table_of_days(columns: Columns, segment_ids: Ints) -> SegmentDayTable:
+    """Rows by day, segment and time of recording, as camera features want them: they then need no second copy.
+
+    Takes the columns out of `columns`, one after the other: of years in a large city, memory has no room for all of
+    them twice.
+    """
+    count = max(segment_ids.size, 1)
+    index = positions(columns.pop("segment_id"), segment_ids)
+    known = index >= 0
+    if not known.all():
+        index = index[known]
+        for name in tuple(columns):
+            columns[name] = columns[name][known]
+    del known
+    key = columns.pop("day").astype(np.int64)
+    key *= count
+    key += index
+    del index
+    order = np.argsort(key, kind="stable")
+    key = key[order]
+    if (key[1:] == key[:-1]).any():  # editions of one day
+        order = order[np.lexsort((columns["recorded_at"][order], key))]
+
+    for name in tuple(columns):
+        columns[name] = columns[name][order]
+    del order
+    roughness_mps2 = columns.pop("roughness_mps2")
+    roughness_mps2[~(roughness_mps2 <= ACCEL_MAX_MPS2)] = np.nan
+    segment_index = (key % count).astype(np.int32)
+    key //= count
+    return SegmentDayTable(
+        recorded_at=columns.pop("recorded_at"),
+        segment_index=segment_index,
+        day=key.view("datetime64[D]"),
+        good_passes=columns.pop("good_passes").astype(np.float32),
+        linear_cracks=columns.pop("linear_cracks").astype(np.float32),
+        alligator_cracks=columns.pop("alligator_cracks").astype(np.float32),
+        roughness_mps2=roughness_mps2,
+    )

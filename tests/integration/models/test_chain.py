@@ -242,7 +242,8 @@ def test_commands_train_score_and_evaluate(simulated, tmp_path, monkeypatch):
     trained = runner.invoke(train_app, [])
     scored = runner.invoke(score_app, ["--json"])
     evaluated = runner.invoke(
-        evaluate_app, ["--out", str(out), "--page", str(page), "--splits", "temporal", "--parts", "none"]
+        evaluate_app,
+        ["--out", str(out), "--page", str(page), "--splits", "temporal", "--parts", "none", "--draws", "20"],
     )
 
     assert (trained.exit_code, scored.exit_code, evaluated.exit_code) == (0, 0, 0), evaluated.exception

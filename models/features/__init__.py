@@ -57,7 +57,7 @@ class FeatureSet:
 
 
 FEATURE_SET = FeatureSet(
-    version=2,
+    version=3,
     features=(
         # weather: the same for every segment at one time
         Feature(

@@ -1,6 +1,7 @@
 """What models are made from, in columns, as recorded by a time."""
 
 from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, fields
 from datetime import date, datetime
 from typing import Any, NamedTuple
@@ -10,12 +11,10 @@ from numpy.typing import NDArray
 
 from roadtwin.storage import queries
 from roadtwin.storage.columns import copy_columns
+from roadtwin.storage.potholes import without_nested_loops
 from roadtwin.types import UNFIT
 
 _SQL = queries.load("model_inputs")
-
-CAMERA_ACCURACY_M = 5.0
-"""Position accuracy (1 σ) assumed of a vehicle reading that gives none [m]."""
 
 _EVIDENCE = (
         ("kind", "int2"), ("evidence_id", "uuid"), ("part_no", "int4"), ("observed_at", "timestamptz"),
@@ -117,8 +116,8 @@ def read_columns(
     parameters = {
         "now": now,
         "quantities": list(SENSOR_QUANTITIES),
-        "camera_accuracy_m": CAMERA_ACCURACY_M,
         "unfit": int(UNFIT),
         **{field.name: getattr(part, field.name) for field in fields(part)},
     }
-    return copy_columns(conn, _SQL[name], _COLUMNS[name], parameters)
+    with without_nested_loops(conn) if what == "evidence" else nullcontext():
+        return copy_columns(conn, _SQL[name], _COLUMNS[name], parameters)

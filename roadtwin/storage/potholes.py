@@ -1,6 +1,7 @@
 """Derived potholes: written as one set, so that the table is what the rule says now."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from datetime import datetime
 from typing import Any, NamedTuple
 from uuid import UUID
@@ -74,26 +75,30 @@ def forget_derivation(conn: psycopg.Connection[Any], *, recorded_at: datetime) -
     conn.execute(_SQL["forget_derivation"], {"recorded_at": recorded_at})
 
 
+@contextmanager
+def without_nested_loops(conn: psycopg.Connection[Any]) -> Iterator[None]:
+    """Statements on `placed_evidence` within the caller's transaction: the planner underrates their joins."""
+    conn.execute(_SQL["avoid_nested_loops"])
+    yield
+    conn.execute(_SQL["allow_nested_loops"])
+
+
 def collect_evidence(conn: psycopg.Connection[Any], *, matched_since: datetime | None) -> list[int]:
     """Bring `pothole_evidence` up to what is placed on the network; returns the sections where something changed.
 
     Without a time, everything is collected anew. Part of the caller's transaction.
     """
-    conn.execute(_SQL["avoid_nested_loops"])
-    if matched_since is None:
-        conn.execute(_SQL["clear_evidence"])
-        span: dict[str, object] = {"since": "-infinity", "first": "-infinity", "last": "infinity"}
-    else:
-        first, last = conn.execute(_SQL["read_span_of_new_matches"], {"since": matched_since}).fetchone() or (
-            None,
-            None,
-        )
-        span = {"since": matched_since, "first": first, "last": last}
-    sections = (
-        [] if span["first"] is None else [row[0] for row in conn.execute(_SQL["collect_evidence"], span).fetchall()]
-    )
-    conn.execute(_SQL["allow_nested_loops"])
-    return sections
+    span: dict[str, object] = {"since": "-infinity", "first": "-infinity", "last": "infinity"}
+    with without_nested_loops(conn):
+        if matched_since is None:
+            conn.execute(_SQL["clear_evidence"])
+        else:
+            bounds = conn.execute(_SQL["read_span_of_new_matches"], {"since": matched_since}).fetchone()
+            assert bounds is not None  # an aggregate
+            if bounds[0] is None:
+                return []
+            span = {"since": matched_since, "first": bounds[0], "last": bounds[1]}
+        return [row[0] for row in conn.execute(_SQL["collect_evidence"], span).fetchall()]
 
 
 def read_sections_to_derive(

@@ -9,63 +9,12 @@ ORDER BY segment_id;
 -- name: copy_evidence
 -- Columns are fixed in width and never null: they are read as one array. Kinds: models.inputs.EvidenceKind.
 COPY (
-    WITH seen AS (
-        SELECT DISTINCT ON (d.observed_at, d.event_id, d.detection_no)
-            1 AS kind, d.event_id AS evidence_id, d.detection_no AS part_no, d.observed_at, d.recorded_at,
-            m.section_id, m.segment_id, m.station_m, FALSE AS segment_only,
-            coalesce(r.accuracy_m, %(camera_accuracy_m)s) AS accuracy_m, r.lon, r.lat,
-            r.vehicle_pseudonym || ' ' || r.pass_id AS pass_key, d.width_m, d.depth_m, 0 AS severity
-        FROM detection AS d
-        INNER JOIN vehicle_reading AS r ON d.observed_at = r.observed_at AND d.event_id = r.event_id
-        INNER JOIN reading_match AS m ON d.observed_at = m.observed_at AND d.event_id = m.event_id
-        WHERE
-            d.class_code = 'D40' AND d.recorded_at <= %(now)s AND m.segment_id IS NOT NULL AND r.flags & %(unfit)s = 0
-        ORDER BY d.observed_at, d.event_id, d.detection_no, m.matcher_version DESC
-    ), place AS (
-        SELECT DISTINCT ON (record_kind, record_id, part_no)
-            record_kind, record_id, part_no, section_id, segment_id, station_m, offset_m IS NULL AS segment_only
-        FROM record_match
-        WHERE segment_id IS NOT NULL
-        ORDER BY record_kind, record_id, part_no, matcher_version DESC
-    ), written AS (
-        SELECT
-            CASE WHEN r.kind = 'secured' THEN 5 WHEN r.method = 'resurfacing' THEN 6 ELSE 4 END AS kind,
-            'repair' AS record_kind, r.record_id, 0 AS part_no, r.observed_at, r.recorded_at, r.accuracy_m, r.lon, r.lat,
-            NULL::real AS width_m, r.depth_m, 0 AS severity
-        FROM repair AS r
-        UNION ALL
-        SELECT
-            3, 'report', r.record_id, 0, r.observed_at, r.recorded_at, r.accuracy_m, r.lon, r.lat, NULL, NULL, 0
-        FROM report AS r
-        WHERE r.category = 'pothole'
-        UNION ALL
-        SELECT
-            2, 'finding', f.record_id, f.finding_no, i.observed_at, i.recorded_at, f.accuracy_m, f.lon, f.lat,
-            f.width_m, f.depth_m, f.severity
-        FROM inspection_finding AS f
-        INNER JOIN inspection AS i ON f.record_id = i.record_id
-        WHERE f.class_code = 'D40'
-    ), evidence AS (
-        SELECT * FROM seen
-        UNION ALL
-        SELECT
-            w.kind, w.record_id, w.part_no, w.observed_at, w.recorded_at, p.section_id, p.segment_id, p.station_m,
-            p.segment_only OR w.lon IS NULL, coalesce(w.accuracy_m, 0), w.lon, w.lat, NULL, w.width_m, w.depth_m,
-            w.severity
-        FROM written AS w
-        INNER JOIN place AS p ON w.record_kind = p.record_kind AND w.record_id = p.record_id AND w.part_no = p.part_no
-        WHERE w.recorded_at <= %(now)s
-    )
     SELECT
-        e.kind::smallint, e.evidence_id, e.part_no::integer, e.observed_at, e.recorded_at, e.section_id, e.segment_id,
-        e.station_m::double precision,
-        -- A record that names only its segment stands in the middle: twice a quarter of the length is the segment.
-        (CASE WHEN e.segment_only THEN s.length_m / 4 ELSE e.accuracy_m END)::double precision,
-        coalesce(e.lon, s.mid_lon), coalesce(e.lat, s.mid_lat),
-        CASE WHEN e.pass_key IS NULL THEN -1 ELSE dense_rank() OVER (ORDER BY e.pass_key) END::integer,
-        coalesce(e.width_m, 'NaN')::real, coalesce(e.depth_m, 'NaN')::real, e.severity::smallint
-    FROM evidence AS e
-    INNER JOIN segment AS s ON e.segment_id = s.segment_id
+        kind, evidence_id, part_no, observed_at, recorded_at, section_id, segment_id, station_m, accuracy_m, lon, lat,
+        CASE WHEN pass_key IS NULL THEN -1 ELSE dense_rank() OVER (ORDER BY pass_key) END::integer,
+        coalesce(width_m, 'NaN'), coalesce(depth_m, 'NaN'), severity
+    FROM placed_evidence
+    WHERE recorded_at <= %(now)s AND flags & %(unfit)s = 0
 ) TO STDOUT (FORMAT BINARY);
 
 -- name: copy_collected_evidence

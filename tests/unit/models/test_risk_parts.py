@@ -127,6 +127,18 @@ def test_a_level_far_from_the_prior_is_found(rng):
         assert expected_number(level, *records[:3]) == pytest.approx(records[3].sum(), rel=0.15)
 
 
+@pytest.mark.parametrize(("segments", "cuts"), [(1, 1), (5, 10), (500, 100)])
+def test_a_city_where_nothing_ever_broke_or_everything_did_has_a_level(rng, segments, cuts):
+    weather, cut, score, _ = windows(rng, segments=segments, cuts=cuts)
+    never, always = (
+        CityLevel(LEVEL_NAMES, LEVEL_SIGNS, 7).fit(weather, cut, score, np.full(cut.size, label), 1.0, 7.0)
+        for label in (0.0, 1.0)
+    )
+
+    assert -15 < never.intercept_ < always.intercept_ < 15
+    assert expected_number(never, weather, cut, score) < expected_number(always, weather, cut, score)
+
+
 def test_expected_numbers_and_probabilities_belong_together():
     dispersion, score = Dispersion(1), np.array([-2.0, 0.0, 2.0])
     p = np.array([0.01, 0.2, 0.8])

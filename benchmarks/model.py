@@ -2,15 +2,16 @@
 
     python -m benchmarks.model                                   # short: 800 and 1,600 segments
     python -m benchmarks.model --segments 8000 80000             # some 8 minutes and 6 GB of disk
-    python -m benchmarks.model --segments 80000 --train-cuts 20  # training on 1.6 million segment-weeks too
+    python -m benchmarks.model --segments 8000 80000 800000 --train-cuts 20  # and 1.6 million rows; 20 GB of disk
 
 Each size is a database of its own, `bench_model`, dropped afterwards: a small simulated city with its history, tiled
 (`benchmarks.tiled_city`). In a process of its own (peak memory is that of one size), in this order:
 
 - derive: potholes an hour after they were last derived; rows: all evidence there is
 - load, features, predict, reasons, write: the parts of scoring, the last one committed
-- score: all of that as `roadtwin score` does it, in one transaction, with a model trained on a sample
-- train: `roadtwin train` with so many cuts and every segment (without --train-cuts: the usual recipe's 300,000 rows)
+- score: all of that as `roadtwin score` does it, in one transaction, with the model of the first tile
+- train: `roadtwin train` with so many cuts and every segment (without --train-cuts: the usual recipe's 300,000 rows);
+  not of a city of more than 200,000 segments, of which only the last 200 days are made
 
 Prints a line a phase and, for two sizes and more, how many times the seconds grew for each time the segments did.
 Machines are noisy: compare ratios within one run.
@@ -18,6 +19,7 @@ Machines are noisy: compare ratios within one run.
 
 import argparse
 import os
+import re
 import resource
 import sys
 import tempfile
@@ -34,7 +36,7 @@ import psycopg
 from pydantic import SecretStr
 
 from benchmarks.databases import database_server, fresh_database
-from benchmarks.tiled_city import NOW, make_city
+from benchmarks.tiled_city import NOW, YEARS_UP_TO, make_city
 from models.dataset import MATURITY_DAYS, WARM_UP_DAYS
 from models.features import FEATURE_SET
 from models.features.build import FeatureBuilder
@@ -49,8 +51,6 @@ from roadtwin.types import HORIZONS_DAYS
 
 DATABASE = "bench_model"
 SHORT = (800, 1600)
-SAMPLE_ROWS = 60_000
-"""Rows that the model of the scoring benchmark learns from: trees of the usual size in a fraction of the time."""
 T = TypeVar("T")
 
 
@@ -66,7 +66,7 @@ class Phases:
         began, used = time.perf_counter(), time.process_time()
         result = work()
         self.seconds[name] = time.perf_counter() - began
-        peak_mb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (1024 if sys.platform != "darwin" else 1 << 20)
+        peak_mb = _peak_mb()
         count = f"{rows(result):>12,}" if rows is not None else " " * 12
         print(
             f"{self.segments:>8,}  {name:<12} {self.seconds[name]:>8.2f} s {time.process_time() - used:>8.2f} s CPU"
@@ -76,12 +76,17 @@ class Phases:
         return result
 
 
+def _peak_mb() -> float:
+    """Peak memory of this process. What `getrusage` says begins, on Linux, with that of the process it came from."""
+    status = Path("/proc/self/status")
+    if status.exists():
+        return int(re.findall(r"VmHWM:\s+(\d+) kB", status.read_text())[0]) / 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (1024 if sys.platform != "darwin" else 1 << 20)
+
+
 def score_phases(conn: psycopg.Connection[Any], settings: Settings, phases: Phases) -> None:
     """Derive and score, in parts and as a whole."""
     phases.run("derive", lambda: derive_potholes(conn, now=NOW), lambda counts: counts.evidence)
-    conn.commit()
-    recipe = Recipe(max_rows=SAMPLE_ROWS, cut_step_days=28)
-    phases.run("sample model", lambda: train(conn, settings, now=NOW, recipe=recipe))
     conn.commit()
     score_parts(conn, settings, phases)
     phases.run("score", lambda: score_all(conn, settings, now=NOW), lambda run: run.segment_count)
@@ -153,13 +158,13 @@ def main() -> None:
                     segments = make_city(url, Settings(database_url=SecretStr(url)), segments=wanted)
                     print(f"{segments:>8,}  (city made in {time.perf_counter() - began:.0f} s)", flush=True)
                 seconds: dict[str, float] = {}
-                for what in ("score",) if arguments.no_training else ("score", "train"):
+                for what in ("score",) if arguments.no_training or segments > YEARS_UP_TO else ("score", "train"):
                     with get_context("spawn").Pool(1) as pool:
                         seconds |= pool.apply(measure, (url, segments, what, arguments.train_cuts))
                 results.append((segments, seconds))
     for (small, before), (large, after) in pairwise(results):
         print(f"\n{small:,} to {large:,} segments, {large / small:.2f} times as many: growth / growth of segments")
-        for name in before:
+        for name in (name for name in before if name in after):
             print(f"  {name:<12} {after[name] / before[name] / (large / small):6.2f}")
 
 

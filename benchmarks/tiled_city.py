@@ -3,7 +3,8 @@
 The small city is simulated, loaded and matched as always; then its rows are copied for each further tile with shifted
 ids, positions, names and districts. Tiles are not equal: of each one another part of the segment-days is left out, and
 the register's numbers differ a little, so that no computation profits from equal values. What the benchmark does not
-read (geometries, messages, what devices measured) is not shifted or not copied.
+read (geometries, messages, what devices measured) is not shifted or not copied. The small city trains the model that
+all sizes are scored with. Above `YEARS_UP_TO` segments only those records are tiled that scoring reads.
 """
 
 from datetime import UTC, datetime, timedelta
@@ -12,10 +13,10 @@ from typing import Any
 import psycopg
 from psycopg import sql
 
-from roadtwin.jobs.events import derive_potholes
 from roadtwin.jobs.history import load_history
 from roadtwin.jobs.match import match_new
 from roadtwin.jobs.simulated import found_city, new_city
+from roadtwin.jobs.train import train
 from roadtwin.settings import Settings
 from roadtwin.storage.database import connect
 from simulators.history import simulate_history
@@ -28,6 +29,8 @@ DERIVED = NOW - timedelta(hours=1)
 TILE_KM = 80
 WINTERS = 2
 TILES_A_ROW = 16
+YEARS_UP_TO, RECENT_DAYS = 200_000, 200
+"""Years of records of 800,000 segments would take 60 GB; scoring reads the last 180 days of what cameras saw."""
 
 _LEFT_OUT = "(({key} * 7 + {tile} * 31) %% 100 < 15)"
 _TILED = (
@@ -66,7 +69,7 @@ s.attributes || jsonb_build_object(
 def make_city(url: str, settings: Settings, *, segments: int, winters: int = WINTERS) -> int:
     """Fill a migrated, empty database with at least so many segments; returns how many it has.
 
-    The tables as at `NOW`, with potholes as derived an hour before; nothing is scored.
+    The tables as at `NOW`, with potholes as derived an hour before and a model of the first tile; nothing is scored.
     """
     simulated = new_city(
         settings, seed=1, length_km=min(TILE_KM, segments / 10), winters=winters, now=NOW,
@@ -76,8 +79,10 @@ def make_city(url: str, settings: Settings, *, segments: int, winters: int = WIN
     with connect(url) as conn:
         load_history(conn, simulate_history(world, start=simulated.start, end=NOW))
         match_new(conn, settings, now=DERIVED - timedelta(hours=2))
-        derive_potholes(conn, now=DERIVED)
+        train(conn, settings, now=DERIVED)  # derives potholes as well
         conn.commit()
+        if segments > YEARS_UP_TO:
+            _forget_years(conn)
         tiles = -(-segments // len(world.segments))
         if tiles > 1:
             _tile(conn, tiles)
@@ -86,6 +91,18 @@ def make_city(url: str, settings: Settings, *, segments: int, winters: int = WIN
     with psycopg.connect(url, autocommit=True) as conn:
         conn.execute("VACUUM ANALYZE")  # what autovacuum would have done in the years in which the rows came
     return int(count)
+
+
+def _forget_years(conn: psycopg.Connection[Any]) -> None:
+    """Leave out what was recorded long before `NOW`, but for potholes, repairs and surveys."""
+    conn.execute("SET LOCAL session_replication_role = replica")
+    for table in ("segment_day", "pothole_evidence", "inspection"):
+        conn.execute(f"DELETE FROM {table} WHERE recorded_at < %s", [NOW - timedelta(days=RECENT_DAYS)])
+    conn.execute("DELETE FROM inspection_finding WHERE record_id NOT IN (SELECT record_id FROM inspection)")
+    conn.execute(
+        "DELETE FROM record_match AS m "
+        "WHERE m.record_kind = 'inspection' AND m.record_id NOT IN (SELECT i.record_id FROM inspection AS i)"
+    )
 
 
 def _tile(conn: psycopg.Connection[Any], tiles: int) -> None:

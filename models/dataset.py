@@ -17,10 +17,12 @@ end that long before the end of the data, and as long before the next slice of a
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from datetime import time, tzinfo
 
 import numpy as np
 from numpy.typing import NDArray
 
+from models.days import local_day, local_day_start
 from models.features import FEATURE_SET, FeatureSet
 from models.features.build import FeatureBuilder
 from models.inputs import Bools, CityInputs, Floats, Instant, Instants, Ints
@@ -101,10 +103,17 @@ def make_labels(inputs: CityInputs, cut: Instant, *, horizons_days: Sequence[int
     return labels
 
 
-def make_cuts(first: Instant, last: Instant, *, step_days: int) -> Instants:
-    """Cut dates every `step_days` from `last` back to `first`, oldest first."""
-    count = max(0, int((last - first) / days(step_days)) + 1) if last >= first else 0
-    return (last - np.arange(count)[::-1] * days(step_days)).astype("datetime64[us]")
+def make_cuts(first: Instant, last: Instant, *, step_days: int, at: time, zone: tzinfo) -> Instants:
+    """Cut dates every `step_days` from `last` back to `first`, oldest first, at the local time of day `at`.
+
+    That of scoring: what was recorded today by then, and how old a forecast is, must be the same in training.
+    """
+    newest = local_day(np.array([last], "datetime64[us]"), zone)[0]
+    count = max(0, int((last - first) / days(step_days)) + 2)
+    cuts = local_day_start(newest - np.arange(count)[::-1] * step_days, zone, at).astype("datetime64[us]")
+    if cuts.size and cuts[-1] > last:
+        cuts = local_day_start(newest - 1 - np.arange(count)[::-1] * step_days, zone, at).astype("datetime64[us]")
+    return np.asarray(cuts[cuts >= first])
 
 
 def build_dataset(

@@ -49,8 +49,8 @@ def local_day(at: NDArray[np.datetime64], zone: tzinfo) -> NDArray[np.datetime64
     return np.asarray(at + offset.astype("timedelta64[m]"), dtype="datetime64[D]")
 
 
-def local_day_start(day: NDArray[np.datetime64], zone: tzinfo) -> NDArray[np.datetime64]:
-    """Instant at which each local day begins.
+def local_day_start(day: NDArray[np.datetime64], zone: tzinfo, at: time = time()) -> NDArray[np.datetime64]:
+    """Instant at which each local day begins, or at which it is `at` o'clock on it.
 
     Parameters
     ----------
@@ -72,5 +72,5 @@ def local_day_start(day: NDArray[np.datetime64], zone: tzinfo) -> NDArray[np.dat
     """
     distinct, which = np.unique(day.astype("datetime64[D]"), return_inverse=True)
     dates: list[date] = distinct.tolist()
-    starts = [datetime.combine(d, time(), zone).astimezone(UTC).replace(tzinfo=None) for d in dates]
+    starts = [datetime.combine(d, at, zone).astimezone(UTC).replace(tzinfo=None) for d in dates]
     return np.array(starts, dtype="datetime64[us]")[which]

@@ -131,7 +131,9 @@ def _read_history(conn: psycopg.Connection[Any], settings: Settings, *, now: dat
     data_until = to_instant(now)
     data_from = _first_look(inputs) or data_until
     first = data_from + days(WARM_UP_DAYS)
-    cuts = make_cuts(first, _last_cut(data_until), step_days=recipe.cut_step_days)
+    cuts = make_cuts(
+        first, _last_cut(data_until), step_days=recipe.cut_step_days, at=settings.score_daily_at, zone=inputs.timezone
+    )
     rng = np.random.default_rng(recipe.seed)
     rows = build_dataset(inputs, cuts, data_until=data_until, max_rows=recipe.max_rows, rng=rng)
     thinned = cuts.size * len(inputs.segments) > recipe.max_rows

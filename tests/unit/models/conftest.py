@@ -3,6 +3,7 @@
 import importlib.util
 import sys
 from dataclasses import dataclass
+from datetime import time
 from pathlib import Path
 from types import ModuleType
 
@@ -50,7 +51,9 @@ def city(synthetic):
 
 @pytest.fixture(scope="session")
 def trained(city, synthetic) -> Trained:
-    cuts = make_cuts(synthetic.START + days(90), city.until - days(35), step_days=14)
+    cuts = make_cuts(
+        synthetic.START + days(90), city.until - days(35), step_days=14, at=time(5), zone=city.inputs.timezone
+    )
     rows = build_dataset(city.inputs, cuts, data_until=city.until)
     span = city.until - cuts[0]
     split = TimeSplit(cuts[0] + span * 45 // 100, cuts[0] + span * 7 // 10, city.until)

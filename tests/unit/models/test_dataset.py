@@ -1,6 +1,8 @@
 """Rows and labels: what is known, when it is settled, and that no window crosses a cut."""
 
 from dataclasses import replace
+from datetime import UTC, time
+from zoneinfo import ZoneInfo
 
 import numpy as np
 import pytest
@@ -108,12 +110,20 @@ def test_thinning_keeps_about_so_many_rows_and_the_rate(city, trained):
         build_dataset(city.inputs, cuts, data_until=city.until, max_rows=5000)
 
 
-def test_cuts_end_at_the_last_and_are_evenly_spaced():
-    cuts = make_cuts(instant("2026-01-01"), instant("2026-01-31"), step_days=7)
+def test_cuts_are_evenly_spaced_days_up_to_the_last_at_the_hour_of_scoring_also_when_clocks_change():
+    cuts = make_cuts(
+        instant("2026-03-01"), instant("2026-04-10T02:00"), step_days=7, at=time(5), zone=ZoneInfo("Europe/Berlin")
+    )
 
-    assert cuts[-1] == instant("2026-01-31")
-    assert set(np.diff(cuts)) == {days(7)}
-    assert make_cuts(instant("2026-02-01"), instant("2026-01-31"), step_days=7).size == 0
+    # five o'clock is 4 h UTC before 29 March and 3 h after it; on 10 April it is yet to come
+    assert [str(cut)[:16] for cut in cuts] == [
+        "2026-03-05T04:00", "2026-03-12T04:00", "2026-03-19T04:00", "2026-03-26T04:00", "2026-04-02T03:00",
+        "2026-04-09T03:00",
+    ]  # fmt: skip
+
+
+def test_there_are_no_cuts_where_the_first_comes_after_the_last():
+    assert make_cuts(instant("2026-02-01"), instant("2026-01-31"), step_days=7, at=time(5), zone=UTC).size == 0
 
 
 def test_a_city_without_segments_gives_no_rows(city):

@@ -36,7 +36,7 @@ from roadtwin.jobs.camera_days import read_recent_days, to_table_of_days
 from roadtwin.jobs.on_segments import Columns, Heirs, on_segments
 from roadtwin.network.matching import MATCHER_VERSION
 from roadtwin.network.ranks import drainage_rank, pavement_rank
-from roadtwin.network.sections import ROAD_CLASSES, plausible_attribute
+from roadtwin.network.sections import ROAD_CLASSES, plausible_attributes
 from roadtwin.settings import Settings
 from roadtwin.storage.city import City, read_city
 from roadtwin.storage.model_inputs import ModelSegment, Part, read_columns, read_model_segments
@@ -272,7 +272,7 @@ def to_segment_table(rows: list[ModelSegment]) -> SegmentTable:
     district_of = {name: i for i, name in enumerate(districts)}
 
     def numbers(name: str) -> Floats:
-        return np.array([plausible_attribute(name, row.attributes.get(name)) for row in rows], dtype=np.float64)
+        return plausible_attributes(name, (row.attributes.get(name) for row in rows))
 
     def plain(name: str) -> Floats:
         return np.array([getattr(row, name) for row in rows], dtype=np.float64)

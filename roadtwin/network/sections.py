@@ -1,5 +1,6 @@
 """What a road register gives: sections with a line, and the attributes that matter for wear."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import date
 
@@ -63,11 +64,21 @@ def plausible_attribute(name: str, value: object) -> float:
     >>> [plausible_attribute("width_m", value) for value in (6.5, -999, None)]
     [6.5, nan, nan]
     """
-    if value is None:
-        return float("nan")
-    number = float(value) if isinstance(value, (int, float)) else float(str(value))
+    return float(plausible_attributes(name, [value])[0])
+
+
+def plausible_attributes(name: str, values: Iterable[object]) -> NDArray[np.float64]:
+    """The same of many values, shape (n,): in large cities, one by one they take a second."""
+    numbers = np.array([_number(value) for value in values], np.float64)
     low, high = PLAUSIBLE_ATTRIBUTES.get(name, (-np.inf, np.inf))
-    return number if low <= number <= high else float("nan")
+    numbers[~((numbers >= low) & (numbers <= high))] = np.nan
+    return numbers
+
+
+def _number(value: object) -> float:
+    if value is None:
+        return np.nan
+    return float(value) if isinstance(value, (int, float)) else float(str(value))
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,6 +6,7 @@ from dataclasses import dataclass, fields
 from datetime import date, datetime
 from typing import Any, NamedTuple
 
+import msgspec
 import psycopg
 from numpy.typing import NDArray
 
@@ -88,7 +89,9 @@ class ModelSegment(NamedTuple):
 
 def read_model_segments(conn: psycopg.Connection[Any]) -> list[ModelSegment]:
     """The valid segments in the order of their ids."""
-    return [ModelSegment(*row) for row in conn.execute(_SQL["read_model_segments"]).fetchall()]
+    decode = msgspec.json.Decoder(dict[str, Any]).decode
+    rows = conn.execute(_SQL["read_model_segments"]).fetchall()
+    return [ModelSegment(*plain, attributes=decode(attributes)) for *plain, attributes in rows]
 
 
 @dataclass(frozen=True, slots=True)

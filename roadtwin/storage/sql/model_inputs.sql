@@ -1,7 +1,7 @@
 -- name: read_model_segments
 SELECT
     segment_id, public_id, section_id, from_station_m, to_station_m, length_m, mid_lon, mid_lat, district, road_class,
-    attributes
+    attributes::text
 FROM segment
 WHERE valid_to IS NULL
 ORDER BY segment_id;

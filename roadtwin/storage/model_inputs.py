@@ -91,7 +91,7 @@ def read_model_segments(conn: psycopg.Connection[Any]) -> list[ModelSegment]:
     """The valid segments in the order of their ids."""
     decode = msgspec.json.Decoder(dict[str, Any]).decode
     rows = conn.execute(_SQL["read_model_segments"]).fetchall()
-    return [ModelSegment(*plain, attributes=decode(attributes)) for *plain, attributes in rows]
+    return [ModelSegment._make((*row[:-1], decode(row[-1]))) for row in rows]
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,7 +17,7 @@ def clean_environment(**settings: str) -> dict[str, str]:
     return {**kept, **{f"ROADTWIN_{name}": value for name, value in settings.items()}}
 
 
-def roadtwin(*arguments: str, timeout_s: float = 240, **settings: str) -> subprocess.CompletedProcess[str]:
+def roadtwin(*arguments: str, timeout_s: float = 600, **settings: str) -> subprocess.CompletedProcess[str]:
     """Run a command to its end."""
     return subprocess.run(
         [sys.executable, "-m", "roadtwin.cli.main", *arguments],

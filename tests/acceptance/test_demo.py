@@ -15,7 +15,9 @@ from tests.conftest import TIMESCALE_URL
 
 pytestmark = pytest.mark.slow
 
-CITY = ("--km", "12", "--seed", "5")
+CITY = ("--km", "12", "--winters", "3", "--seed", "5")
+TINY_CITY = ("--km", "5", "--winters", "3", "--seed", "5")
+"""Where scores and model do not matter."""
 
 
 def free_port() -> int:
@@ -39,6 +41,16 @@ def wait_for(condition, timeout_s, what):
         time.sleep(0.2)
 
 
+def wait_for_line(process, words):
+    """Read what a command prints, progress and errors included, up to a line with these words."""
+    printed = []
+    for line in process.stdout:
+        printed.append(line)
+        if words in line:
+            return
+    pytest.fail(f"ended early with code {process.wait()}:\n{''.join(printed)}")
+
+
 def test_the_demo_proves_its_chain_survives_a_kill_and_goes_on_with_its_city(data_dir, start):
     settings = {"DATA_DIR": str(data_dir)}
     first = demo_once(**settings)
@@ -51,11 +63,7 @@ def test_the_demo_proves_its_chain_survives_a_kill_and_goes_on_with_its_city(dat
 
     port = free_port()
     demo = start("demo", *CITY, "--port", str(port), **settings)
-    for line in demo.stdout:
-        if "Ctrl-C ends it" in line:
-            break
-    else:
-        pytest.fail(f"the demo ended early with code {demo.wait()}")
+    wait_for_line(demo, "Ctrl-C ends it")
     status_url = f"http://127.0.0.1:{port}/v1/ingest/status"
 
     def stored_from_mqtt() -> int:
@@ -83,7 +91,12 @@ def test_the_demo_proves_its_chain_survives_a_kill_and_goes_on_with_its_city(dat
 
 @pytest.mark.services
 def test_the_demo_runs_on_timescaledb_and_mosquitto(data_dir, empty_database_url, mqtt_url):
-    summary = demo_once(DATA_DIR=str(data_dir), DATABASE_URL=empty_database_url, MQTT_URL=mqtt_url)
+    summary = demo_once(
+        DATA_DIR=str(data_dir),
+        DATABASE_URL=empty_database_url,
+        MQTT_URL=mqtt_url,
+        MQTT_CLIENT_ID=f"demo-{data_dir.name}",  # a session of its own: nothing waits there from a run before
+    )
 
     assert summary["ok"]
     assert summary["database"].startswith("timescaledb-")
@@ -99,9 +112,8 @@ def test_the_feed_alone_goes_to_an_ingester_elsewhere_as_in_compose(data_dir, em
         "MQTT_URL": mqtt_url,
         "MQTT_CLIENT_ID": f"feed-{data_dir.name}",
     }
-    feed = start("demo", *CITY, "--feed-only", **settings)
-    line = feed.stdout.readline()
-    assert "publishing" in line, line + feed.stdout.read()
+    feed = start("demo", *TINY_CITY, "--feed-only", **settings)
+    wait_for_line(feed, "publishing")
     ingester = start("ingest", **settings)
 
     def stored_from_mqtt() -> int:

@@ -29,7 +29,7 @@ def test_a_city_keeps_its_scenario(data_dir, tmp_path):
     settings = {"DATA_DIR": str(data_dir)}
     own = tmp_path / "own.toml"
     own.write_text('name = "own"\ntitle = "t"\ntitle_de = "t"\nsummary = "s"\n[[fault]]\nkind = "packet-loss"\n')
-    first = roadtwin("demo", "--km", "15", "--winters", "3", "--scenario", str(own), "--once", "--json", **settings)
+    first = roadtwin("demo", "--km", "5", "--winters", "3", "--scenario", str(own), "--once", "--json", **settings)
     assert first.returncode == 0, first.stdout + first.stderr
 
     again = roadtwin("demo", "--once", "--json", **settings)

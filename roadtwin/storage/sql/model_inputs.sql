@@ -9,12 +9,20 @@ ORDER BY segment_id;
 -- name: copy_evidence
 -- Columns are fixed in width and never null: they are read as one array. Kinds: models.inputs.EvidenceKind.
 COPY (
+    WITH told AS (
+        -- An id names one observation. Of two times under one id, as a confused sender gives, the first one counts.
+        SELECT DISTINCT ON (evidence_id, kind, part_no) *
+        FROM placed_evidence
+        WHERE recorded_at <= %(now)s
+        ORDER BY evidence_id, kind, part_no, recorded_at, observed_at
+    )
+
     SELECT
         kind, evidence_id, part_no, observed_at, recorded_at, section_id, segment_id, station_m, accuracy_m, lon, lat,
         CASE WHEN pass_key IS NULL THEN -1 ELSE dense_rank() OVER (ORDER BY pass_key) END::integer,
         coalesce(width_m, 'NaN'), coalesce(depth_m, 'NaN'), severity
-    FROM placed_evidence
-    WHERE recorded_at <= %(now)s AND flags & %(unfit)s = 0
+    FROM told
+    WHERE flags & %(unfit)s = 0
 ) TO STDOUT (FORMAT BINARY);
 
 -- name: copy_collected_evidence

@@ -98,17 +98,20 @@ WITH written AS (
         kind, evidence_id, part_no, observed_at, recorded_at, section_id, segment_id, station_m, accuracy_m, lon, lat,
         pass_key, width_m, depth_m, severity, flags
     )
-    SELECT
+    -- An id names one observation. Of two times under one id, as a confused sender gives, the first one counts.
+    SELECT DISTINCT ON (evidence_id, kind, part_no)
         kind, evidence_id, part_no, observed_at, recorded_at, section_id, segment_id, station_m, accuracy_m, lon, lat,
         pass_key, width_m, depth_m, severity, flags
     FROM placed_evidence
     WHERE matched_at >= %(since)s AND observed_at BETWEEN %(first)s AND %(last)s
+    ORDER BY evidence_id, kind, part_no, recorded_at, observed_at
     ON CONFLICT (evidence_id, kind, part_no) DO UPDATE
         SET
             section_id = excluded.section_id, segment_id = excluded.segment_id, station_m = excluded.station_m,
             accuracy_m = excluded.accuracy_m, lon = excluded.lon, lat = excluded.lat, flags = excluded.flags
         WHERE
-            (e.section_id, e.segment_id, e.station_m, e.flags)
+            e.observed_at = excluded.observed_at
+            AND (e.section_id, e.segment_id, e.station_m, e.flags)
             IS DISTINCT FROM (excluded.section_id, excluded.segment_id, excluded.station_m, excluded.flags)
     RETURNING e.section_id
 )

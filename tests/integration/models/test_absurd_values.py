@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from models.inputs import Columns
+from roadtwin.jobs.events import derive_potholes
 from roadtwin.jobs.importing import import_network, import_records
 from roadtwin.jobs.inputs import load_city, load_evidence, load_looks
 from roadtwin.jobs.match import match_new
@@ -74,6 +75,21 @@ def test_a_vehicle_with_a_clock_ahead_is_no_evidence_and_no_exposure(city):
     assert_equal(before, inputs(city))
     assert len(load_evidence(city, now=NOW)) == len(evidence) == 0
     assert len(load_looks(city, now=NOW)) == len(looks) == 1
+
+
+@pytest.mark.parametrize("together", [True, False])
+def test_of_two_times_under_one_id_the_first_one_recorded_is_evidence(city, together):
+    first, second = reading("same", detections=("D40",)), reading("same", DAY + timedelta(days=2), detections=("D40",))
+    drive(city, first)
+    if not together:
+        derive_potholes(city, now=NOW)
+    drive(city, second, recorded_at=DAY + timedelta(days=2, minutes=1))
+    counts = derive_potholes(city, now=NOW)
+
+    assert city.execute("SELECT count(*) FROM vehicle_reading").fetchone() == (2,)
+    assert (counts.evidence, counts.candidates) == (1, 1)
+    assert city.execute("SELECT observed_at FROM pothole_evidence").fetchall() == [(DAY,)]
+    assert load_evidence(city, now=NOW).observed_at.tolist() == [DAY.replace(tzinfo=None)]
 
 
 @pytest.mark.parametrize(("rms", "peak"), [(0.0, 0.0), (40.0, 60.0), (2.0, 1.0)])

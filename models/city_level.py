@@ -107,9 +107,9 @@ class CityLevel(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no typ
             target = level + (observed - expected) / gradient
             rows = np.vstack([x * weight[:, None], np.diag(1 / sd)])
             step = lsq_linear(rows, np.concatenate([target * weight, mean / sd]), bounds=(low, high)).x - coefficients
-            # Far off, what a cut asks for may be far too much: never more than its level by one.
-            coefficients = coefficients + step / max(1.0, float(np.abs(x @ step).max()))
-            if np.abs(step).max() < 1e-6:
+            # Far off, what a cut asks for may be far too much: never more than its log-odds by one.
+            coefficients = coefficients + step / max(1.0, slope * float(np.abs(x @ step).max()))
+            if np.abs(step).max() < 1e-6 * max(1.0, float(np.abs(coefficients).max())):
                 break
         else:
             if count:

@@ -104,7 +104,7 @@ def make_labels(inputs: CityInputs, cut: Instant, *, horizons_days: Sequence[int
 
 
 def make_cuts(first: Instant, last: Instant, *, step_days: int, at: time, zone: tzinfo) -> Instants:
-    """Cut dates every `step_days` from `last` back to `first`, oldest first, at the local time of day `at`.
+    """Cuts at the local time of day `at` of every `step_days`-th day from `last` back to `first`, oldest first.
 
     That of scoring: what was recorded today by then, and how old a forecast is, must be the same in training.
     """
@@ -204,7 +204,8 @@ class TimeSplit:
 def mask_labels(dataset: Dataset, rows: NDArray[np.bool_]) -> Dataset:
     """The dataset with labels only where `rows` (n, h) is true, from the first row with a label to the last.
 
-    Rows in between that have none are kept: what lies in a row need not be copied.
+    Rows in between that have none are kept: the result may then share the memory of `dataset`, and a million rows are
+    not copied.
     """
     labels = np.where(rows, dataset.labels, np.nan)
     known = np.flatnonzero(np.isfinite(labels).any(axis=1))

@@ -58,6 +58,8 @@ def local_day_start(day: NDArray[np.datetime64], zone: tzinfo, at: time = time()
         Without NaT.
     zone : tzinfo
         Time zone of the city.
+    at : time
+        Time of day; where clocks skip it, an hour later.
 
     Returns
     -------

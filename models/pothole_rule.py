@@ -63,6 +63,7 @@ _LAPSE = np.timedelta64(LAPSE_DAYS, "D").astype("timedelta64[us]").astype(int)
 _SEEN_AGAIN = SEEN_AGAIN_DAYS * 86_400_000_000
 _BY_CREW = frozenset({EvidenceKind.REPAIR, EvidenceKind.SECURING})
 _BY_PERSON = _BY_CREW | {EvidenceKind.FINDING}
+_LEFT_OPEN = frozenset({EvidenceKind.FINDING, EvidenceKind.SECURING})  # a person saw it, and it was there afterwards
 
 
 class CloseReason(StrEnum):
@@ -96,10 +97,14 @@ class Pothole:
     spells: list[tuple[int, int | None]] = field(default_factory=list)
     """Recorded times between which it was known to be open; more than one if it was not found in between."""
     person_us: int | None = None
-    """Recorded time at which a person last found it in its present spell; None: cameras (and reports) alone say so."""
+    """Recorded time at which a person last found it in its present spell, and left it open.
+
+    None: cameras (and reports) alone say that it was there then, or only the repair that closed it.
+    """
 
     # What only the rule needs: accuracy of the place, who saw it, when it was repaired (observed), when anything was
-    # last seen near it (observed), and the look that did not find it (recorded, observed).
+    # last seen near it (observed), the look that did not find it (recorded, observed), and the last one that did not
+    # before its present spell (observed).
     _accuracy_m: float = math.inf
     _pass_nos: set[int] = field(default_factory=set)
     _reported: bool = False
@@ -108,6 +113,7 @@ class Pothole:
     _repaired_us: int | None = None
     _seen_near_us: int = 0
     _missed: tuple[int, int] | None = None
+    _gone_us: int | None = None
 
 
 class EvidenceRow(NamedTuple):
@@ -216,8 +222,8 @@ def _add(hole: Pothole, row: EvidenceRow) -> None:
         hole._pass_nos.add(row.pass_no)
     elif row.kind == EvidenceKind.REPORT:
         hole._reported = True
-    if row.kind in _BY_PERSON and hole.closed_us is None:
-        hole.person_us = row.recorded_us
+    if row.kind in _LEFT_OPEN and hole.closed_us is None and (hole._gone_us is None or row.observed_us >= hole._gone_us):
+        hole.person_us = row.recorded_us  # who saw it before it was lost from sight does not vouch for it since
     _grade(hole, row)
     sure = row.kind in _BY_PERSON or len(hole._pass_nos) >= 2 or (hole._reported and bool(hole._pass_nos))
     if sure and hole.confirmed_us is None:
@@ -297,6 +303,7 @@ def _open_again(section: SectionHoles, row: EvidenceRow) -> Pothole | None:
     """The hole that was lately not found and that this row sees again."""
     hole = _nearest(section.lost_lately(row.recorded_us), row)
     if hole is not None:
+        hole._gone_us = None if hole._missed is None else hole._missed[1]
         hole.closed_us = hole.close_reason = hole._missed = hole.person_us = None
         hole.spells.append((row.recorded_us, None))
         section.lost.remove(hole)

@@ -53,6 +53,7 @@ PRIOR_SLOPES = {7: 1.0, 28: 1.0, 90: 1.15}
 """b_h until predictions of later times tell: over a quarter, chance plays a smaller part, and s differs more."""
 _SLOPE_SD = 0.3
 _CENTRE_ROWS, _PART = 4000, 100_000
+_CLOCK_CHANGE = np.timedelta64(1, "h")
 
 
 class NotEnoughLabelsError(ValueError):
@@ -298,6 +299,8 @@ class RiskModel(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no typ
 def eras(begins: Instants, length: np.timedelta64, *, windows: int = ERA_WINDOWS) -> list[list[Instant]]:
     """Begins (n,) in rising order that are at least `length` apart, in groups of up to so many consecutive ones.
 
+    A change of clocks between two begins at one time of day makes them no nearer.
+
     Examples
     --------
     >>> weeks = np.datetime64("2026-01-05") + np.arange(5) * np.timedelta64(7, "D")
@@ -307,7 +310,7 @@ def eras(begins: Instants, length: np.timedelta64, *, windows: int = ERA_WINDOWS
     found: list[list[Instant]] = []
     last: Instant | None = None
     for begin in begins:
-        if last is None or begin - last >= length:
+        if last is None or begin - last + _CLOCK_CHANGE >= length:
             if not found or len(found[-1]) == windows:
                 found.append([])
             found[-1].append(begin)

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass
-from datetime import datetime
+from datetime import datetime, time
 from typing import Any, Literal
 
 import numpy as np
@@ -114,6 +114,11 @@ def evaluate(
     """
     report = on_progress or (lambda _: None)
     report(0.0)
+    wanted = set(parts)
+    simulated = read_simulated_city(conn) if "truth" in wanted else None
+    if simulated is not None:
+        # Ceilings are known at midnight: cuts of training and tests lie there too, for forecasts must be equally old.
+        settings = settings.model_copy(update={"score_daily_at": time()})
     history = load_history(conn, settings, now=now, recipe=recipe)
     run = _Run(conn, settings, history, recipe, folds, draws)
     headline = HEADLINE if HEADLINE in kinds else kinds[0]
@@ -136,13 +141,11 @@ def evaluate(
         },
     }  # fmt: skip
     beside: dict[str, list[Measured]] = {}
-    wanted = set(parts)
     if "ablation" in wanted:
         result["ablation"] = run.ablation(headline, lambda part: report(0.5 + 0.2 * part))
     if "leaks" in wanted:
         report(0.7)
         result["leaks"] = run.leaks(fitted)
-    simulated = read_simulated_city(conn) if "truth" in wanted else None
     if simulated is not None:
         world = world_of(simulated, settings.city_timezone) if world is None else world
         with_truth, beside = run.truth(

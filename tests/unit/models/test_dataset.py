@@ -14,6 +14,7 @@ from models.dataset import (
     days,
     make_cuts,
     make_labels,
+    mask_labels,
     spatial_blocks,
     split_in_time,
 )
@@ -142,6 +143,18 @@ def test_blocks_are_at_least_500_m_wide(city):
 
     for number in np.unique(block):
         assert np.ptp(position[block == number], axis=0).max() <= 500
+
+
+def test_masked_rows_are_those_from_the_first_label_to_the_last_and_are_not_copied(trained):
+    rows = trained.rows.take(np.arange(10))
+    wanted = np.zeros(rows.labels.shape, bool)
+    wanted[[2, 7]] = True
+    masked = mask_labels(replace(rows, labels=np.ones(rows.labels.shape)), wanted)
+
+    assert np.isfinite(masked.labels).any(axis=1).tolist() == [True, False, False, False, False, True]
+    assert np.shares_memory(masked.features, rows.features)
+    np.testing.assert_array_equal(masked.features, rows.features[2:8])
+    assert len(mask_labels(rows, np.zeros(rows.labels.shape, bool))) == 0
 
 
 def test_a_row_may_serve_one_horizon_and_not_another(trained):

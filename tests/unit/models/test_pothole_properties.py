@@ -62,7 +62,7 @@ def told(holes, evidence):
     """All that the rule says of its holes, with evidence by id in the place of its row."""
     return [
         (h.pothole_id, h.segment_id, h.station_m, h.first_recorded_us, h.confirmed_us, h.secured_us, h.closed_us,
-         h.close_reason, h.reopened, h.severity, h.spells, [evidence.evidence_id[i] for i in h.evidence])
+         h.close_reason, h.reopened, h.severity, h.spells, h.person_us, [evidence.evidence_id[i] for i in h.evidence])
         for h in holes
     ]  # fmt: skip
 
@@ -143,6 +143,17 @@ def test_a_hole_is_new_only_where_none_is_open_within_five_metres(world):
             if other.closed_us is None and abs(other.station_m - evidence.station_m[first]) <= SAME_HOLE_M
         ]
         assert near == []
+
+
+@quick
+@given(worlds)
+def test_a_person_stands_behind_a_hole_by_a_finding_or_a_securing_recorded_in_its_present_spell(world):
+    evidence = evidence_of(world[0])
+    recorded_us, by_person = evidence.recorded_at.astype(np.int64), {EvidenceKind.FINDING, EvidenceKind.SECURING}
+
+    for hole in derive(evidence, looks_of(world[1]), START + np.timedelta64(400, "D")):
+        found = {recorded_us[i] for i in hole.evidence if evidence.kind[i] in by_person}
+        assert hole.person_us is None or (hole.person_us in found and hole.person_us >= hole.spells[-1][0])
 
 
 @quick

@@ -1,6 +1,8 @@
 """The estimator: additive, monotone over horizons, calibrated, and without skill where there is none."""
 
 from dataclasses import replace
+from datetime import time
+from zoneinfo import ZoneInfo
 
 import numpy as np
 import pytest
@@ -10,9 +12,10 @@ from sklearn.metrics import roc_auc_score
 
 from models.calibration import LogisticCalibration
 from models.city_level import CityLevel, level_of
-from models.dataset import Dataset
+from models.dataset import Dataset, make_cuts
 from models.dispersion import PRIOR_LEVEL_SD
 from models.features import FEATURE_SET
+from models.inputs import instant
 from models.prior import EFFECTS, base_log_odds
 from models.risk import NotEnoughLabelsError, RiskModel, eras
 from models.rolling import RollingOrigins, origins_of
@@ -260,6 +263,14 @@ def test_eras_are_of_windows_that_do_not_overlap():
     flat = [begin for group in groups for begin in group]
     assert (np.diff(np.array(flat)) >= 4 * WEEK).all()
     assert [len(group) for group in groups] == [3, 3, 3, 3, 3]
+
+
+def test_four_weeks_at_one_hour_are_four_weeks_also_when_clocks_change():
+    at, zone = time(5), ZoneInfo("Europe/Berlin")
+    begins = make_cuts(instant("2026-02-28"), instant("2026-05-30"), step_days=7, at=at, zone=zone)
+    flat = [begin for group in eras(begins, 4 * WEEK) for begin in group]
+
+    assert {round(float(step / np.timedelta64(1, "D"))) for step in np.diff(np.array(flat))} == {28}
 
 
 def test_a_model_of_rolling_origins_is_calibrated(trained):

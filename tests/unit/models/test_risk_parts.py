@@ -127,6 +127,15 @@ def test_a_level_far_from_the_prior_is_found(rng):
         assert expected_number(level, *records[:3]) == pytest.approx(records[3].sum(), rel=0.15)
 
 
+@pytest.mark.parametrize("slope", [0.05, 0.1, 0.3, 3.0])
+def test_the_expected_number_is_right_for_any_slope(rng, slope):
+    weather, cut, score, labels = windows(rng, segments=1500, cuts=150, base=-4.5, frost=0.0)
+    level = CityLevel(LEVEL_NAMES, LEVEL_SIGNS, 7).fit(weather, cut, score, labels, slope, 7.0)
+    forecast = expit(slope * (score + (level.intercept_ + level.effects(weather).sum(axis=1))[cut]))
+
+    assert forecast.sum() == pytest.approx(labels.sum(), rel=0.15)
+
+
 @pytest.mark.parametrize(("segments", "cuts"), [(1, 1), (5, 10), (500, 100)])
 def test_a_city_where_nothing_ever_broke_or_everything_did_has_a_level(rng, segments, cuts):
     weather, cut, score, _ = windows(rng, segments=segments, cuts=cuts)

@@ -222,7 +222,11 @@ def _add(hole: Pothole, row: EvidenceRow) -> None:
         hole._pass_nos.add(row.pass_no)
     elif row.kind == EvidenceKind.REPORT:
         hole._reported = True
-    if row.kind in _LEFT_OPEN and hole.closed_us is None and (hole._gone_us is None or row.observed_us >= hole._gone_us):
+    if (
+        row.kind in _LEFT_OPEN
+        and hole.closed_us is None
+        and (hole._gone_us is None or row.observed_us >= hole._gone_us)
+    ):
         hole.person_us = row.recorded_us  # who saw it before it was lost from sight does not vouch for it since
     _grade(hole, row)
     sure = row.kind in _BY_PERSON or len(hole._pass_nos) >= 2 or (hole._reported and bool(hole._pass_nos))

@@ -146,17 +146,26 @@ class RankedPothole(Protocol):
 P = TypeVar("P", bound=RankedPothole)
 
 
-def open_probability(*, confirmed_by_person: bool, twin_probability: float | None) -> float | None:
-    """Probability that a pothole of the list is there [-]; None: not known, which the order takes as certain.
+def open_probability(
+    status: PotholeStatus, *, confirmed_by_person: bool, twin_probability: float | None
+) -> float | None:
+    """Probability that a pothole of the list is there [-].
+
+    None of a repaired one; of others: not known yet, which the order takes as certain.
 
     Parameters
     ----------
+    status
+        Where it stands, repairs counted that the twin has yet to take in.
     confirmed_by_person
         A person found it, and no look has settled since then that it is gone: that is certain.
     twin_probability
-        That its segment has an open pothole, by the twin (`open_pothole_probability`). [-] None where the twin does not
-        know of this one.
+        That its segment has an open pothole, by the twin (`open_pothole_probability`). [-] None only where the twin's
+        state is older than the hole, or than its being seen again. A hole that nobody has seen for longer than the twin
+        looks back must not become certain by that.
     """
+    if status is PotholeStatus.REPAIRED:
+        return None
     return 1.0 if confirmed_by_person else twin_probability
 
 

@@ -136,6 +136,11 @@ class StateQuantity(Answer):
     label_en: str | None
 
 
+REOPENED = (
+    "Broken up again: what closed the hole before it here was a repair, and this one was never lost from sight since."
+)
+
+
 class Pothole(Answer):
     """One pothole, derived from evidence."""
 
@@ -152,7 +157,7 @@ class Pothole(Answer):
     last_evidence_at: datetime
     evidence_count: int
     seen_again: bool = Field(description="Looks did not find it at least once, and then it was seen again.")
-    reopened: bool = Field(description="Broken up again: what closed the hole before it here was a repair.")
+    reopened: bool = Field(description=REOPENED)
 
 
 class Evidence(Answer):

@@ -7,7 +7,7 @@ from uuid import UUID
 from pydantic import Field
 
 from models.worklist import Hindrance, PotholeStatus
-from service.schemas import Answer, Point
+from service.schemas import REOPENED, Answer, Point
 
 
 class SelectedBy(StrEnum):
@@ -50,13 +50,15 @@ class PotholeTask(Answer):
     evidence_count: int
     open_probability: float | None = Field(
         description="That it is there [-]: 1 if confirmed by a person; else the twin's probability that its segment "
-        "has an open pothole; null: the twin has not taken it in yet, or nobody has seen it for longer than it looks "
-        "back. The order takes that as certain."
+        "has an open pothole. null: repaired; or the twin has not taken it in yet (again), which the order takes as "
+        "certain."
     )
     doubtful: bool = Field(description="It is likelier that it is gone than that it is there.")
-    confirmed_by_person: bool = Field(description="A person found it, and it has not counted as gone since then.")
+    confirmed_by_person: bool = Field(
+        description="A person found it and left it open, and looks did not settle since then that it is gone."
+    )
     seen_again: bool = Field(description="Looks did not find it (that closed it last), and then it was seen again.")
-    reopened: bool = Field(description="Broken up again: what closed the hole before it here was a repair.")
+    reopened: bool = Field(description=REOPENED)
     owner: str | None
     maintenance_district: str | None
     hindrances: list[Hindrance]

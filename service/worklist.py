@@ -12,7 +12,6 @@ from zoneinfo import ZoneInfo
 from starlette.concurrency import run_in_threadpool
 
 from models.draw import places_by_lot
-from models.state.presence import WINDOW_DAYS
 from models.worklist import (
     DOUBTFUL_BELOW,
     SEVERE,
@@ -97,7 +96,6 @@ async def read_worklist(
         "district": district,
         "as_of": as_of,
         "horizon_days": horizon_days,
-        "twin_window": timedelta(days=WINDOW_DAYS),
         # Scores are made every hour: who was there this morning is not sent there again today.
         "inspected_since": begin if as_of is None else min(as_of, begin),
         "decided_since": now - DECISION_HOLDS,
@@ -175,7 +173,7 @@ def _pothole_task(
         secured_at = pending["observed_at"] if pending["kind"] == "secured" else secured_at
     due = due_at(row["known_since"], row["severity"], zone, secured_at)
     probability = open_probability(
-        confirmed_by_person=row["confirmed_by_person"], twin_probability=row["twin_probability"]
+        status, confirmed_by_person=row["confirmed_by_person"], twin_probability=row["twin_probability"]
     )
     shared = {name: row[name] for name in PotholeTask.model_fields if name in row}
     return PotholeTask(

@@ -118,8 +118,8 @@ async def list_work(
 
     Severe open potholes that are there with a probability of at least 0.1 come first, then all others; in both groups
     those that are likelier there than not come before the doubtful ones, and then the due time decides.
-    `open_probability` is the twin's, 1 for what a person found since it was last looked for in vain; `seen_again` says
-    that looks did not find the hole meanwhile, `reopened` that a repair did not hold.
+    `open_probability` is the twin's, 1 for what a person found since it was last looked for in vain, none for what is
+    repaired; `seen_again` says that looks did not find the hole meanwhile, `reopened` that a repair did not hold.
 
     A share of the inspections is drawn by lot and marked, with the probability of being drawn. `plan` merges
     neighbouring tasks into jobs and spreads them over crews and hours, what cannot wait first; tasks name their job.

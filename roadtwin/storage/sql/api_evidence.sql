@@ -1,24 +1,25 @@
 -- name: read_potholes
 SELECT
-    pothole_id,
-    station_m,
-    lon,
-    lat,
-    first_evidence_at,
-    first_recorded_at,
-    confirmed_at,
-    secured_at,
-    closed_at,
-    close_reason,
-    last_evidence_at,
-    severity,
-    evidence_count,
-    evidence,
-    coalesce(cardinality(opened_at), 1) > 1 AS seen_again,
-    reopened AND coalesce(cardinality(opened_at), 1) <= 1 AS reopened
-FROM pothole
-WHERE segment_id = %(segment_id)s
-ORDER BY closed_at IS NOT NULL, coalesce(closed_at, last_evidence_at) DESC
+    p.pothole_id,
+    p.station_m,
+    p.lon,
+    p.lat,
+    p.first_evidence_at,
+    p.first_recorded_at,
+    p.confirmed_at,
+    p.secured_at,
+    p.closed_at,
+    p.close_reason,
+    p.last_evidence_at,
+    p.severity,
+    p.evidence_count,
+    p.evidence,
+    spell.seen_again,
+    spell.broken_up_again AS reopened
+FROM pothole AS p
+INNER JOIN pothole_spell AS spell ON spell.pothole_id = p.pothole_id
+WHERE p.segment_id = %(segment_id)s
+ORDER BY p.closed_at IS NOT NULL, coalesce(p.closed_at, p.last_evidence_at) DESC
 LIMIT %(limit)s;
 
 -- name: read_pass_days

@@ -13,23 +13,17 @@ SELECT
     p.lat,
     p.severity,
     p.evidence_count,
-    coalesce(cardinality(p.opened_at), 1) > 1 AS seen_again,
-    p.reopened AND coalesce(cardinality(p.opened_at), 1) <= 1 AS reopened,
+    spell.seen_again,
+    spell.broken_up_again AS reopened,
     p.seen_by_person_at IS NOT NULL AS confirmed_by_person,
-    -- Only of a hole that the twin knows of: a state from before it was known (again) does not, nor does one in whose
-    -- window nobody saw it.
+    -- A state from before the hole was open (again) says nothing of it. One that looks back and finds nobody who saw it
+    -- does: it has been repaired, or forgotten.
     CASE
-        WHEN
-            t.as_of >= greatest(p.confirmed_at, p.opened_at[cardinality(p.opened_at)])
-            AND t.as_of - %(twin_window)s < p.last_evidence_at
+        WHEN t.as_of >= spell.open_since
             THEN (t.state -> 'open_pothole_probability' ->> 'value')::double precision
     END AS twin_probability,
     p.first_recorded_at,
-    -- Of a hole that looks did not find and that was seen again: when it was known again.
-    CASE
-        WHEN cardinality(p.opened_at) > 1 THEN p.opened_at[cardinality(p.opened_at)]
-        ELSE p.first_recorded_at
-    END AS known_since,
+    spell.known_since,
     p.confirmed_at,
     p.last_evidence_at,
     p.secured_at,
@@ -44,6 +38,7 @@ SELECT
     d.decided_at,
     d.reason AS decided_reason
 FROM pothole AS p
+INNER JOIN pothole_spell AS spell ON spell.pothole_id = p.pothole_id
 INNER JOIN segment AS s ON s.segment_id = p.segment_id
 INNER JOIN road_section AS section ON section.section_id = s.section_id
 LEFT JOIN twin_state AS t ON t.segment_id = p.segment_id

@@ -80,19 +80,45 @@ def test_what_a_person_found_is_certain_whatever_cameras_miss(client, city, db, 
     assert names(client, city)[0] == "severe overdue"
 
 
-def test_where_the_twin_knows_nothing_of_the_hole_it_counts_as_there(client, city, db, ghost, twin_says):
+def test_where_the_twin_has_not_taken_the_hole_in_yet_it_counts_as_there(client, city, ghost, twin_says):
     twin_says("severe overdue", 0.04, as_of=AGAIN - timedelta(hours=1))  # from before it was seen again
-    stale = task_of(client, ghost)
-    twin_says("severe overdue", 0.04)
+    task = task_of(client, ghost)
+
+    assert (task["open_probability"], task["doubtful"]) == (None, False)
+    assert names(client, city)[0] == "severe overdue"
+
+
+def test_a_ghost_does_not_become_certain_by_ageing(client, city, db, ghost):
+    long_ago = FIXED_NOW - timedelta(days=200)
     db.execute(
-        "UPDATE pothole SET last_evidence_at = %s WHERE pothole_id = %s", [FIXED_NOW - timedelta(days=121), ghost]
+        "UPDATE pothole SET last_evidence_at = %(t)s, opened_at[3] = %(t)s WHERE pothole_id = %(hole)s",
+        {"t": long_ago, "hole": ghost},
     )
     db.commit()
-    forgotten = task_of(client, ghost)
+    task = task_of(client, ghost)
 
-    for task in (stale, forgotten):
-        assert (task["open_probability"], task["doubtful"]) == (None, False)
-    assert names(client, city)[0] == "severe overdue"
+    assert (task["open_probability"], task["doubtful"]) == (0.04, True)
+    assert names(client, city)[-2:] == ["severe overdue", "closed today"]
+
+
+def test_what_is_repaired_or_pending_as_repaired_has_no_probability(client, city, db, ghost, twin_says):
+    twin_says("closed today", 0.9)
+    closed = task_of(client, str(city.potholes["closed today"]))
+    db.execute(
+        """INSERT INTO repair (record_id, observed_at, recorded_at, origin, lon, lat, kind, method)
+           SELECT gen_random_uuid(), %(now)s, %(now)s, 'api', lon, lat, 'repaired', 'hot_mix' FROM pothole
+           WHERE pothole_id = %(hole)s""",
+        {"now": FIXED_NOW, "hole": ghost},
+    )
+    db.commit()
+    pending = task_of(client, ghost)
+
+    assert pending["pending"]
+    for task in (closed, pending):
+        assert (task["status"], task["open_probability"], task["doubtful"]) == ("repaired", None, False)
+        assert not task["confirmed_by_person"]
+    table = csv.DictReader(io.StringIO(client.get("/v1/worklist.csv").text.lstrip("\ufeff")))
+    assert [row["open_probability"] for row in table if row["status"] == "repaired"] == ["", ""]
 
 
 def test_a_hole_broken_up_again_is_called_so_as_long_as_nobody_missed_it(client, city, db):

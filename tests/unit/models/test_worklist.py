@@ -102,9 +102,17 @@ def test_order_is_urgent_then_due_then_worse_and_repaired_ones_come_last():
 
 
 def test_what_a_person_found_is_certain_and_of_the_rest_the_twin_says_how_probable_it_is():
-    assert open_probability(confirmed_by_person=True, twin_probability=0.03) == 1.0
-    assert open_probability(confirmed_by_person=False, twin_probability=0.03) == 0.03
-    assert open_probability(confirmed_by_person=False, twin_probability=None) is None
+    for status in (PotholeStatus.OPEN, PotholeStatus.SECURED):
+        assert open_probability(status, confirmed_by_person=True, twin_probability=0.03) == 1.0
+        assert open_probability(status, confirmed_by_person=False, twin_probability=0.03) == 0.03
+        assert open_probability(status, confirmed_by_person=False, twin_probability=None) is None
+
+
+@pytest.mark.parametrize("confirmed_by_person", [True, False])
+def test_what_is_repaired_has_no_probability_of_being_there(confirmed_by_person):
+    assert (
+        open_probability(PotholeStatus.REPAIRED, confirmed_by_person=confirmed_by_person, twin_probability=0.9) is None
+    )
 
 
 def test_a_severe_hole_with_a_fair_chance_stays_above_a_certain_slight_one_and_a_ghost_does_not():

@@ -15,6 +15,7 @@ DeviceState = Literal[
     "losing_frames",
     "counter_reset",
     "stuck",
+    "no_trusted_time",
     "never_seen",
     "unconfirmed",
     "retired",

@@ -8,7 +8,7 @@ from roadtwin.jobs.doctor_versions import (
     parse_version,
 )
 from roadtwin.storage.database import DatabaseMode
-from roadtwin.storage.doctor import IDLE_AFTER_S, DatabaseProbe
+from roadtwin.storage.doctor import IDLE_AFTER_S, DatabaseProbe, DeviceTimes
 
 CLOCK_TOLERANCE_S = 1.0
 """Clocks that differ by more than this are named [s]."""
@@ -19,7 +19,7 @@ REJECTED_SHARE_MOST = 0.01
 DECOMPRESSION_LEAST = 1_000_000
 """Compressed rows that one batch must be able to open; TimescaleDB's default is 100,000."""
 
-_ASKED_OF_TABLES = {"read_network_delay", "read_accounts", "read_silent_devices"}
+_ASKED_OF_TABLES = {"read_network_delay", "read_accounts", "read_silent_devices", "read_device_times"}
 _DEPENDENT = (
     "database-mode",
     "postgresql-version",
@@ -40,6 +40,18 @@ _DEPENDENT = (
     "direct-compress",
     "rejected-share",
     "silent-devices",
+    "device-times",
+)
+_TIME_FIXES = {
+    "senml": "SenML: send the base time `bt`, in Unix time from a clock that is set, not times relative to arrival.",
+    "chirpstack-v3": "ChirpStack v3: update it to 3.16 or newer, whose messages bring publishedAt.",
+}
+"""By network source, for messages without a usable time."""
+_OTHER_TIME_FIX = "{}: its messages bring no time, or one before 2015 or over a day ahead: set the clock that gives it."
+_GPS_FIX = (
+    "Gateways that are over 30 s off (/v1/gateways?state=skewed_clock): repair their GPS, or take it out of use so "
+    "that the network server's time counts (packet forwarder: no `gps_tty_path`; Concentratord: no `GNSS` in its "
+    "`model_flags`)."
 )
 
 
@@ -71,6 +83,7 @@ def check_database(probe: DatabaseProbe, *, name: str, embedded: bool) -> list[F
         _direct_compress(probe),
         _rejected(probe),
         _silent(probe),
+        _device_times(probe),
     ]
 
 
@@ -328,3 +341,29 @@ def _silent(probe: DatabaseProbe) -> Finding:
     if probe.silent.silent:
         return Finding.warning("silent-devices", f"{measured}, by how often they used to send.", fix)
     return Finding.ok("silent-devices", f"{measured}.")
+
+
+def _device_times(probe: DatabaseProbe) -> Finding:
+    times = probe.device_times
+    if times is None:
+        return _not_checked("device-times", probe, "read_device_times")
+    if times.devices == 0:
+        return Finding.unknown(
+            "device-times",
+            "No confirmed device gave a value in the last 24 hours.",
+            "Is one expected? See silent-devices.",
+        )
+    measured = (
+        f"{times.untimed} of {times.devices} confirmed devices that gave values in the last 24 hours gave most of them "
+        "without a trusted time (flags CLOCK, SKEW)"
+    )
+    if times.untimed == 0:
+        return Finding.ok("device-times", f"{measured}.")
+    more = times.untimed - len(times.names)
+    named = ", ".join(times.names) + (f" and {more} more" if more else "")
+    return Finding.warning("device-times", f"{measured}: {named}.", " ".join(_time_fixes(times)))
+
+
+def _time_fixes(times: DeviceTimes) -> list[str]:
+    fixes = [_TIME_FIXES.get(source, _OTHER_TIME_FIX.format(source)) for source in times.timeless_sources]
+    return [*fixes, _GPS_FIX] if times.wrong_clocks else fixes

@@ -166,6 +166,11 @@ _CHECKS = (
     Check("rejected-share", Area.DATABASE, "Rejected messages are kept, but nothing is measured with them."),
     Check("silent-devices", Area.DATABASE, "A device that stopped sending is a gap that no other check can see."),
     Check(
+        "device-times",
+        Area.DATABASE,
+        "Values without a trusted time are kept and shown, but belong to no day: neither state nor model uses them.",
+    ),
+    Check(
         "journal-directory",
         Area.HOST,
         "A journal that cannot be written to, or fills its disk, cannot bridge an outage.",

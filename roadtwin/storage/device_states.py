@@ -9,10 +9,11 @@ from typing import Any
 import psycopg
 
 from roadtwin.storage import queries
+from roadtwin.types import DOUBTFUL_TIME
 
 DEVICE_STATES = (
-    "ok", "silent", "low_battery", "skewed_clock", "losing_frames", "counter_reset", "stuck", "never_seen",
-    "unconfirmed", "retired",
+    "ok", "silent", "low_battery", "skewed_clock", "losing_frames", "counter_reset", "stuck", "no_trusted_time",
+    "never_seen", "unconfirmed", "retired",
 )  # fmt: skip
 
 SILENT_INTERVALS = 3.0
@@ -29,6 +30,8 @@ LOSS_FRAMES = 10
 """Of so many frames at least: one of two lost says nothing."""
 RESET_SHOWN = timedelta(days=7)
 """How long a reset of the counter is shown: from one weekly look at the devices to the next."""
+TIMES_SHOWN = timedelta(days=1)
+"""Over how long most values must have a time that cannot be trusted."""
 
 LIMITS: Mapping[str, object] = {
     "silent_intervals": SILENT_INTERVALS,
@@ -38,6 +41,8 @@ LIMITS: Mapping[str, object] = {
     "loss_limit": LOSS_LIMIT,
     "loss_frames": LOSS_FRAMES,
     "reset_shown": RESET_SHOWN,
+    "doubtful_time": int(DOUBTFUL_TIME),
+    "times_shown": TIMES_SHOWN,
 }
 """Parameters of the queries `find_device_states` and `find_gateways`."""
 

@@ -14,9 +14,12 @@ from roadtwin.storage import queries
 from roadtwin.storage.database import DatabaseMode, connect, detect_mode
 from roadtwin.storage.device_states import SILENT_INTERVALS, SILENT_LEAST_S
 from roadtwin.storage.migrate import check_schema, read_applied
+from roadtwin.types import DOUBTFUL_TIME, Flag
 
 WINDOW = timedelta(hours=24)
-"""How far back accounts and delays of messages are looked at."""
+"""How far back accounts, delays of messages and times of values are looked at."""
+NAMED_DEVICES = 5
+"""So many devices are named, by their ids."""
 IDLE_AFTER_S = 60.0
 """An open transaction of ours that does nothing for this long is left over [s]."""
 
@@ -79,6 +82,21 @@ class SilentDevices:
 
 
 @dataclass(frozen=True, slots=True)
+class DeviceTimes:
+    """Confirmed devices that gave values within the window; most values of `untimed` ones have no trusted time.
+
+    `names` are the first of these. `timeless_sources` are the network sources of those whose values mostly had no
+    usable time (`Flag.CLOCK`), `wrong_clocks` says whether a clock that is off gave those of others (`Flag.SKEW`).
+    """
+
+    devices: int
+    untimed: int
+    names: tuple[str, ...] = ()
+    timeless_sources: tuple[str, ...] = ()
+    wrong_clocks: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class DatabaseProbe:
     """All that was seen of a database. None means not seen; `not_checked` gives the reason by question."""
 
@@ -99,6 +117,7 @@ class DatabaseProbe:
     delay: Delay | None = None
     health_kept: bool = False
     silent: SilentDevices | None = None
+    device_times: DeviceTimes | None = None
     schema_problem: str | None = None
     schema_version: int = 0
     not_checked: Mapping[str, str] = field(default_factory=dict)
@@ -158,6 +177,7 @@ class _Asking:
             delay=Delay(**delay) if delay else None,
             health_kept=bool(health and health["kept"]),
             silent=silent,
+            device_times=self._device_times(since),
             schema_problem=schema_problem,
             schema_version=schema_version,
             not_checked=self._not_checked,
@@ -190,6 +210,14 @@ class _Asking:
             {"now": self._clock(), "intervals": SILENT_INTERVALS, "least_s": SILENT_LEAST_S},
         )
         return SilentDevices(**row) if row else None
+
+    def _device_times(self, since: Mapping[str, Any]) -> DeviceTimes | None:
+        flags = {"doubtful_time": int(DOUBTFUL_TIME), "skew": int(Flag.SKEW)}
+        row = self._row("read_device_times", {**since, **flags, "named": NAMED_DEVICES})
+        if row is None:
+            return None
+        lists = {name: tuple(row[name]) for name in ("names", "timeless_sources")}
+        return DeviceTimes(**(row | lists))
 
     def _clock_offset(self) -> tuple[float, float]:
         """Database's clock minus ours, and how sure that is: the quickest of three questions [s]."""

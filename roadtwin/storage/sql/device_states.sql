@@ -17,9 +17,17 @@ WITH condition AS (
         EXISTS (
             SELECT FROM series AS s JOIN series_state AS t ON s.series_id = t.series_id
             WHERE s.device_id = d.device_id AND t.stuck
-        ) AS stuck
+        ) AS stuck,
+        t.untimed
     FROM device AS d
     LEFT JOIN device_health AS h ON d.device_id = h.device_id
+    CROSS JOIN LATERAL (
+        SELECT count(*) FILTER (WHERE o.flags & %(doubtful_time)s <> 0) * 2 > count(*) AS untimed
+        FROM series AS s JOIN observation AS o ON s.series_id = o.series_id
+        WHERE
+            s.device_id = d.device_id AND o.observed_at > %(now)s - %(times_shown)s AND o.recorded_at <= %(now)s
+            AND o.superseded_at IS NULL
+    ) AS t
     WHERE
         (%(status)s::text IS NULL OR d.status = %(status)s::text)
         AND (%(device_id)s::int IS NULL OR d.device_id = %(device_id)s::int)
@@ -42,7 +50,8 @@ found AS (
                     WHEN recent_loss > %(loss_limit)s AND recent_sent >= %(loss_frames)s THEN 'losing_frames'
                 END,
                 CASE WHEN last_reset_at > %(now)s - %(reset_shown)s THEN 'counter_reset' END,
-                CASE WHEN stuck THEN 'stuck' END
+                CASE WHEN stuck THEN 'stuck' END,
+                CASE WHEN untimed THEN 'no_trusted_time' END
             ], NULL) END AS states
     FROM condition
 )

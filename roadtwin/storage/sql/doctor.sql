@@ -88,3 +88,37 @@ SELECT
 FROM device_health AS h
 INNER JOIN device AS d ON h.device_id = d.device_id
 WHERE d.status = 'confirmed';
+
+-- name: read_device_times
+-- By arrival: a wrong GPS time may lie years back. Reprocessing is no arrival.
+WITH told AS (
+    SELECT
+        s.device_id,
+        count(*) AS all_values,
+        count(*) FILTER (WHERE o.flags & %(doubtful_time)s <> 0) AS doubtful,
+        count(*) FILTER (WHERE o.flags & %(skew)s <> 0) AS skewed
+    FROM observation AS o
+    INNER JOIN series AS s ON o.series_id = s.series_id
+    WHERE
+        o.recorded_at > %(since)s AND (o.message_recorded_at IS NULL OR o.message_recorded_at > %(since)s)
+        AND o.superseded_at IS NULL
+    GROUP BY s.device_id
+), judged AS (
+    SELECT
+        d.device_id,
+        coalesce(d.name, d.device) AS name,
+        d.network_source,
+        t.doubtful * 2 > t.all_values AS untimed,
+        t.skewed * 2 > t.doubtful AS skewed
+    FROM told AS t
+    INNER JOIN device AS d ON t.device_id = d.device_id
+    WHERE d.status = 'confirmed'
+)
+
+SELECT
+    count(*)::integer AS devices,
+    (count(*) FILTER (WHERE untimed))::integer AS untimed,
+    coalesce((array_agg(name ORDER BY device_id) FILTER (WHERE untimed))[:%(named)s], '{}') AS names,
+    coalesce(array_agg(DISTINCT network_source) FILTER (WHERE untimed AND NOT skewed), '{}') AS timeless_sources,
+    coalesce(bool_or(skewed) FILTER (WHERE untimed), FALSE) AS wrong_clocks
+FROM judged;

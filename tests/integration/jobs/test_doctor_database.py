@@ -8,7 +8,8 @@ import psycopg
 import pytest
 
 from roadtwin.storage.database import connect
-from roadtwin.storage.doctor import DatabaseProbe, SilentDevices, probe_database
+from roadtwin.storage.doctor import DatabaseProbe, DeviceTimes, SilentDevices, probe_database
+from roadtwin.types import Flag
 
 pytestmark = pytest.mark.every_part
 
@@ -102,6 +103,67 @@ def test_silent_is_a_confirmed_device_that_is_overdue_by_its_own_interval(databa
     db.commit()
 
     assert probe(database_url).silent == SilentDevices(devices=5, judged=4, silent=2)
+
+
+def insert_values(
+    db: psycopg.Connection[Any],
+    name: str,
+    flags: list[Flag],
+    *,
+    source: str = "senml",
+    status: str = "confirmed",
+    arrived: timedelta = timedelta(hours=2),
+    observed: timedelta | None = None,
+    **more: datetime,
+) -> None:
+    """A device with a value for each of the flags; `arrived` and `observed` are how long before now."""
+    row = db.execute(
+        "WITH d AS (INSERT INTO device (network_source, application, device, status) VALUES (%s, '', %s, %s)"
+        " RETURNING device_id) INSERT INTO series (device_id, channel, quantity)"
+        " SELECT device_id, '', 'surface_temp_c' FROM d RETURNING series_id",
+        [source, name, status],
+    ).fetchone()
+    assert row is not None
+    columns = "".join(f", {column}" for column in more)
+    for number, flag in enumerate(flags):
+        at = NOW - (observed or arrived) + timedelta(minutes=number)
+        db.execute(
+            f"INSERT INTO observation (series_id, observed_at, recorded_at, value, flags, profile_version{columns})"
+            f" VALUES (%s, %s, %s, 3, %s, 1{', %s' * len(more)})",
+            [row[0], at, NOW - arrived, int(flag), *more.values()],
+        )
+
+
+def test_devices_are_named_most_of_whose_values_of_the_last_day_have_no_trusted_time(database_url, db):
+    bad = [Flag.CLOCK, Flag.SKEW | Flag.LATE, Flag.NONE]
+    long_ago = NOW - timedelta(days=9)
+    insert_values(db, "two of three", bad)
+    insert_values(db, "one of two", [Flag.CLOCK, Flag.NONE])
+    insert_values(db, "other flags", [Flag.RANGE | Flag.LATE] * 2)
+    insert_values(db, "not confirmed", bad, status="unconfirmed")
+    insert_values(db, "of the day before", bad, arrived=timedelta(hours=25))
+    insert_values(db, "replaced since", bad, superseded_at=NOW)
+    insert_values(db, "measured anew", bad, message_recorded_at=long_ago)
+    insert_values(db, "GPS", [Flag.SKEW] * 2, source="chirpstack-v4", observed=timedelta(days=730))
+    db.commit()
+
+    assert probe(database_url).device_times == DeviceTimes(
+        devices=4, untimed=2, names=("two of three", "GPS"), timeless_sources=("senml",), wrong_clocks=True
+    )
+
+
+def test_the_first_devices_alone_are_named_and_their_sources_all(database_url, db):
+    for number in range(6):
+        insert_values(db, f"{number}", [Flag.CLOCK], source="chirpstack-v3" if number == 5 else "senml")
+    db.commit()
+
+    assert probe(database_url).device_times == DeviceTimes(
+        devices=6, untimed=6, names=("0", "1", "2", "3", "4"), timeless_sources=("chirpstack-v3", "senml")
+    )
+
+
+def test_without_values_of_the_last_day_no_device_is_judged(database_url):
+    assert probe(database_url).device_times == DeviceTimes(devices=0, untimed=0)
 
 
 def test_a_role_that_may_read_nothing_leaves_the_rest_answered(database_url, db):

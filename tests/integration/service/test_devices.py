@@ -4,6 +4,7 @@ from datetime import timedelta
 
 import pytest
 
+from roadtwin.types import Flag
 from tests.service_city import FIXED_NOW
 
 AGO = FIXED_NOW - timedelta(minutes=1)
@@ -115,6 +116,29 @@ def test_a_device_with_one_stuck_series_is_stuck(client, db):
 
     assert device["states"] == ["stuck"]
     assert (device["series"][0]["stuck"], device["series"][0]["unchanged_count"]) == (True, 900)
+
+
+@pytest.mark.parametrize(
+    ("flags", "ago", "expected"),
+    [
+        ([Flag.CLOCK, Flag.SKEW, Flag.NONE], timedelta(hours=1), ["no_trusted_time"]),
+        ([Flag.CLOCK, Flag.NONE], timedelta(hours=1), ["ok"]),
+        ([Flag.RANGE, Flag.LATE], timedelta(hours=1), ["ok"]),
+        ([Flag.CLOCK, Flag.SKEW], timedelta(hours=26), ["ok"]),
+    ],
+)
+def test_a_device_whose_values_mostly_have_no_trusted_time_says_so(client, db, flags, ago, expected):
+    first, *_ = device_ids(client)
+    (series_id,) = db.execute("SELECT series_id FROM series WHERE device_id = %s", [first]).fetchone()
+    db.execute("DELETE FROM observation WHERE series_id = %s", [series_id])
+    for number, flag in enumerate(flags):
+        at = FIXED_NOW - ago + timedelta(minutes=number)
+        value = {"observed_at": at, "recorded_at": at, "value": 21.5, "flags": int(flag), "profile_version": 1}
+        insert(db, "observation", {"series_id": series_id} | value)
+
+    assert states(client, first) == expected
+    named = client.get("/v1/devices", params={"state": "no_trusted_time"}).json()["devices"]
+    assert [d["device_id"] for d in named] == ([first] if expected != ["ok"] else [])
 
 
 def test_pages_of_a_state_follow_one_another_and_their_token_belongs_to_it(client):

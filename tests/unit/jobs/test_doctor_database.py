@@ -7,7 +7,7 @@ import pytest
 from roadtwin.jobs.doctor_database import check_database, database_unreachable
 from roadtwin.jobs.doctor_findings import Severity
 from roadtwin.storage.database import DatabaseMode
-from roadtwin.storage.doctor import DatabaseProbe, Delay, SilentDevices
+from roadtwin.storage.doctor import DatabaseProbe, Delay, DeviceTimes, SilentDevices
 
 SETTINGS = {
     "synchronous_commit": "on",
@@ -44,6 +44,7 @@ GOOD = DatabaseProbe(
     schema_version=10,
     health_kept=True,
     silent=SilentDevices(devices=9, judged=8, silent=0),
+    device_times=DeviceTimes(devices=8, untimed=0),
 )
 
 
@@ -120,10 +121,12 @@ def test_connections_that_run_out_are_a_warning():
 def test_without_our_tables_what_is_in_them_waits_for_the_schema():
     problem = 'relation "message" does not exist'
     empty = {"schema_problem": "There is none.", "delay": None, "received": None, "silent": None, "health_kept": False}
+    empty["device_times"] = None
     for check_id, question in (
         ("network-clock", "read_network_delay"),
         ("rejected-share", "read_accounts"),
         ("silent-devices", "read_silent_devices"),
+        ("device-times", "read_device_times"),
     ):
         finding = outcome(check_id, **empty, not_checked={question: problem})
 
@@ -220,6 +223,45 @@ def test_more_than_one_in_a_hundred_rejected_is_a_warning(received, rejected, se
 )
 def test_silent_devices(kept, silent, severity):
     assert outcome("silent-devices", health_kept=kept, silent=silent).severity is severity
+
+
+@pytest.mark.parametrize(
+    ("times", "severity"),
+    [
+        (DeviceTimes(8, 1, ("gully-12",), ("senml",)), Severity.WARNING),
+        (DeviceTimes(8, 0), Severity.OK),
+        (DeviceTimes(0, 0), Severity.UNKNOWN),
+        (None, Severity.UNKNOWN),
+    ],
+)
+def test_device_times(times, severity):
+    assert outcome("device-times", device_times=times).severity is severity
+
+
+def test_devices_without_a_trusted_time_are_counted_and_the_first_ones_named():
+    times = DeviceTimes(40, 7, ("a", "b", "c", "d", "e"), ("senml",))
+
+    measured = outcome("device-times", device_times=times).measured
+
+    assert measured.startswith("7 of 40 confirmed devices")
+    assert measured.endswith(": a, b, c, d, e and 2 more.")
+
+
+@pytest.mark.parametrize(
+    ("sources", "wrong_clocks", "named", "not_named"),
+    [
+        (("senml",), False, ("`bt`",), ("3.16", "skewed_clock")),
+        (("chirpstack-v3",), False, ("3.16",), ("`bt`", "skewed_clock")),
+        (("tts-v3",), False, ("tts-v3",), ("`bt`", "3.16", "skewed_clock")),
+        ((), True, ("skewed_clock", "gps_tty_path"), ("`bt`", "3.16")),
+        (("chirpstack-v3", "senml"), True, ("`bt`", "3.16", "skewed_clock"), ("before 2015",)),
+    ],
+)
+def test_the_fix_of_untrusted_times_is_that_of_the_sources_seen(sources, wrong_clocks, named, not_named):
+    fix = outcome("device-times", device_times=DeviceTimes(8, 2, ("a", "b"), sources, wrong_clocks)).fix
+
+    assert [word for word in named if word not in fix] == []
+    assert [word for word in not_named if word in fix] == []
 
 
 def test_an_embedded_database_is_on_a_disk_that_we_can_see():

@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 
 import psycopg
 
-from roadtwin.errors import ModelVersionError, RoadtwinError
+from roadtwin.errors import MigrationError, ModelVersionError, RoadtwinError
 from roadtwin.jobs.monitor import monitor
 from roadtwin.jobs.refresh import refresh_and_score
 from roadtwin.jobs.retrain import retrain
@@ -17,6 +17,7 @@ from roadtwin.jobs.schedule import monitoring_due, next_daily, score_due, traini
 from roadtwin.settings import Settings
 from roadtwin.storage.city import read_city
 from roadtwin.storage.database import connect
+from roadtwin.storage.migrate import check_schema
 from roadtwin.storage.model_runs import read_last_training
 from roadtwin.storage.monitoring import read_newest_monitoring
 from roadtwin.storage.score_requests import read_newest_open_request
@@ -134,6 +135,9 @@ def watch(
     What fails (no model yet, too little history) is logged and tried again later; a database that is away is waited
     for, longer each time, up to the interval. What is due goes by `clock`, which tells the time in UTC and
     is looked at every `look_s` seconds.
+
+    Raises MigrationError as soon as the schema is not that of this version, also when it is migrated meanwhile: an
+    older version would undo what a migration made, and fill tables in its own way.
     """
     watcher = _Watcher(settings, clock())
     wait_s = _FIRST_RETRY_S
@@ -141,12 +145,15 @@ def watch(
         try:
             with connect(url, application_name="roadtwin-score") as conn:
                 while not stop.is_set():
+                    check_schema(conn)
                     for task in watcher.tasks:
                         _attend(conn, task, settings, clock)
                         if stop.is_set():
                             return
                     wait_s = _FIRST_RETRY_S
                     stop.wait(look_s)
+        except MigrationError:
+            raise
         except (RoadtwinError, psycopg.Error) as exc:
             log.warning("watching failed", action="watch_failed", error=str(exc), retry_s=wait_s)
             stop.wait(wait_s)

@@ -106,6 +106,10 @@ def read_migrations(files: Mapping[str, str]) -> list[Migration]:
     ]
 
 
+_OWN = tuple(read_migrations(packaged_files()))
+"""Read when we start, as all our SQL is: files of a version that is installed over a running one are not its own."""
+
+
 def read_applied(conn: psycopg.Connection[Any]) -> list[AppliedMigration]:
     """Migrations this database has, in order; empty where Roadtwin has never been."""
     if conn.execute("SELECT to_regclass('schema_migration')").fetchone() == (None,):
@@ -118,14 +122,13 @@ def read_applied(conn: psycopg.Connection[Any]) -> list[AppliedMigration]:
 
 def check_schema(conn: psycopg.Connection[Any]) -> None:
     """Raise MigrationError, with the remedy, unless the schema is exactly the one this code was written for."""
-    migrations = read_migrations(packaged_files())
     applied = read_applied(conn)
-    _check_applied(applied, migrations)
+    _check_applied(applied, _OWN)
     if not applied:
         raise MigrationError("The database has no Roadtwin schema yet: run `roadtwin migrate`.")
-    if len(applied) < len(migrations):
+    if len(applied) < len(_OWN):
         raise MigrationError(
-            f"The database schema is at version {applied[-1].version}, this Roadtwin needs {migrations[-1].version}: "
+            f"The database schema is at version {applied[-1].version}, this Roadtwin needs {_OWN[-1].version}: "
             "run `roadtwin migrate`."
         )
 
@@ -139,7 +142,7 @@ def migrate(url: str, *, dry_run: bool = False, files: Mapping[str, str] | None 
     Raises DatabaseUnavailableError, and MigrationError naming the file: one that fails (it leaves nothing behind), one
     that was changed after it ran, or a database newer than this code.
     """
-    migrations = read_migrations(packaged_files() if files is None else files)
+    migrations = _OWN if files is None else read_migrations(files)
     with connect(url, autocommit=True, application_name="roadtwin migrate") as conn:
         if dry_run:
             return [m.general.file_name.removesuffix(".sql") for m in _pending(conn, migrations)]

@@ -2,6 +2,7 @@
 
 import json
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -13,10 +14,12 @@ from roadtwin.cli.common import WIDE, progress, settings_for_command
 from roadtwin.cli.quantities import read_day
 from roadtwin.cli.train import cell
 from roadtwin.errors import InputFileError, SettingsError
-from roadtwin.jobs.backtest import LOG_NAME, backtest, write_predictions
-from roadtwin.jobs.event_files import FORMATS, EventColumns, read_daily_weather, read_events, with_attributes
+from roadtwin.jobs.backtest import backtest, write_predictions
+from roadtwin.jobs.event_files import FORMATS, EventColumns, read_daily_weather, read_events
 from roadtwin.jobs.event_positions import StreetNetwork
-from roadtwin.reporting.words import MISSING_MATPLOTLIB, can_draw
+from roadtwin.jobs.event_register import with_attributes
+from roadtwin.jobs.scorings import LOG_NAME
+from roadtwin.reporting.words import MISSING_MATPLOTLIB, can_draw, counted
 
 app = typer.Typer(add_completion=False)
 
@@ -95,7 +98,10 @@ def main(
     file = read_events(events, columns, settings.timezone, file_format=file_format, network=streets)
     if segments is not None:
         file = with_attributes(file, segments, segments_column or (columns.segment if columns else "") or "segment_id")
-    daily = None if weather is None else read_daily_weather(weather, settings.timezone)
+    daily = None
+    if weather is not None:
+        daily, notes = read_daily_weather(weather, settings.timezone)
+        file = replace(file, notes=(*file.notes, *notes))
     with progress("Backtest") as on_progress:
         result = backtest(
             file, first_day, horizon_days, weather=daily, log=settings.data_dir / LOG_NAME, on_progress=on_progress
@@ -131,20 +137,21 @@ def _tell(report: dict[str, Any], out: Path) -> None:
     events = report["events"]
     left_out = "".join(f", {count} {reason}" for reason, count in events["left_out"].items())
     console.print(
-        f"{events['used']:,} events of {events['rows']:,} rows{left_out}; "
+        f"{counted(events['used'], 'event')} of {counted(events['rows'], 'row')}{left_out}; "
         f"{events['first_day']} to {events['last_day']}."
     )
     for note in events["notes"]:
         console.print(f"Note: {note}.")
     console.print(
-        f"{report['segments']:,} segments, window {report['cut']} to {report['window_end']}, learned from "
-        f"{report['training_windows']} windows before it. Weather: {report['weather']}. Probabilities: {out}"
+        f"{counted(report['segments'], 'segment')}, window {report['cut']} to {report['window_end']}, learned from "
+        f"{counted(report['training_windows'], 'window')} before it. Weather: {report['weather']}. Probabilities: {out}"
     )
     scored = report["scored"]
     if scored is None:
         console.print(f"Not scored: {report['why_not_scored']}.")
         return
-    table = Table(title=f"{scored['segments_with_event']:,} segments with an event, {scored['winters_tested']} winters")
+    happened, winters = counted(scored["segments_with_event"], "segment"), counted(scored["winters_tested"], "winter")
+    table = Table(title=f"{happened} with an event, {winters}")
     table.add_column("forecast")
     for heading in ("ROC-AUC", "PR-AUC", "Brier skill", "pred./obs.", "slope", "events on worst 10 %"):
         table.add_column(heading, justify="right")
@@ -157,7 +164,15 @@ def _tell(report: dict[str, Any], out: Path) -> None:
             f"ROC-AUC against count so far: {gain['difference']:+.3f} (95 % interval over streets "
             f"{gain['low']:+.3f} to {gain['high']:+.3f})."
         )
+    log = scored["log"]
+    made = log["while_made"]
+    if made is not None:
+        console.print(
+            f"While the method was made, this window was scored {counted(made['this_window'], 'time')}, windows of "
+            f"this file {counted(made['this_file'], 'time')}; the rule for the level was changed "
+            f"{counted(made['level_rule_changes'], 'time')} after windows of this file had been seen."
+        )
     console.print(
-        f"This window was scored {scored['log']['this_window']} times on this machine, windows of this file "
-        f"{scored['log']['this_file']} times ({scored['log']['file']})."
+        f"This window was scored {counted(log['this_window'], 'time')} on this machine, windows of this file "
+        f"{counted(log['this_file'], 'time')} ({log['file']})."
     )

@@ -5,27 +5,26 @@ at often is no hold-out any more.
 """
 
 import csv
-import json
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.metrics import roc_auc_score
+from sklearn.metrics import average_precision_score, roc_auc_score
 
 from models.evaluation import count_winters, plain
 from models.inputs import Floats
-from models.metrics import at_top, gain_curve, reliability, roc_curve, skill
+from models.metrics import at_capacity, at_top, gain_curve, reliability, roc_curve, skill
 from models.recurrence import Recurrence, TooShortHistoryError, WeatherDays, learn_before, predict
 from models.resampling import BlockResampling, interval
 from roadtwin.errors import InputFileError
 from roadtwin.jobs.event_files import EventFile, day_number
+from roadtwin.jobs.scorings import note_scoring
 
 METHOD_VERSION = 3
-LOG_NAME = "backtests.jsonl"
 MAX_HORIZON_DAYS = 1100
 _TOP_SHARE = 0.1
 _ON_WORST = "events_on_worst_10_pct"
@@ -113,21 +112,25 @@ def backtest(
         "forecasts": {name: _skill(happened, p, ranking.get(name, p)) for name, p in forecasts.items()},
         **_with_intervals(happened, forecasts, ranking, street),
         "curves": _curves(happened, forecasts, ranking),
-        "log": _note_scoring(log, events.sha256, cut, horizon_days),
+        "log": note_scoring(log, events, cut, horizon_days, METHOD_VERSION),
     }
     report(1.0)
     return Backtest(model, plain(result))
 
 
 def _skill(happened: NDArray[np.int64], probability: Floats, ranking: Floats) -> dict[str, Any]:
-    """Figures of a forecast; where its order is that of another number (count so far), that number ranks."""
-    labels = (happened > 0).astype(np.float64)
-    figures = asdict(
-        skill(labels, probability, np.zeros(len(labels), np.int64), capacity=round(_TOP_SHARE * len(labels)))
-    )
+    """Figures of a forecast; where its order is that of another number (count so far), every figure of ranks is of it.
+
+    A count's probability has the same order but for ties: its levels end where its effect is constant.
+    """
+    labels, one_day = (happened > 0).astype(np.float64), np.zeros(len(happened), np.int64)
+    figures = asdict(skill(labels, probability, one_day, capacity=round(_TOP_SHARE * len(labels))))
     del figures["at_capacity"]
-    figures["roc_auc"] = float(roc_auc_score(labels, ranking)) if 0 < labels.mean() < 1 else float("nan")
-    top = np.argsort(-ranking, kind="stable")[: max(1, round(_TOP_SHARE * len(labels)))]
+    if 0 < labels.mean() < 1:
+        figures["roc_auc"] = float(roc_auc_score(labels, ranking))
+        figures["pr_auc"] = float(average_precision_score(labels, ranking))
+    figures["at_10_pct"] = asdict(at_capacity(labels, ranking, one_day, share=_TOP_SHARE))
+    top = at_top(ranking, one_day, share=_TOP_SHARE)
     figures[_ON_WORST] = float(happened[top].sum() / happened.sum()) if happened.sum() else float("nan")
     return figures
 
@@ -183,27 +186,6 @@ def _curves(
         "roc": {name: roc_curve(labels, p) for name, p in order.items()},
         "gain": {name: gain_curve(happened.astype(np.float64), p) for name, p in order.items()},
     }
-
-
-def _note_scoring(log: Path, sha256: str, cut: date, horizon_days: int) -> dict[str, Any]:
-    """Write this scoring down; says how often this window and any of the file were scored, this time included."""
-    entry = {
-        "scored_at": datetime.now(UTC).isoformat(timespec="seconds"),
-        "events_sha256": sha256,
-        "cut": str(cut),
-        "horizon_days": horizon_days,
-        "method_version": METHOD_VERSION,
-    }
-    try:
-        log.parent.mkdir(parents=True, exist_ok=True)
-        with log.open("a", encoding="utf-8") as file:
-            file.write(json.dumps(entry) + "\n")
-        entries = [json.loads(line) for line in log.read_text("utf-8").splitlines() if line.strip()]
-    except (OSError, ValueError) as exc:
-        raise InputFileError(f"{log}: the log of scorings cannot be kept: {exc}.") from None
-    of_file = [e for e in entries if e["events_sha256"] == sha256]
-    same = [e for e in of_file if (e["cut"], e["horizon_days"]) == (str(cut), horizon_days)]
-    return {"file": log.name, "this_window": len(same), "this_file": len(of_file)}
 
 
 def write_predictions(path: Path, prediction: Recurrence) -> None:

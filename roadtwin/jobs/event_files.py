@@ -1,12 +1,9 @@
-"""Files of dated events, register attributes and daily weather as cities publish them, read for `roadtwin backtest`."""
+"""Files of dated events and daily weather as cities publish them, read for `roadtwin backtest`."""
 
-import csv
-import gzip
 import hashlib
-import io
 import math
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from pathlib import Path
@@ -15,21 +12,19 @@ from zoneinfo import ZoneInfo
 import numpy as np
 
 from models.event_history import EventHistory
-from models.inputs import Floats
 from models.recurrence import WeatherDays
 from roadtwin.errors import InputFileError
 from roadtwin.jobs.event_positions import StreetNetwork, checked_positions, from_houston_feet, on_a_plane
-from roadtwin.jobs.file_checks import foreign_offsets
+from roadtwin.jobs.event_tables import find_column, read_content, read_number, read_table, require_column
+from roadtwin.jobs.file_checks import foreign_offsets, only_foreign_offsets
 
 FORMATS = ("columns", "houston")
 _EPOCH = date(1970, 1, 1)
 _LON_NAMES, _LAT_NAMES = ("lon", "longitude", "lng", "x_lon"), ("lat", "latitude", "y_lat")
 _DATE_NAMES = ("date", "day", "opendate", "mess_datum", "datum")
-_MOST_CATEGORIES = 12
 _STREET_WORDS = frozenset(
     ("ST", "DR", "RD", "LN", "BLVD", "AVE", "CT", "CIR", "PKWY", "WAY", "PL", "TRL", "FWY", "N", "S", "E", "W")
 )
-_MISSING = frozenset({"", "na", "nan", "null", "none", "-999", "-999.0"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,15 +82,15 @@ def read_events(
     InputFileError
         For a file that cannot be read, a missing column, times of several zones, a file without a usable row.
     """
-    content = _content(path)
-    header, lines = _table(path, content)
+    content = read_content(path)
+    header, lines = read_table(path, content)
     houston = file_format == "houston"
     names = EventColumns("SR LOCATION", "SR CREATE DATE", case="CASE NUMBER") if houston else columns
     assert names is not None
     needed = (names.segment if network is None else None, names.date, names.street, names.case)
     for name in filter(None, needed):
-        _require(path, header, name)
-    place = [_find(header, usual) for usual in (_LON_NAMES, _LAT_NAMES)]
+        require_column(path, header, name)
+    place = [find_column(header, usual) for usual in (_LON_NAMES, _LAT_NAMES)]
     feet = [name if houston and name in header else None for name in ("x", "y")]
     if network is not None and None in place and None in feet:
         raise InputFileError(f"{path}: got no columns of longitude and latitude, expected them with a network.")
@@ -126,13 +121,13 @@ def read_events(
         segments.append(segment)
         days.append(day)
         streets.append(segment.partition(" ")[2] if houston else row[names.street].strip() if names.street else "")
-        positions.append(tuple(_number(row[name]) if name else math.nan for name in (*place, *feet)))
-    dates.check()
+        positions.append(tuple(read_number(row[name]) if name else math.nan for name in (*place, *feet)))
+    notes = dates.check()
     numbers = np.array(positions).reshape(-1, 4)
     if None not in feet:
         unknown = ~np.isfinite(numbers[:, :2]).all(axis=1)
         numbers[unknown, :2] = from_houston_feet(numbers[unknown, 2], numbers[unknown, 3])
-    lon_lat, notes = checked_positions(numbers[:, :2], timezone, path.name)
+    lon_lat, more = checked_positions(numbers[:, :2], timezone, path.name)
     kept = np.arange(len(segments))
     if network is not None:
         found = network.find(lon_lat)
@@ -149,7 +144,7 @@ def read_events(
         street=_streets(index, streets, len(ids)),
         position_m=on_a_plane(lon_lat[kept]),
     )
-    return EventFile(history, hashlib.sha256(content).hexdigest(), rows, dict(left_out), tuple(notes))
+    return EventFile(history, hashlib.sha256(content).hexdigest(), rows, dict(left_out), (*notes, *more))
 
 
 def block_of(location: str) -> str:
@@ -168,57 +163,13 @@ def block_of(location: str) -> str:
     return f"{int(words[0]) // 100 * 100} {name}" if name else ""
 
 
-def with_attributes(events: EventFile, path: Path, segment_column: str) -> EventFile:
-    """The same events with the attributes of a register: every segment of it is known from the first day on.
-
-    Columns of numbers are taken as such (text in them is unknown), columns of a few words as yes or no for each word;
-    others are left out, which a note says.
-
-    Raises InputFileError.
-    """
-    header, lines = _table(path, _content(path))
-    _require(path, header, segment_column)
-    register: dict[str, dict[str, str]] = {}
-    repeated = 0
-    for row in lines:
-        segment = row[segment_column].strip()
-        repeated += segment in register
-        if segment:
-            register.setdefault(segment, row)
-    known = events.history.segment_ids
-    ids = tuple(sorted({*known, *register}))
-    names, columns, unused = _attribute_columns([register.get(i, {}) for i in ids], header, segment_column)
-    place = {segment: number for number, segment in enumerate(ids)}
-    old_to_new = np.array([place[segment] for segment in known], np.int32)
-    history = events.history
-    street = None
-    if history.street is not None:
-        street = np.full(len(ids), -1, np.int32)
-        street[old_to_new] = history.street
-    notes = list(events.notes)
-    if unused:
-        notes.append(f"columns of {path.name} that are neither numbers nor a few words: {', '.join(unused)}")
-    if repeated:
-        notes.append(f"{repeated} segments occur again in {path.name}: their first row counts")
-    extended = EventHistory(
-        segment_ids=ids,
-        segment=old_to_new[history.segment],
-        day=history.day,
-        street=street,
-        position_m=history.position_m,
-        attributes=np.column_stack(columns) if columns else np.zeros((len(ids), 0)),
-        attribute_names=tuple(names),
-    )
-    return EventFile(extended, events.sha256, events.rows, events.left_out, tuple(notes))
-
-
-def read_daily_weather(path: Path, timezone: ZoneInfo) -> WeatherDays:
-    """Daily weather from a CSV file: a date column (date, day, OpenDate, MESS_DATUM …) and columns of numbers.
+def read_daily_weather(path: Path, timezone: ZoneInfo) -> tuple[WeatherDays, list[str]]:
+    """Daily weather from a CSV file: a date column (date, day, OpenDate, MESS_DATUM …) and columns of numbers; notes.
 
     A column named after events (cases) is no weather and is left out. Raises InputFileError.
     """
-    header, lines = _table(path, _content(path))
-    name = _find(header, _DATE_NAMES)
+    header, lines = read_table(path, read_content(path))
+    name = find_column(header, _DATE_NAMES)
     if name is None:
         raise InputFileError(
             f"{path}: no date column; got {', '.join(header)}, expected one of {', '.join(_DATE_NAMES)}."
@@ -231,14 +182,15 @@ def read_daily_weather(path: Path, timezone: ZoneInfo) -> WeatherDays:
         day = dates.day(row[name].strip())
         if day is not None:
             days.append(day)
-            values.append([_number(row[column]) for column in numbers])
-    dates.check()
+            values.append([read_number(row[column]) for column in numbers])
+    notes = dates.check()
     if not days:
         raise InputFileError(f"{path}: no row with a date.")
     order = np.argsort(np.array(days), kind="stable")
     table = np.array(values)[order]
     used = np.flatnonzero(np.isfinite(table).any(axis=0))
-    return WeatherDays(np.array(days, np.int64)[order], table[:, used], tuple(numbers[i] for i in used.tolist()))
+    weather = WeatherDays(np.array(days, np.int64)[order], table[:, used], tuple(numbers[i] for i in used.tolist()))
+    return weather, notes
 
 
 class _Dates:
@@ -269,8 +221,11 @@ class _Dates:
         self._years.add(at.year)
         return day_number(at.astimezone(self._timezone).date()), True, at.utcoffset()
 
-    def check(self) -> None:
-        """Raise InputFileError for a mix: which hour, and at midnight which day, the others mean cannot be known."""
+    def check(self) -> list[str]:
+        """Notes on the offsets.
+
+        Raises InputFileError for a mix: which hour, and at midnight which day, the others mean cannot be known.
+        """
         naive = self._times[None]
         offsets = {offset: count for offset, count in self._times.items() if offset is not None}
         if offsets and naive:
@@ -281,46 +236,8 @@ class _Dates:
         foreign = foreign_offsets(offsets, self._years, self._timezone)
         if foreign:
             raise InputFileError(f"{self._path}: {foreign}")
-
-
-def _content(path: Path) -> bytes:
-    try:
-        raw = path.read_bytes()
-        return gzip.decompress(raw) if path.suffix == ".gz" else raw
-    except (OSError, EOFError) as exc:
-        raise InputFileError(f"{path}: cannot be read: {exc}.") from None
-
-
-def _table(path: Path, content: bytes) -> tuple[list[str], Iterator[dict[str, str]]]:
-    try:
-        text = content.decode("utf-8-sig")
-    except UnicodeDecodeError as exc:
-        raise InputFileError(f"{path}: not UTF-8: {exc}.") from None
-    reader = csv.DictReader(io.StringIO(text, newline=""), restval="")
-    header = [name for name in reader.fieldnames or () if name]
-    if not header:
-        raise InputFileError(f"{path}: got no header line, expected a CSV file with one.")
-    return header, ({name: row[name] or "" for name in header} for row in reader)
-
-
-def _require(path: Path, header: list[str], name: str) -> None:
-    if name not in header:
-        raise InputFileError(f"{path}: got the columns {', '.join(header)}, expected one named {name!r}.")
-
-
-def _find(header: list[str], names: tuple[str, ...]) -> str | None:
-    return next((column for name in names for column in header if column.lower() == name), None)
-
-
-def _number(text: str) -> float:
-    """A number; NaN for what is none or stands for missing."""
-    if text.strip().lower() in _MISSING:
-        return math.nan
-    try:
-        value = float(text)
-    except ValueError:
-        return math.nan
-    return value if math.isfinite(value) else math.nan
+        note = only_foreign_offsets(offsets, self._years, self._timezone)
+        return [f"{self._path.name}: {note}"] if note else []
 
 
 def _streets(index: np.ndarray, streets: list[str], segments: int) -> np.ndarray | None:
@@ -332,27 +249,3 @@ def _streets(index: np.ndarray, streets: list[str], segments: int) -> np.ndarray
     result = np.full(segments, -1, np.int32)
     result[index[::-1]] = number[::-1]
     return result
-
-
-def _attribute_columns(
-    rows: list[dict[str, str]], header: list[str], segment_column: str
-) -> tuple[list[str], list[Floats], list[str]]:
-    names: list[str] = []
-    columns: list[Floats] = []
-    unused: list[str] = []
-    for name in header:
-        if name == segment_column:
-            continue
-        texts = [row.get(name, "").strip() for row in rows]
-        numbers = np.array([_number(text) for text in texts])
-        words = Counter(text for text in texts if text.lower() not in _MISSING)
-        if np.isfinite(numbers).sum() >= 0.5 * words.total() and words:
-            names.append(name)
-            columns.append(numbers)
-        elif 1 < len(words) <= _MOST_CATEGORIES:
-            for word in sorted(words):
-                names.append(f"{name}={word}")
-                columns.append(np.array([math.nan if not text else float(text == word) for text in texts]))
-        elif words:
-            unused.append(name)
-    return names, columns, unused

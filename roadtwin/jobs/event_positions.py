@@ -14,6 +14,7 @@ from roadtwin.network.extent import swapped_for_zone
 from roadtwin.network.geojson import ReadOptions
 from roadtwin.network.matching import SegmentMatcher
 from roadtwin.network.split import split_network
+from roadtwin.reporting.words import counted
 
 MATCH_M = 40.0
 """An event is on a segment that lies within this distance [m]: addresses are placed on houses, not on the road."""
@@ -69,10 +70,10 @@ def checked_positions(lon_lat: Floats, zone: ZoneInfo, name: str) -> tuple[Float
     exchanged = ~near & near_exchanged
     if exchanged.any():
         lon_lat = np.where(exchanged[:, None], lon_lat[:, ::-1], lon_lat)
-        notes.append(f"{int(exchanged.sum())} positions had longitude and latitude swapped: put right")
+        notes.append(f"{counted(int(exchanged.sum()), 'position')} had longitude and latitude swapped: put right")
     impossible = given & ~near & ~exchanged
     if impossible.any():
-        notes.append(f"{int(impossible.sum())} impossible positions are taken as unknown")
+        notes.append(f"{counted(int(impossible.sum()), 'impossible position')} taken as unknown")
     return np.where((near | exchanged)[:, None], lon_lat, np.nan), notes
 
 

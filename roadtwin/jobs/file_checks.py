@@ -12,6 +12,7 @@ from roadtwin.errors import InputFileError, NaiveTimeError, RecordRejectedError
 from roadtwin.network.extent import FAR_KM, Extent, Verdict, extent_of, swapped_for_zone
 from roadtwin.network.sections import RoadSection
 from roadtwin.records.schema import Inspection, Record, RecordPosition, Repair, Report, positions_of
+from roadtwin.reporting.words import counted
 
 Read = tuple[str, Record | RecordRejectedError]
 """A record with where it stands in its file, or why it is none."""
@@ -20,9 +21,10 @@ Read = tuple[str, Record | RecordRejectedError]
 def check_times(records: Sequence[Read], zone: ZoneInfo | None) -> list[str]:
     """Notes of times that are in several zones; refuses a file where it cannot be known which of them are right.
 
-    Offsets of the city's zone and UTC go together, and so do any others alone: they name an instant. Records without
-    an offset are rejected ones already; beside records that have one, a note says so. Raises InputFileError where some
-    times have an offset that the city's zone never has, and others one that it has. `zone` None: no city yet.
+    Offsets of the city's zone and UTC go together, and so do any others alone, which a note says: they name an instant.
+    Records without an offset are rejected ones already; beside records that have one, a note says so. Raises
+    InputFileError where some times have an offset that the city's zone never has, and others one that it has. `zone`
+    None: no city yet.
     """
     naive = sum(isinstance(record, NaiveTimeError) for _, record in records)
     offsets = Counter(_offset(at) for _, record in records if isinstance(record, Record) for at in _times(record))
@@ -38,7 +40,8 @@ def check_times(records: Sequence[Read], zone: ZoneInfo | None) -> list[str]:
     foreign = foreign_offsets(offsets, years, zone)
     if foreign:
         raise InputFileError(foreign)
-    return notes
+    note = only_foreign_offsets(offsets, years, zone)
+    return [*notes, f"{note[0].upper()}{note[1:]}."] if note else notes
 
 
 def foreign_offsets(offsets: Mapping[timedelta, int], years: Iterable[int], zone: ZoneInfo) -> str:
@@ -46,13 +49,32 @@ def foreign_offsets(offsets: Mapping[timedelta, int], years: Iterable[int], zone
 
     `offsets` with their numbers of times; `years` are those of the times.
     """
-    own = {_offset(datetime(year, month, 15, 12, tzinfo=zone)) for year in years for month in (1, 7)} | {timedelta(0)}
-    foreign = {offset: count for offset, count in offsets.items() if offset not in own}
+    foreign = _foreign(offsets, years, zone)
     if not foreign or len(foreign) == len(offsets):
         return ""
-    told = ", ".join(f"{count} times {_text(offset)}" for offset, count in sorted(foreign.items()))
+    told = ", ".join(f"{counted(count, 'time')} {_text(offset)}" for offset, count in sorted(foreign.items()))
     usual = ", ".join(_text(offset) for offset in sorted(offsets.keys() - foreign.keys()))
     return f"Mixed time zones: got {told}, which {zone.key} never has, beside {usual}. Write all times in one zone."
+
+
+def only_foreign_offsets(offsets: Mapping[timedelta, int], years: Iterable[int], zone: ZoneInfo) -> str:
+    """What a note says of a file of which every time has an offset that the zone never has; "" otherwise.
+
+    Such times name instants and are taken; but the file, or the zone, may be another city's.
+    """
+    foreign = _foreign(offsets, years, zone)
+    if not foreign or len(foreign) < len(offsets):
+        return ""
+    told = ", ".join(_text(offset) for offset in sorted(foreign))
+    return (
+        f"all times ({sum(foreign.values()):,}) have an offset that {zone.key} never has ({told}) and are taken as the "
+        "instants they name; check the file and ROADTWIN_CITY_TIMEZONE"
+    )
+
+
+def _foreign(offsets: Mapping[timedelta, int], years: Iterable[int], zone: ZoneInfo) -> dict[timedelta, int]:
+    own = {_offset(datetime(year, month, 15, 12, tzinfo=zone)) for year in years for month in (1, 7)} | {timedelta(0)}
+    return {offset: count for offset, count in offsets.items() if offset not in own}
 
 
 def _times(record: Record) -> Iterable[datetime]:

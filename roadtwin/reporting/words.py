@@ -30,14 +30,31 @@ class Plot:
 
 
 class Number:
-    """A number that is written with a decimal comma where a language has one."""
+    """A number that is written with a decimal comma where a language has one.
+
+    A format "winter|winters" gives the word that goes with the number.
+    """
 
     def __init__(self, value: float, *, comma: bool) -> None:
         self._value, self._comma = value, comma
 
     def __format__(self, how: str) -> str:
+        one, bar, many = how.partition("|")
+        if bar:
+            return one if self._value == 1 else many
         text = format(self._value, how)
         return text.translate(_COMMA) if self._comma else text
+
+
+def counted(number: int, one: str, many: str | None = None) -> str:
+    """A number with its English noun; `many` where the plural is not made by an s.
+
+    Examples
+    --------
+    >>> counted(1, "winter"), counted(1200, "winter")
+    ('1 winter', '1,200 winters')
+    """
+    return f"{number:,} {one if number == 1 else many or f'{one}s'}"
 
 
 def plot(captions: Mapping[str, Mapping[str, str]], key: str, image: str, **numbers: float) -> Plot:

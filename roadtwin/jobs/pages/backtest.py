@@ -45,15 +45,26 @@ def _facts(report: Mapping[str, Any]) -> list[tuple[Words, Words | str]]:
          number(report["training_windows"], 0)),
         (("Features", "Merkmale"), number(len(report["features"]), 0)),
         (("Weather", "Wetter"), weather.get(report["weather"], (report["weather"], report["weather"]))),
-        (("SHA-256 of the file", "SHA-256 der Datei"), events["sha256"][:16] + "…"),
+        (("SHA-256 of the file (unpacked)", "SHA-256 der Datei (entpackt)"), events["sha256"][:16] + "…"),
+        (("Notes on the files", "Hinweise zu den Dateien (englisch)"), "; ".join(events["notes"]) or "–"),
     ]  # fmt: skip
 
 
 def _introduction(scored: Mapping[str, Any]) -> str:
     log = scored["log"]
-    return paragraph(sentence("backtest_winters", winters=scored["winters_tested"])) + paragraph(
-        sentence("backtest_log", window=log["this_window"], file=log["this_file"])
-    )
+    made = log["while_made"]
+    told = [sentence("backtest_winters", winters=scored["winters_tested"])]
+    if made is not None:
+        told.append(
+            sentence(
+                "backtest_made",
+                window=made["this_window"],
+                file=made["this_file"],
+                changes=made["level_rule_changes"],
+            )
+        )
+    told.append(sentence("backtest_log", window=log["this_window"], file=log["this_file"]))
+    return "".join(paragraph(words) for words in told)
 
 
 def _sections(scored: Mapping[str, Any], segments: int) -> list[Section]:

@@ -15,7 +15,6 @@ from roadtwin.jobs.event_files import (
     day_number,
     read_daily_weather,
     read_events,
-    with_attributes,
 )
 from roadtwin.jobs.event_positions import StreetNetwork
 
@@ -51,7 +50,7 @@ def test_events_are_read_and_every_row_is_accounted_for(tmp_path):
     assert np.isnan(file.history.position_m[2]).all()
     east = file.history.position_m[1, 0] - file.history.position_m[0, 0]
     assert east == pytest.approx(693, abs=3)
-    assert file.notes == ("1 impossible positions are taken as unknown",)
+    assert file.notes == ("1 impossible position taken as unknown",)
 
 
 def test_gzip_and_times_with_offsets_are_local_days(tmp_path):
@@ -121,38 +120,12 @@ def test_service_requests_need_no_columns_to_be_named(tmp_path):
     assert file.left_out == {"a case that came before": 1, "without segment": 1}
 
 
-def test_a_register_adds_attributes_and_segments_without_events(tmp_path):
-    events = read_events(
-        written(tmp_path, "SEGMENT,DATE,STREET\nb,2025-01-01,X\n"),
-        EventColumns("SEGMENT", "DATE", street="STREET"),
-        BERLIN,
-        file_format="columns",
-    )
-    register = written(
-        tmp_path,
-        "SEGMENT,PCI,SURFACE,REMARK\na,80,asphalt,by hand\nb,word,paving,old\nc,60,asphalt,x1\nc,70,asphalt,x2\n"
-        + "".join(f"z{i},50,asphalt,remark {i}\n" for i in range(20)),
-        "register.csv",
-    )
-
-    file = with_attributes(events, register, "SEGMENT")
-
-    history = file.history
-    assert history.segment_ids[:3] == ("a", "b", "c")
-    assert history.attribute_names == ("PCI", "SURFACE=asphalt", "SURFACE=paving")
-    assert history.attributes[:3, 0].tolist()[::2] == [80, 60]
-    assert np.isnan(history.attributes[1, 0])
-    assert history.segment.tolist() == [1]
-    assert history.street[:3].tolist() == [-1, 0, -1]
-    assert any("REMARK" in note for note in file.notes)
-    assert any("1 segments occur again" in note for note in file.notes)
-
-
 def test_weather_is_sorted_missing_is_unknown_and_cases_are_no_weather(tmp_path):
     path = written(tmp_path, "OpenDate,cases,rain\n2025-01-02,5,-999\n2025-01-01,7,1.5\n", "weather.csv")
 
-    weather = read_daily_weather(path, BERLIN)
+    weather, notes = read_daily_weather(path, BERLIN)
 
+    assert notes == []
     assert weather.names == ("rain",)
     assert weather.values[0, 0] == 1.5
     assert np.isnan(weather.values[1, 0])
@@ -191,8 +164,8 @@ def test_positions_of_service_requests_are_put_right_or_unknown(requests):
 
     assert file.history.segment_ids == ("4600 EXAMPLE",)
     assert file.notes == (
-        "1 positions had longitude and latitude swapped: put right",
-        "2 impossible positions are taken as unknown",
+        "1 position had longitude and latitude swapped: put right",
+        "2 impossible positions taken as unknown",
     )
     known = np.isfinite(file.history.position_m).all(axis=1)
     assert known.tolist() == [True, True, True, False, False, False, True, True]
@@ -232,3 +205,17 @@ def test_offsets_that_the_city_never_has_beside_its_own_are_refused_with_their_c
 
     with pytest.raises(InputFileError, match=r"Mixed time zones: got 2 times -06:00, which Europe/Berlin never has"):
         read_events(written(tmp_path, text), EventColumns("SEGMENT", "DATE"), BERLIN, file_format="columns")
+
+
+def test_a_file_of_which_all_offsets_are_those_of_elsewhere_is_taken_with_a_note(tmp_path):
+    text = "SEGMENT,DATE\na,2025-01-01T23:00:00-06:00\nb,2025-07-01T10:00:00-05:00\n"
+
+    file = read_events(written(tmp_path, text), EventColumns("SEGMENT", "DATE"), BERLIN, file_format="columns")
+    at_home = read_events(written(tmp_path, text), EventColumns("SEGMENT", "DATE"), CHICAGO, file_format="columns")
+
+    assert file.history.day[0] == day_number(date(2025, 1, 2))
+    assert len(file.notes) == 1
+    assert "all times (2) have an offset that Europe/Berlin never has (-06:00, -05:00)" in file.notes[0]
+    assert at_home.notes == ()
+    rain = written(tmp_path, "date,rain\n2025-01-01T00:00:00-06:00,1\n", "weather.csv")
+    assert "weather.csv: all times (1) have an offset" in read_daily_weather(rain, BERLIN)[1][0]

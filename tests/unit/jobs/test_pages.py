@@ -113,10 +113,11 @@ def of_backtest():
         "segments": 500, "horizon_days": 365, "cut": "2020-06-01", "window_end": "2021-06-01", "features": ["a", "b"],
         "training_windows": 8, "weather": "not given",
         "events": {"used": 9000, "rows": 9100, "left_out": {"without a date": 100}, "first_day": "2017-01-01",
-                   "last_day": "2022-01-01", "sha256": "ab" * 32},
+                   "last_day": "2022-01-01", "sha256": "ab" * 32, "notes": ["lanes: 1 of 9 values unknown"]},
         "scored": {
             "events_in_window": 900, "segments_with_event": 250, "winters_tested": 1, "resamples": 200,
-            "log": {"this_window": 2, "this_file": 5},
+            "log": {"this_window": 1, "this_file": 5,
+                    "while_made": {"this_window": 6, "this_file": 12, "level_rule_changes": 3}},
             "intervals": dict.fromkeys(names, figures), "model_minus": dict.fromkeys(names[1:], figures),
             "curves": {
                 "reliability": dict.fromkeys(names, bins),
@@ -198,8 +199,22 @@ def test_the_page_of_a_backtest_counts_winters_and_scorings(of_backtest):
     assert page.figures == {"roc", "gain", "reliability"}
     assert page.fetched == []
     assert untranslated(text) == set()
-    assert "The window holds 1 winter(s)" in text
-    assert "scored 2 time(s) on this machine, windows of this file 5 time(s)" in text
+    assert "The window holds 1 winter:" in text
+    assert "Das Fenster enthält 1 Winter:" in text
+    assert "scored 1 time on this machine, windows of this file 5 times." in text
+    assert "While the method was made, this window was scored 6 times, windows of this file 12 times." in text
+    assert "The rule for the level was changed 3 times after windows of this file had been seen" in text
+    assert "wurde 3-mal geändert" in text
+    assert "lanes: 1 of 9 values unknown" in text
+    assert "(s)" not in text
+
+
+def test_files_that_the_method_was_not_made_on_have_no_such_sentence(of_backtest):
+    log = of_backtest["scored"]["log"] | {"while_made": None}
+    text = backtest_page(of_backtest | {"scored": of_backtest["scored"] | {"log": log}})
+
+    assert "method was made" not in text
+    assert "scored 1 time on this machine" in text
 
 
 def test_a_backtest_that_was_not_scored_says_so(of_backtest):

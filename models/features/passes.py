@@ -25,14 +25,25 @@ class CameraFeatures:
 
     def __init__(self, days: SegmentDayTable, segment_count: int) -> None:
         self._count = segment_count
-        key = days.day.astype(np.int64) * max(segment_count, 1) + days.segment_index
-        same = np.flatnonzero(key[1:] == key[:-1])  # editions of one day
-        if (key[1:] < key[:-1]).any() or (days.recorded_at[same + 1] < days.recorded_at[same]).any():
-            order = np.lexsort((days.recorded_at, key))
-            days, key = days.take(order), key[order]
-            same = np.flatnonzero(key[1:] == key[:-1])
+        same, ordered = self._neighbours(days)
+        if not ordered:
+            days = days.take(np.lexsort((days.recorded_at, days.segment_index, days.day)))
+            same, _ = self._neighbours(days)
         self._days = days
         self._replaced, self._replaced_at = same, days.recorded_at[same + 1]
+
+    @staticmethod
+    def _neighbours(days: SegmentDayTable) -> tuple[NDArray[np.int64], bool]:
+        """Rows whose next one is an edition of the same day, and whether all rows are in order.
+
+        Compared column by column: a joint key of tens of millions of rows would be their largest column.
+        """
+        later, one_day = days.day[1:] > days.day[:-1], days.day[1:] == days.day[:-1]
+        same = one_day & (days.segment_index[1:] == days.segment_index[:-1])
+        in_order = later | one_day & (days.segment_index[1:] >= days.segment_index[:-1])
+        editions = np.flatnonzero(same)
+        ordered = in_order.all() and (days.recorded_at[editions + 1] >= days.recorded_at[editions]).all()
+        return editions, bool(ordered)
 
     def at(self, as_of: Instant, today: Instant, wanted: Bools | None = None) -> dict[str, Floats]:
         """Features as of an instant on the local day `today`, each of shape (n_segments,), without `last_seen_days`.

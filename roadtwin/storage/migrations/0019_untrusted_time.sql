@@ -8,16 +8,20 @@ CROSS JOIN city AS c
 WHERE s.quantity IN ('surface_temp_c', 'ground_temp_c', 'soil_moisture_pct') AND o.flags & 288 <> 0
 ON CONFLICT DO NOTHING;
 
+-- What was known of a day before the first such reading came stays.
 CREATE TEMPORARY TABLE untrusted_day ON COMMIT DROP AS
-SELECT DISTINCT m.segment_id, (m.observed_at AT TIME ZONE c.timezone)::date AS day
+SELECT m.segment_id, (m.observed_at AT TIME ZONE c.timezone)::date AS day, min(r.recorded_at) AS recorded_at
 FROM vehicle_reading AS r
 INNER JOIN reading_match AS m ON r.observed_at = m.observed_at AND r.event_id = m.event_id
 CROSS JOIN city AS c
-WHERE r.flags & 288 <> 0 AND r.origin <> 'loaded' AND m.segment_id IS NOT NULL;
+WHERE r.flags & 288 <> 0 AND r.origin <> 'loaded' AND m.segment_id IS NOT NULL
+GROUP BY m.segment_id, (m.observed_at AT TIME ZONE c.timezone)::date;
+
+ANALYZE untrusted_day;
 
 DELETE FROM segment_day AS d
 USING untrusted_day AS u
-WHERE d.segment_id = u.segment_id AND d.day = u.day AND d.origin <> 'loaded';
+WHERE d.segment_id = u.segment_id AND d.day = u.day AND d.recorded_at >= u.recorded_at AND d.origin <> 'loaded';
 
 DELETE FROM reading_match AS m
 USING untrusted_day AS u, city AS c

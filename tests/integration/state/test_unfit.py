@@ -24,11 +24,11 @@ SINCE = NOW - timedelta(days=30)
 NAMESPACE = UUID("7a5a3b4e-0000-4000-8000-000000000007")
 
 
-def drive(city, flags):
-    """One reading each, of a pass of its own, in which a camera sees a hole and a lid."""
+def drive(city, flags, *, first=YESTERDAY):
+    """One reading each minute, of a pass of its own, in which a camera sees a hole and a lid."""
     readings = [
         VehicleReading(
-            event_id=uuid5(NAMESPACE, f"{flag:d}"), observed_at=YESTERDAY + timedelta(minutes=number),
+            event_id=uuid5(NAMESPACE, f"{flag:d}"), observed_at=first + timedelta(minutes=number),
             vehicle_pseudonym="v", calibration_id="c", position=Position(7.0, 51.4505, 3.0), heading_deg=0.0,
             speed_mps=10.0, pass_id=f"{flag:d}", camera_model="m", camera_version="1", blur=0.1, wet=0.0, light=0.9,
             detections=tuple(Detection(i, code, 0.8, (0, 0, 9, 9), 640, 480) for i, code in enumerate(("D40", "D50"))),
@@ -106,3 +106,19 @@ def test_what_was_made_of_untrusted_times_before_is_made_again(city):
 
     assert city.execute("SELECT count(*), sum(passes) FROM segment_day").fetchone() == (1, 1)
     assert city.execute("SELECT count FROM sensor_day ORDER BY recorded_at DESC LIMIT 1").fetchone() == (1,)
+
+
+def test_what_was_known_of_a_day_before_an_untrusted_time_came_stays(city):
+    hours = [YESTERDAY + timedelta(hours=number) for number in range(3)]
+    for at, flag in zip(hours, (Flag.NONE, Flag.LATE, Flag.LOW_BATTERY), strict=True):
+        drive(city, [flag], first=at)
+        used(city)
+    known = "SELECT recorded_at, passes FROM segment_day ORDER BY recorded_at"
+    first, second, third = [at + timedelta(seconds=2) for at in hours]
+    assert city.execute(known).fetchall() == [(first, 1), (second, 2), (third, 3)]
+
+    city.execute("UPDATE vehicle_reading SET flags = %s WHERE flags = %s", [int(Flag.CLOCK), int(Flag.LATE)])
+    city.execute(packaged_files()["0019_untrusted_time.sql"])
+    used(city)
+
+    assert city.execute(known).fetchall() == [(first, 1), (third, 2)]

@@ -349,7 +349,11 @@ class Surveys(Facts):
 
 @dataclass(frozen=True, slots=True)
 class CityInputs:
-    """All that a model may see of one city; `timezone` makes its days."""
+    """All that a model may see of one city; `timezone` makes its days.
+
+    `editions` are the former editions of the register, oldest first, each with the time at which the next one was
+    recorded: the same segments in the same order as in `segments`, with the attributes of then.
+    """
 
     segments: SegmentTable
     weather: WeatherHours
@@ -363,11 +367,22 @@ class CityInputs:
     trench_permits: TrenchPermits
     surveys: Surveys
     timezone: tzinfo
+    editions: tuple[tuple[Instant, SegmentTable], ...] = ()
+
+    def edition_at(self, as_of: Instant) -> int:
+        """How many editions of the register were replaced by `as_of`: the number of the one in force then."""
+        return sum(bool(replaced_at <= as_of) for replaced_at, _ in self.editions)
+
+    def segments_at(self, as_of: Instant) -> SegmentTable:
+        """The segments with the attributes known at `as_of`; before the register was first imported, with those."""
+        return (*(former for _, former in self.editions), self.segments)[self.edition_at(as_of)]
 
     def recorded_by(self, as_of: Instant) -> "CityInputs":
         """The same city as we knew it at `as_of`."""
         return replace(
             self,
+            segments=self.segments_at(as_of),
+            editions=self.editions[: self.edition_at(as_of)],
             weather=self.weather.recorded_by(as_of),
             forecasts=self.forecasts.recorded_by(as_of),
             potholes=self.potholes.recorded_by(as_of),

@@ -44,7 +44,7 @@ class FutureInFeatures:
     """Features as of some times, built from what was recorded by then and from everything recorded since.
 
     `changed` names those that differ, with the number of values: they knew the future. `not_checked` names those that
-    hold attributes of the register: these carry no recorded time, so that today's stand in both.
+    hold attributes of the register, if a time is earlier than its first import: the ones of that import stand in both.
     """
 
     cuts: tuple[str, ...]
@@ -59,7 +59,12 @@ class FutureInFeatures:
 
 
 def future_in_features(
-    cuts: Sequence[Instant], from_all: FeaturesAt, as_known_then: FeaturesAt, feature_set: FeatureSet = FEATURE_SET
+    cuts: Sequence[Instant],
+    from_all: FeaturesAt,
+    as_known_then: FeaturesAt,
+    feature_set: FeatureSet = FEATURE_SET,
+    *,
+    register_since: Instant | None = None,
 ) -> FutureInFeatures:
     """Compare features at `cuts`: what is recorded after a cut, also with an old `observed_at`, must not matter.
 
@@ -70,6 +75,8 @@ def future_in_features(
         Features as of a time from all records, as training makes them.
     as_known_then : callable
         Features as of a time from the records that were there at that time, as scoring made them.
+    register_since : datetime64[us], optional
+        From when on the register was known of every segment; None: throughout.
     """
     changed = np.zeros(len(feature_set.features), np.int64)
     values = 0
@@ -80,7 +87,8 @@ def future_in_features(
         changed += (~np.isclose(now, then, rtol=1e-4, atol=1e-5, equal_nan=True)).sum(axis=0)
         values += now.size
     named = {name: int(n) for name, n in zip(feature_set.names, changed, strict=True) if n}
-    not_checked = tuple(name for name in feature_set.names if name in REGISTER_FEATURES)
+    blind = register_since is not None and any(cut < register_since for cut in cuts)
+    not_checked = tuple(name for name in feature_set.names if blind and name in REGISTER_FEATURES)
     return FutureInFeatures(tuple(str(cut) for cut in cuts), values, named, not_checked)
 
 

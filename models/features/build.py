@@ -81,7 +81,8 @@ class FeatureBuilder:
         measured = inputs.sensor_days
         keys = (measured.sensor.astype(np.int64), measured.day.astype(np.int64))
         self._forecasts = ForecastFeatures(inputs.forecasts, inputs.timezone)
-        self._sensors = SensorFeatures(measured, superseded_at(keys, measured.recorded_at), inputs.segments)
+        tables = [*(former for _, former in inputs.editions), inputs.segments]
+        self._sensors = SensorFeatures(measured, superseded_at(keys, measured.recorded_at), tables)
 
     def at(self, as_of: Instant, rows: NDArray[np.int64] | None = None) -> NDArray[np.float32]:
         """Features of every segment as of a time, shape (n_segments, n_features), in the order of the feature set.
@@ -153,7 +154,7 @@ class FeatureBuilder:
         }
 
     def _wear(self, as_of: Instant) -> dict[str, Floats]:
-        segments, repairs, permits = self.inputs.segments, self.inputs.repairs, self.inputs.trench_permits
+        segments, repairs, permits = self.inputs.segments_at(as_of), self.inputs.repairs, self.inputs.trench_permits
         count = len(segments)
         renewed = newest_by_segment(
             repairs.segment_index, repairs.observed_at, (repairs.recorded_at <= as_of) & repairs.renewal, count
@@ -163,7 +164,9 @@ class FeatureBuilder:
         # bincount gives integers when there is no row at all
         opened = np.bincount(permits.segment_index[recent], weights=weights, minlength=count).astype(np.float64)
         return {
-            "wearing_course_age_years": wearing_course_age_years(segments.wearing_course_year, renewed, as_of),
+            "wearing_course_age_years": wearing_course_age_years(
+                segments.wearing_course_year, renewed, as_of, segments.road_class
+            ),
             "pavement_class": segments.pavement_class,
             "heavy_vehicles_per_day": segments.heavy_vehicles_per_day,
             "axle_passes_per_day": segments.axle_passes_per_day,
@@ -251,7 +254,8 @@ class FeatureBuilder:
 
     def _measured(self, as_of: Instant, daily: DailyWeather) -> dict[str, Floats]:
         today = local_day(np.array([as_of]), self.inputs.timezone)[0]
-        return self._sensors.at(as_of, today, FinishedDays(daily.minimum_c, daily.maximum_c, daily.rain_mm))
+        weather = FinishedDays(daily.minimum_c, daily.maximum_c, daily.rain_mm)
+        return self._sensors.at(as_of, today, weather, edition=self.inputs.edition_at(as_of))
 
 
 def hourly_means(

@@ -5,7 +5,7 @@ weather let one expect; the differences are spread to all segments in space and 
 """
 
 from collections import OrderedDict
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -48,15 +48,35 @@ class FinishedDays:
 
 
 class _Sites:
-    """Sensor-days of one quantity by day; sensors at one segment stand for one site."""
+    """Sensor-days of one quantity by day; sensors at one segment stand for one site.
 
-    def __init__(self, days: SensorDays, superseded_at: Instants, segments: SegmentTable, field: Field) -> None:
+    `editions` of the register, oldest first: the same segments, that may be alike in one and not in another.
+    """
+
+    def __init__(
+        self, days: SensorDays, superseded_at: Instants, editions: Sequence[SegmentTable], field: Field
+    ) -> None:
         order = np.argsort(days.day, kind="stable")
         self._rows, self._superseded_at = days.take(order), superseded_at[order]
         self.segments, self._site = np.unique(self._rows.segment_index, return_inverse=True)
-        traits = site_traits(segments.tree_cover_pct, segments.pavement_class, segments.drainage, segments.width_m)
-        self._places, self._field = Places(segments.positions_m(), traits), field
-        self._kept: OrderedDict[bytes, csr_array] = OrderedDict()
+        at_m, self._field = editions[-1].positions_m(), field
+        self._editions = [Places(at_m, site_traits(s.tree_cover_pct, s.pavement_class, s.drainage, s.width_m))
+                          for s in editions]  # fmt: skip
+        self._edition = len(editions) - 1
+        self._kept: OrderedDict[tuple[int, bytes], csr_array] = OrderedDict()
+
+    @property
+    def _places(self) -> Places:
+        return self._editions[self._edition]
+
+    def spread_by(self, edition: int) -> None:
+        """From now on the segments are as alike as this edition of the register calls them.
+
+        Of editions that say the same of what makes segments alike it is the first: their weights are the same.
+        """
+        traits = self._editions[edition].traits
+        alike = (np.array_equal(traits, earlier.traits) for earlier in self._editions)
+        self._edition = next(number for number, same in enumerate(alike) if same)
 
     def known(
         self, first: Instant, last: Instant, as_of: Instant
@@ -121,7 +141,7 @@ class _Sites:
 
     def _weights_of(self, sites: NDArray[np.bool_]) -> csr_array:
         """Weights of sites at all segments; of the newest few sets of sites they are kept."""
-        key = sites.tobytes()
+        key = (self._edition, sites.tobytes())
         if key not in self._kept:
             self._kept[key] = self._weights(self._places, sites)
             if len(self._kept) > _SETS_KEPT:
@@ -136,21 +156,27 @@ class SensorFeatures:
     Prepared with all rows, in ways that leave the answer for t untouched by rows recorded after t.
     """
 
-    def __init__(self, days: SensorDays, superseded_at: Instants, segments: SegmentTable) -> None:
-        """`superseded_at` (n,): when each row was replaced by a later one of its sensor and day."""
+    def __init__(self, days: SensorDays, superseded_at: Instants, editions: Sequence[SegmentTable]) -> None:
+        """`superseded_at` (n,): when each row was replaced by a later one of its sensor and day.
+
+        `editions` of the register, oldest first, the one in force last.
+        """
 
         def sites(quantity: SensorQuantity, field: Field) -> _Sites:
             own = days.quantity == quantity
-            return _Sites(days.take(own), superseded_at[own], segments, field)
+            return _Sites(days.take(own), superseded_at[own], editions, field)
 
         self._surface = sites(SensorQuantity.SURFACE_TEMP, SURFACE_TEMP_FIELD)
         self._moisture = sites(SensorQuantity.SOIL_MOISTURE, SOIL_MOISTURE_FIELD)
 
-    def at(self, as_of: Instant, today: Instant, weather: FinishedDays) -> dict[str, Floats]:
+    def at(self, as_of: Instant, today: Instant, weather: FinishedDays, *, edition: int) -> dict[str, Floats]:
         """Features as of a time, each (n_segments,); NaN where no sensor tells enough of its window.
 
         `today` is the local day in which `as_of` lies: windows end the day before, with the last one that is over.
+        `edition`: the number of that of the register by which segments are alike.
         """
+        for sites in (self._surface, self._moisture):
+            sites.spread_by(edition)
         return dict(zip(NAMES, [*self._frost(as_of, today, weather), *self._water(as_of, today, weather)], strict=True))
 
     def _frost(self, as_of: Instant, today: Instant, weather: FinishedDays) -> Iterator[Floats]:

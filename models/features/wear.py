@@ -1,6 +1,7 @@
 """What a road brings along: age, structure, load, openings, water. Attributes of the register, NaN where it is silent.
 
-The register's attributes carry no recorded time: they count as known throughout. Renewals and openings do carry one.
+Attributes are those of the register's edition known at the time asked about (`CityInputs.segments_at`). Before the
+register was first imported they are what they were at that import: what it said earlier, nobody recorded.
 """
 
 import numpy as np
@@ -16,7 +17,9 @@ REGISTER_FEATURES: tuple[str, ...] = (
 """Features that an attribute of the register stands in, alone or beside recorded facts (renewals, openings)."""
 
 
-def wearing_course_age_years(year_built: Floats, renewed_at: NDArray[np.datetime64], as_of: np.datetime64) -> Floats:
+def wearing_course_age_years(
+    year_built: Floats, renewed_at: NDArray[np.datetime64], as_of: np.datetime64, road_class: NDArray[np.int32]
+) -> Floats:
     """Age of the wearing course.
 
     Parameters
@@ -27,27 +30,42 @@ def wearing_course_age_years(year_built: Floats, renewed_at: NDArray[np.datetime
         Newest renewal known at `as_of`, NaT where there is none.
     as_of : datetime64
         The instant asked about.
+    road_class : ndarray of int, shape (n,)
+        Codes of classes of roads.
 
     Returns
     -------
     ndarray, shape (n,)
-        Years, at least 0. NaN unknown, also for a course that was laid in a later year than `as_of`.
+        Years, at least 0; NaN unknown. A register that was first imported later knows courses of later years than
+        `as_of`: the road had an older one, of which nobody says how old it was. Its age is the median of the known
+        ones of its class (of all roads where the class has none): neither that it is unknown nor that it is great may
+        tell that the road is to be renewed.
 
     Examples
     --------
     >>> nat = np.array(["NaT", "2026-01-01"], "datetime64[us]")
-    >>> wearing_course_age_years(np.array([2000.0, 2000.0]), nat, np.datetime64("2026-07-02")).round(1)
+    >>> main = np.zeros(2, np.int32)
+    >>> wearing_course_age_years(np.array([2000.0, 2000.0]), nat, np.datetime64("2026-07-02"), main).round(1)
     array([26. ,  0.5])
+    >>> nat[1] = "NaT"
+    >>> wearing_course_age_years(np.array([2000.0, 2027.0]), nat, np.datetime64("2026-07-02"), main).round(1)
+    array([26., 26.])
     """
     year = as_of.astype("datetime64[Y]")
     within = (as_of - year.astype("datetime64[D]")) / np.timedelta64(1, "D") / 365.25
     now = year.astype(int) + 1970 + float(within)
-    # The register of today knows a course that was not there yet: how old the one before it was, nobody says.
     there = year_built <= year.astype(int) + 1970
     age = np.where(there, np.maximum(0.0, now - (year_built + 0.5)), np.nan)
     renewed = ~np.isnat(renewed_at)
     since = np.asarray((as_of - renewed_at) / np.timedelta64(365 * 24 + 6, "h"), dtype=np.float64)
-    return np.asarray(np.where(renewed, np.fmin(age, since), age), dtype=np.float64)
+    ages = np.asarray(np.where(renewed, np.fmin(age, since), age), dtype=np.float64)
+    later, known = (year_built > year.astype(int) + 1970) & ~renewed, np.isfinite(ages)
+    for code in np.unique(road_class[later]):
+        alike = known & (road_class == code)
+        among = alike if alike.any() else known
+        if among.any():
+            ages[later & (road_class == code)] = np.median(ages[among])
+    return ages
 
 
 def recent_trench_pct(area_m2: Floats, length_m: Floats, width_m: Floats) -> Floats:

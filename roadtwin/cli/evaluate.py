@@ -213,7 +213,8 @@ def _leaks(leaks: dict[str, Any]) -> str:
     """What the leak checks say together, and what they cannot see."""
     told = {True: "passed", False: "FAILED", None: "nothing to check in some of them; the report says which"}
     names = ", ".join(leaks["future_in_features"]["not_checked"])
-    return f"Leak checks: {told[leaks['passed']]}. Not checked: register attributes carry no recorded time ({names})."
+    unseen = f" Not checked before the road register was first imported: what it says ({names})." if names else ""
+    return f"Leak checks: {told[leaks['passed']]}.{unseen}"
 
 
 def _tell_worlds(report: dict[str, Any], out: Path, page: Path | None) -> None:

@@ -34,12 +34,12 @@ from roadtwin.errors import NotEnoughHistoryError
 from roadtwin.jobs.evaluate_figures import Measured, by_segment, effects, figures_of
 from roadtwin.jobs.evaluate_gates import LABELS, coverage_gate, gates_json, gates_of
 from roadtwin.jobs.evaluate_truth import CEILINGS, MOST_CUTS, Truth, beside_truth, coverage, event_figures
-from roadtwin.jobs.inputs import load_city, to_datetime
+from roadtwin.jobs.inputs import load_city, to_datetime, to_instant
 from roadtwin.jobs.simulated import read_simulated_city, world_of
 from roadtwin.jobs.train import DEFAULT_RECIPE, History, Recipe, load_history, new_model
 from roadtwin.settings import Settings
 from roadtwin.storage.city import read_city
-from roadtwin.storage.network import read_current_segments
+from roadtwin.storage.network import read_current_segments, read_register_since
 from simulators.world import World
 
 REPORT_VERSION = 2
@@ -282,7 +282,11 @@ class _Run:
             return FeatureBuilder(inputs).at(cut)
 
         chosen = [cuts[0], cuts[cuts.size // 2], cuts[-1]]
-        return future_in_features(chosen, FeatureBuilder(self._history.inputs).at, as_known_then)
+        since = read_register_since(self._conn)
+        return future_in_features(
+            chosen, FeatureBuilder(self._history.inputs).at, as_known_then,
+            register_since=None if since is None else to_instant(since),
+        )  # fmt: skip
 
     def truth(
         self,

@@ -39,7 +39,13 @@ from roadtwin.network.ranks import drainage_rank, pavement_rank
 from roadtwin.network.sections import ROAD_CLASSES, plausible_attributes
 from roadtwin.settings import Settings
 from roadtwin.storage.city import City, read_city
-from roadtwin.storage.model_inputs import ModelSegment, Part, read_columns, read_model_segments
+from roadtwin.storage.model_inputs import (
+    ModelSegment,
+    Part,
+    read_changed_attributes,
+    read_columns,
+    read_model_segments,
+)
 from roadtwin.storage.network import read_heirs
 from roadtwin.storage.potholes import Derivation, read_derivation
 from roadtwin.telemetry import get_logger
@@ -122,14 +128,15 @@ def load_city(conn: psycopg.Connection[Any], settings: Settings, *, now: datetim
     Facts on segments that a new edition of the register replaced count for the segments that hold the greatest part of
     them today; those on segments that ended without one are left out, and sensors that are farther than 1 km from all
     segments. Of what sensors measured the sensor-days are loaded. What cannot have been is NaN (`models.plausible`,
-    `roadtwin.network.sections`).
+    `roadtwin.network.sections`). Attributes are those of the register's edition known at `now`; the former ones stand
+    beside it.
 
     With `current`, only what features as of `now` read: of weather and segment-days their windows and each segment's
     last look before, and of inspections the newest of each segment. These features are the same (tested); those as of
     an earlier time are not. Potholes come from their table where it is as of `now`, which is the same, too.
     """
     city = read_city(conn)
-    segments = to_segment_table(read_model_segments(conn))
+    segments, editions = _register(read_model_segments(conn), read_changed_attributes(conn), now)
     ids = segments.segment_id
     heirs = Heirs(read_heirs(conn))
     if current:
@@ -186,7 +193,34 @@ def load_city(conn: psycopg.Connection[Any], settings: Settings, *, now: datetim
             total_grade=surveys["total_grade"].astype(np.float64),
         ),
         timezone=ZoneInfo(city.timezone) if city is not None else settings.timezone,
+        editions=() if current else editions,
     )
+
+
+def _register(
+    rows: list[ModelSegment], changed: list[tuple[int, datetime, dict[str, Any]]], now: datetime
+) -> tuple[SegmentTable, tuple[tuple[Instant, SegmentTable], ...]]:
+    """The segments as the register was known at `now`, and its former editions with the times they were replaced at.
+
+    `changed`, oldest first: the first edition of a segment counts from always, for nobody knows what was before it.
+    """
+    first: dict[int, dict[str, Any]] = {}
+    later: dict[datetime, dict[int, dict[str, Any]]] = {}
+    for segment_id, recorded_at, attributes in changed:
+        if segment_id not in first:
+            first[segment_id] = attributes
+        elif recorded_at <= now:
+            later.setdefault(recorded_at, {})[segment_id] = attributes
+
+    def edition(before: list[ModelSegment], others: dict[int, dict[str, Any]]) -> list[ModelSegment]:
+        return [row._replace(attributes=others.get(row.segment_id, row.attributes)) for row in before]
+
+    rows = edition(rows, first) if first else rows
+    former = []
+    for replaced_at, others in later.items():
+        former.append((to_instant(replaced_at), to_segment_table(rows)))
+        rows = edition(rows, others)
+    return to_segment_table(rows), tuple(former)
 
 
 def _derived_potholes(conn: psycopg.Connection[Any], segment_ids: Ints, now: datetime) -> tuple[Potholes, OpenSpells]:

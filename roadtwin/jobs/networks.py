@@ -1,8 +1,9 @@
 """Bringing a road network into the database, and keeping it there when the register changes.
 
 A section is recognised by its id in its register. Unchanged, nothing is written; with other attributes, they are
-updated; with another line, the section and its segments are closed and new ones written, and the lineage says which
-part of a former segment went to which new one. Facts that were matched to a closed segment are matched again.
+updated, and the former ones kept as an edition; with another line, the section and its segments are closed and new
+ones written, and the lineage says which part of a former segment went to which new one. Facts that were matched to a
+closed segment are matched again.
 """
 
 import hashlib
@@ -77,7 +78,7 @@ def import_network(
     Parameters
     ----------
     recorded_at : datetime
-        From when on the new sections are valid, and until when replaced ones were.
+        From when on the new sections are valid and other attributes known, and until when replaced ones were.
     source_version : str, optional
         Which edition of the register this is; by default a digest of the sections.
     nominal_length_m : int
@@ -149,7 +150,7 @@ def _import_register(
     missing = [present[key][0] for key in present.keys() - {row.source_section_id for row in rows}]
     closing = [present[rows[i].source_section_id][0] for i in changed] + (missing if close_missing else [])
     closed = close_sections(conn, closing, valid_to=edition.valid_from) if closing else []
-    update_sections(conn, updates)
+    update_sections(conn, updates, recorded_at=edition.valid_from)
     fresh = new + changed
     written = _write(conn, source, [sections[i] for i in fresh], [rows[i] for i in fresh], edition)
     if closed and written:

@@ -94,6 +94,13 @@ def read_model_segments(conn: psycopg.Connection[Any]) -> list[ModelSegment]:
     return [ModelSegment._make((*row[:-1], decode(row[-1]))) for row in rows]
 
 
+def read_changed_attributes(conn: psycopg.Connection[Any]) -> list[tuple[int, datetime, dict[str, Any]]]:
+    """(segment_id, recorded_at, attributes) of all editions of valid segments that have several, oldest first."""
+    decode = msgspec.json.Decoder(dict[str, Any]).decode
+    rows = conn.execute(_SQL["read_changed_attributes"]).fetchall()
+    return [(segment_id, recorded_at, decode(text)) for segment_id, recorded_at, text in rows]
+
+
 @dataclass(frozen=True, slots=True)
 class Part:
     """Which rows are wanted; None: all.

@@ -97,7 +97,7 @@ def write_sections(
 
 
 def write_segments(conn: psycopg.Connection[Any], rows: Sequence[SegmentRow], *, valid_from: datetime) -> list[int]:
-    """Add segments; returns their ids in the order of `rows`."""
+    """Add segments and the first edition of their attributes; returns their ids in the order of `rows`."""
     ids = [row[0] for row in conn.execute(_SQL["reserve_segment_ids"], {"count": len(rows)}).fetchall()]
     with conn.cursor() as cur, cur.copy(_SQL["copy_segments"]) as copy:
         for segment_id, row in zip(ids, rows, strict=True):
@@ -113,6 +113,9 @@ def write_segments(conn: psycopg.Connection[Any], rows: Sequence[SegmentRow], *,
                     Jsonb(row.attributes),
                 )
             )
+    with conn.cursor() as cur, cur.copy(_SQL["copy_segment_attributes"]) as copy:
+        for segment_id, row in zip(ids, rows, strict=True):
+            copy.write_row((segment_id, valid_from, Jsonb(row.attributes)))
     return ids
 
 
@@ -126,13 +129,20 @@ def close_sections(
     return [ClosedSegment(*row) for row in closed]
 
 
-def update_sections(conn: psycopg.Connection[Any], rows: Iterable[tuple[int, SectionRow]]) -> None:
-    """Give sections and their segments other names, owners and attributes; the geometry stays."""
+def update_sections(
+    conn: psycopg.Connection[Any], rows: Iterable[tuple[int, SectionRow]], *, recorded_at: datetime
+) -> None:
+    """Give sections and their segments other names, owners and attributes; the geometry stays.
+
+    Other attributes are recorded as an edition, beside the former ones.
+    """
     values = [
-        {**row._asdict(), "section_id": section_id, "attributes": Jsonb(row.attributes)} for section_id, row in rows
+        {**row._asdict(), "section_id": section_id, "attributes": Jsonb(row.attributes), "recorded_at": recorded_at}
+        for section_id, row in rows
     ]
     if values:
         with conn.cursor() as cur:
+            cur.executemany(_SQL["record_attributes_of_section"], values)
             cur.executemany(_SQL["update_section"], values)
             cur.executemany(_SQL["update_segments_of_section"], values)
 
@@ -171,6 +181,12 @@ def read_heirs(conn: psycopg.Connection[Any]) -> list[Heir]:
 def read_successors(conn: psycopg.Connection[Any]) -> dict[str, int]:
     """Public id of a closed segment → id of the present segment that holds the greatest part of it."""
     return dict(conn.execute(_SQL["read_successors"]).fetchall())
+
+
+def read_register_since(conn: psycopg.Connection[Any]) -> datetime | None:
+    """From when on attributes of all present segments are as they were known; None without a network."""
+    row = conn.execute(_SQL["read_register_since"]).fetchone()
+    return row[0] if row else None
 
 
 def read_bounds(conn: psycopg.Connection[Any]) -> tuple[float, float, float, float] | None:

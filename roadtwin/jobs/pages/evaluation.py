@@ -178,12 +178,14 @@ def _leaks_section(leaks: Mapping[str, Any]) -> Section:
         if kind in ("temporal", "spatio-temporal"):
             gap = _several(found["least_gap_days"], 0)
             rows.append([both(sentence(f"leak_embargo_{kind}")), both(gap), mark(passed=found["passed"])])
-    told = table(("", ""), heads, rows) + f"<p>{both(_not_checked(features['not_checked']))}</p>"
+    told = table(("", ""), heads, rows)
+    if features["not_checked"]:
+        told += f"<p>{both(_not_checked(features['not_checked']))}</p>"
     return Section(("Does anything know its future?", "Kennt etwas seine Zukunft?"), after=told)
 
 
 def _not_checked(names: Sequence[str]) -> Words:
-    """That nothing can be said of features of the register, and which these are."""
+    """When nothing can be said of features of the register, and which these are."""
     reason, features = sentence("leak_not_checked"), [FEATURE_SET.features[FEATURE_SET.index(name)] for name in names]
     english, german = ([getattr(f, label) for f in features] for label in ("label_en", "label_de"))
     return f"{reason[0]} ({'; '.join(english)}).", f"{reason[1]} ({'; '.join(german)})."

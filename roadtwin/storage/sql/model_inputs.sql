@@ -6,6 +6,17 @@ FROM segment
 WHERE valid_to IS NULL
 ORDER BY segment_id;
 
+-- name: read_changed_attributes
+-- All editions of the valid segments that have more than one.
+WITH changed AS (
+    SELECT segment_id FROM segment_attributes GROUP BY segment_id HAVING count(*) > 1
+)
+SELECT e.segment_id, e.recorded_at, e.attributes::text
+FROM changed AS c
+INNER JOIN segment_attributes AS e ON c.segment_id = e.segment_id
+INNER JOIN segment AS s ON c.segment_id = s.segment_id AND s.valid_to IS NULL
+ORDER BY e.recorded_at, e.segment_id;
+
 -- name: copy_evidence
 -- Columns are fixed in width and never null: they are read as one array. Kinds: models.inputs.EvidenceKind.
 COPY (

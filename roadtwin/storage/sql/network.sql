@@ -23,6 +23,9 @@ COPY segment (
     road_class, length_m, geometry_wkb, bounds, mid_lon, mid_lat, attributes
 ) FROM STDIN;
 
+-- name: copy_segment_attributes
+COPY segment_attributes (segment_id, recorded_at, attributes) FROM STDIN;
+
 -- name: copy_lineage
 COPY segment_lineage (old_segment_id, new_segment_id, share_of_old) FROM STDIN;
 
@@ -41,6 +44,20 @@ SET
     maintenance_district = %(maintenance_district)s, warranty_until = %(warranty_until)s,
     inspection_interval_days = %(inspection_interval_days)s, attributes = %(attributes)s
 WHERE section_id = %(section_id)s;
+
+-- name: record_attributes_of_section
+-- What they are from now on, where that is new; an edition is never recorded before the one that it replaces.
+INSERT INTO segment_attributes (segment_id, recorded_at, attributes)
+SELECT
+    s.segment_id,
+    greatest(
+        %(recorded_at)s,
+        (SELECT max(e.recorded_at) FROM segment_attributes AS e WHERE e.segment_id = s.segment_id)
+    ),
+    %(attributes)s
+FROM segment AS s
+WHERE s.section_id = %(section_id)s AND s.valid_to IS NULL AND s.attributes <> %(attributes)s
+ON CONFLICT (segment_id, recorded_at) DO UPDATE SET attributes = excluded.attributes;
 
 -- name: update_segments_of_section
 UPDATE segment
@@ -73,6 +90,9 @@ SELECT DISTINCT ON (h.public_id) h.public_id, h.segment_id
 FROM heir AS h
 INNER JOIN segment AS s ON h.segment_id = s.segment_id AND s.valid_to IS NULL
 ORDER BY h.public_id, h.share DESC, h.segment_id;
+
+-- name: read_register_since
+SELECT max(valid_from) FROM segment WHERE valid_to IS NULL;
 
 -- name: read_bounds
 SELECT

@@ -1,5 +1,5 @@
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import numpy as np
 import pytest
@@ -97,6 +97,30 @@ def test_a_segment_that_falls_to_two_new_ones_is_shared_by_length(db):
         },
         abs=0.051,
     )
+
+
+def editions(db):
+    return rows(
+        db,
+        "SELECT count(*), e.recorded_at, e.attributes FROM segment_attributes AS e JOIN segment USING (segment_id) "
+        "WHERE public_id LIKE 'reg:0007:%' GROUP BY 2, 3 ORDER BY 2",
+    )
+
+
+def test_every_edition_of_attributes_is_kept_and_an_unchanged_import_writes_none(db):
+    old, new = (replace(NORTH, attributes=Attributes(wearing_course_year=year)) for year in (1990, 2026))
+    import_network(db, [old, EAST], recorded_at=JANUARY)
+    import_network(db, [old, EAST], recorded_at=JUNE)
+    import_network(db, [replace(old, name="Nordallee"), EAST], recorded_at=JUNE)
+    assert editions(db) == [(3, JANUARY, {"wearing_course_year": 1990})]
+
+    import_network(db, [new, EAST], recorded_at=JUNE)
+    import_network(db, [new, EAST], recorded_at=JUNE + timedelta(days=1))
+
+    expected = [(3, JANUARY, {"wearing_course_year": 1990}), (3, JUNE, {"wearing_course_year": 2026})]
+    assert editions(db) == expected
+    assert rows(db, "SELECT count(*) FROM segment_attributes AS e JOIN segment USING (segment_id) "
+                    "WHERE public_id LIKE 'reg:0008:%' AND e.recorded_at > segment.valid_from") == [(0,)]  # fmt: skip
 
 
 def test_other_attributes_are_updated_without_new_segments(db):

@@ -10,6 +10,8 @@ from models.dataset import build_dataset, days, make_labels, spatial_blocks
 from models.evaluation import folds_of
 from models.features import FEATURE_SET, GROUPS
 from models.features.build import FeatureBuilder
+from models.features.wear import REGISTER_FEATURES
+from models.inputs import SensorDays, SensorQuantity
 from models.leaks import embargo_of, future_in_features, shuffled_labels
 from models.risk import RiskModel
 
@@ -78,22 +80,72 @@ def test_a_label_copied_into_a_feature_is_caught(city, cuts):
     assert set(found.changed) == {"roughness_mps2"}
 
 
-def test_what_the_register_says_is_named_as_not_checked(city, cuts):
-    """A register that is otherwise, with no time of its own, changes exactly these, and the check cannot tell."""
-    inputs, cut = city.inputs, cuts[1]
-    names = [field.name for field in fields(inputs.segments)]
-    attributes = names[names.index("road_class") + 1 :]
-    this_year, last_year = (
-        replace(inputs.segments, **{name: np.full(len(inputs.segments), value) for name in attributes})
-        for value in (30.0, 40.0)
+@pytest.fixture(scope="module")
+def with_sensors(city):
+    """The city with thirty sensors, each with a level of its own, for all the time that the cuts read."""
+    day = np.arange(city.until - days(600), city.until, days(1)).astype("datetime64[D]")
+    sensor, number = np.meshgrid(np.arange(30, dtype=np.int32), np.arange(day.size))
+    sensor, day = sensor.ravel(), day[number.ravel()]
+    mean = np.where(sensor < 15, 0.0, 20.0) + sensor % 15 * 0.4
+    measured = SensorDays(
+        recorded_at=(day + 1).astype("datetime64[us]"),
+        sensor=sensor,
+        segment_index=sensor * 5,
+        day=day,
+        quantity=np.where(sensor < 15, SensorQuantity.SURFACE_TEMP, SensorQuantity.SOIL_MOISTURE).astype(np.int32),
+        minimum=mean - 3,
+        mean=mean,
+        maximum=mean + 3,
+        freeze_thaw_cycles=np.where(sensor < 15, sensor % 3, np.nan),
     )
-    known = [FeatureBuilder(replace(inputs, segments=segments)).at for segments in (this_year, last_year)]
-    found = future_in_features([cut], *known)
-    checked = future_in_features([cut], FeatureBuilder(inputs).at, as_known_then(inputs))
+    return replace(city.inputs, sensor_days=measured)
 
-    assert checked.passed
-    of_sensors = {FEATURE_SET.names[i] for i in FEATURE_SET.columns(["sensors"])}  # spread to segments that are alike
-    assert set(found.changed) - of_sensors == set(checked.not_checked) - {"length_m"}  # no road is without a length
+
+@pytest.fixture(scope="module")
+def other_register(city):
+    """Another edition of the register: no attribute is what it was."""
+    names = [field.name for field in fields(city.inputs.segments)]
+    attributes = names[names.index("road_class") + 1 :]
+    return replace(
+        city.inputs.segments,
+        **{name: 1 + np.roll(np.nan_to_num(getattr(city.inputs.segments, name)), 40) * 0.5 for name in attributes},
+    )
+
+
+def test_a_later_edition_of_the_register_does_not_change_features_before_it(with_sensors, cuts, other_register):
+    """Bit for bit, also what sensors tell, which is spread to segments that the register calls alike."""
+    former, later = with_sensors, cuts[1] + days(10)
+    inputs = replace(former, segments=other_register, editions=((later, former.segments),))
+    builder, before = FeatureBuilder(inputs), FeatureBuilder(former)
+
+    for cut in (cuts[1], cuts[2], cuts[0]):  # there and back again
+        unchanged = np.array_equal(builder.at(cut), before.at(cut), equal_nan=True)
+        assert unchanged == (cut < later)
+    now = FeatureBuilder(replace(former, segments=other_register)).at(cuts[2])
+    np.testing.assert_array_equal(builder.at(cuts[2]), now)
+    assert future_in_features(cuts, builder.at, as_known_then(inputs)).passed
+
+
+def test_a_register_that_overwrites_is_caught_in_every_feature_that_holds_it(with_sensors, cuts, other_register):
+    inputs, cut = with_sensors, cuts[1]
+    kept = replace(inputs, segments=other_register, editions=((cut + days(10), inputs.segments),))
+    overwritten = FeatureBuilder(replace(inputs, segments=other_register))
+
+    found = future_in_features([cut], overwritten.at, as_known_then(kept))
+
+    of_sensors = {FEATURE_SET.names[i] for i in FEATURE_SET.columns(["sensors"])}
+    assert set(found.changed) - of_sensors == set(REGISTER_FEATURES) - {"length_m"}  # no edition moves a line
+    assert {"surface_freeze_thaw_30d", "surface_minimum_7d_c", "base_moisture_pct"} <= set(found.changed)
+
+
+def test_before_the_register_was_first_imported_it_is_named_as_not_checked(city, cuts):
+    features = FeatureBuilder(city.inputs).at
+
+    early = future_in_features(cuts, features, features, register_since=cuts[0] + days(1))
+    since = future_in_features(cuts, features, features, register_since=cuts[0])
+
+    assert set(early.not_checked) == set(REGISTER_FEATURES)
+    assert since.not_checked == ()
 
 
 def test_shuffled_labels_give_no_skill_and_true_ones_do(trained):

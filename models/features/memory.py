@@ -13,6 +13,11 @@ Floats = NDArray[np.float64]
 Ints = NDArray[np.int32]
 Instants = NDArray[np.datetime64]
 
+FRAILTY_SHAPE = 0.5
+"""Shape of the gamma distribution of frailty over places: strong clustering. [-]"""
+NEIGHBOURHOOD_M = 200.0
+"""How far the surroundings of a segment reach. [m]"""
+
 
 def count_by_segment(segment_index: Ints, rows: NDArray[np.bool_], segment_count: int) -> Floats:
     """Number of `rows` (mask, shape (n,)) on each segment, shape (segment_count,)."""
@@ -26,7 +31,7 @@ def newest_by_segment(segment_index: Ints, at: Instants, rows: NDArray[np.bool_]
     return newest.astype("datetime64[us]")
 
 
-def relative_rate(count: Floats, expected: Floats, *, shape: float = 0.5) -> Floats:
+def relative_rate(count: Floats, expected: Floats, *, shape: float = FRAILTY_SHAPE) -> Floats:
     """How many times the usual hazard a place has shown, shrunk to 1 where little was expected. [-]
 
     Parameters
@@ -36,7 +41,7 @@ def relative_rate(count: Floats, expected: Floats, *, shape: float = 0.5) -> Flo
     expected : ndarray, shape (n,)
         Number that the mean of the city gives for the same time and length.
     shape : float
-        Shape of the gamma distribution of frailty over places. [-] 0.5: strong clustering.
+        Shape of the gamma distribution of frailty over places. [-]
 
     Returns
     -------
@@ -68,7 +73,7 @@ def days_since(at: Instants, as_of: np.datetime64) -> Floats:
     return (as_of - at) / np.timedelta64(1, "D")
 
 
-def neighbours(positions_m: Floats, *, radius_m: float = 200.0) -> csr_array:
+def neighbours(positions_m: Floats, *, radius_m: float = NEIGHBOURHOOD_M) -> csr_array:
     """Who lies near whom: sparse (n, n) of ones for midpoints within `radius_m`, the segment itself left out.
 
     Parameters

@@ -14,6 +14,14 @@ KNOWN_SHARE = 0.8
 """Least share of a window that must be known; sums are taken over what is known."""
 API_RETENTION = 0.9
 """Daily retention of the antecedent precipitation index [-]."""
+API_DAYS = 60
+"""Days of that index; 0.9**60 is below 0.2 %. [d]"""
+LONGEST_THAW_DAYS = 120
+"""After this the base has recovered and days of thaw are no longer told apart. [d]"""
+LARGEST_THAW_INDEX_CD = 400.0
+"""Likewise for the thaw index. [°C·d]"""
+WET_ROAD_MM, WET_ROAD_DAYS = 2.0, 3
+"""A road is wet when at least so much rain fell on so many days, the day asked about the last. [mm, d]"""
 
 
 def window_sum(values: Floats, length: int) -> float:
@@ -84,7 +92,9 @@ def frost_index_cd(mean_c: Floats, days: int) -> float:
     return window_sum(np.where(np.isnan(mean_c), np.nan, np.maximum(0.0, -mean_c)), days)
 
 
-def thaw_state(mean_c: Floats, *, longest_days: int = 120, largest_cd: float = 400.0) -> tuple[float, float]:
+def thaw_state(
+    mean_c: Floats, *, longest_days: int = LONGEST_THAW_DAYS, largest_cd: float = LARGEST_THAW_INDEX_CD
+) -> tuple[float, float]:
     """How far the thaw has gone since the last freezing day.
 
     Parameters
@@ -121,7 +131,7 @@ def thaw_state(mean_c: Floats, *, longest_days: int = 120, largest_cd: float = 4
     return min(float(np.nansum(np.maximum(since, 0.0))), largest_cd), float(min(since.size, longest_days))
 
 
-def antecedent_precipitation_mm(rain_mm: Floats, *, retention: float = API_RETENTION, days: int = 60) -> float:
+def antecedent_precipitation_mm(rain_mm: Floats, *, retention: float = API_RETENTION, days: int = API_DAYS) -> float:
     """Antecedent precipitation index of daily rain: ``sum(k**age * rain)``. [mm]
 
     Parameters
@@ -131,7 +141,7 @@ def antecedent_precipitation_mm(rain_mm: Floats, *, retention: float = API_RETEN
     retention : float
         k, what is left of the index a day later. [-]
     days : int
-        Days summed; 0.9**60 is below 0.2 %.
+        Days summed.
 
     References
     ----------
@@ -150,7 +160,7 @@ def antecedent_precipitation_mm(rain_mm: Floats, *, retention: float = API_RETEN
     return float(np.nansum(weights * window))
 
 
-def rain_then_frost_days(rain_mm: Floats, minimum_c: Floats, *, least_mm: float = 2.0) -> Floats:
+def rain_then_frost_days(rain_mm: Floats, minimum_c: Floats, *, least_mm: float = WET_ROAD_MM) -> Floats:
     """Days that froze on a wet road: minimum below 0 °C and at least `least_mm` of rain that day or the two before.
 
     Water that stands in cracks when it freezes is what opens them.
@@ -160,8 +170,8 @@ def rain_then_frost_days(rain_mm: Floats, minimum_c: Floats, *, least_mm: float 
     >>> rain_then_frost_days(np.array([6.0, 0.0, 0.0, 0.0]), np.array([3.0, -1.0, 1.0, -2.0]))
     array([0., 1., 0., 0.])
     """
-    padded = np.concatenate([np.full(2, np.nan), rain_mm])
-    recent = np.nansum(np.stack([padded[:-2], padded[1:-1], padded[2:]]), axis=0)
+    padded = np.concatenate([np.full(WET_ROAD_DAYS - 1, np.nan), rain_mm])
+    recent = np.nansum(np.lib.stride_tricks.sliding_window_view(padded, WET_ROAD_DAYS), axis=1)
     unknown = np.isnan(minimum_c) | np.isnan(rain_mm)
     return np.where(unknown, np.nan, ((minimum_c < 0) & (recent >= least_mm)).astype(float))
 

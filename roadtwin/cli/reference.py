@@ -12,6 +12,7 @@ from pydantic_core import PydanticUndefined
 from roadtwin import telemetry
 from roadtwin.cli.main import COMMANDS
 from roadtwin.cli.reference_codecs import codec_pages
+from roadtwin.cli.reference_features import features_page
 from roadtwin.cli.reference_formats import format_pages
 from roadtwin.cli.reference_scenarios import scenarios_page
 from roadtwin.errors import InputFileError
@@ -115,6 +116,7 @@ PAGES = {
     "quantities.md": quantities_page,
     "commands.md": commands_page,
     "scenarios.md": scenarios_page,
+    "features.md": features_page,
 }
 PAGES |= {name: partial(str, page) for name, page in (codec_pages() | format_pages()).items()}
 
@@ -123,7 +125,7 @@ PAGES |= {name: partial(str, page) for name, page in (codec_pages() | format_pag
 def reference(
     out: Annotated[Path, typer.Option(help="Folder to write the pages to.")] = Path("docs/reference"),
 ) -> None:
-    """Write the reference pages that are made from the code: settings, metrics, quantities, commands.
+    """Write the reference pages that are made from the code: settings, metrics, quantities, commands, features.
 
     Example: roadtwin reference --out docs/reference
     """

@@ -13,6 +13,7 @@ from service.state import Connection, Row
 
 _SQL = queries.load("api_evidence")
 _METRES_PER_DEGREE = 111_195.0  # of a great circle on a sphere of 6 371 km
+_NEAR_M = 1000.0
 
 
 def metres_per_degree(lat: float) -> tuple[float, float]:
@@ -35,6 +36,13 @@ def _window(bounds: tuple[float, float, float, float], margin_m: float) -> dict[
         "max_lon": east + margin_m / x,
         "max_lat": north + margin_m / y,
     }
+
+
+async def is_near_a_road(db: Connection, lon: float, lat: float) -> bool:
+    """Whether a present segment lies within about a kilometre; found by the index, however large the network is."""
+    window = _window((lon, lat, lon, lat), _NEAR_M)
+    row = await (await db.execute(_SQL["has_segment_near"], window)).fetchone()
+    return row is not None
 
 
 async def nearest_segment(db: Connection, lon: float, lat: float, max_distance_m: float) -> Row | None:

@@ -23,7 +23,7 @@ from roadtwin.records.schema import (
     positions_of,
 )
 from roadtwin.storage import queries
-from service.nearest import nearest_segment
+from service.nearest import is_near_a_road, nearest_segment
 from service.schemas import Stored
 from service.security import Principal, write_audit
 from service.state import Connection, Row
@@ -68,15 +68,15 @@ def _check_time(name: str, instant: datetime, now: datetime) -> None:
 
 async def _check_positions(db: Connection, record: Record) -> None:
     """Raises RecordRejectedError where longitude and latitude are exchanged; a position outside the city is kept."""
-    positions = positions_of(record)
-    bounds = await (await db.execute(_NETWORK["read_bounds"])).fetchone() if positions else None
+    far = {name: at for name, at in positions_of(record).items() if not await is_near_a_road(db, at.lon, at.lat)}
+    bounds = await (await db.execute(_NETWORK["read_bounds"])).fetchone() if far else None  # looks at every segment
     if bounds is None or bounds["west"] is None:
         return
     extent = Extent(**bounds)
-    for position in positions:
+    for name, position in far.items():
         told = extent.told_if_swapped(position.lon, position.lat)
         if told:
-            raise RecordRejectedError(f"position: {told}")
+            raise RecordRejectedError(f"{name}: {told}")
 
 
 async def _segment_of(

@@ -104,7 +104,7 @@ def check_places(records: Sequence[Read], extent: Extent | None) -> tuple[list[R
         if not isinstance(record, Record):
             checked.append((where, record))
             continue
-        verdicts = [(position, extent.judge(position.lon, position.lat)) for position in positions_of(record)]
+        verdicts = [(position, extent.judge(position.lon, position.lat)) for position in positions_of(record).values()]
         far = next((position for position, verdict in verdicts if verdict is Verdict.FAR), None)
         if far is not None:
             checked.append((where, RecordRejectedError(_too_far(extent, far.lon, far.lat))))

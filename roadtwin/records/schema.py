@@ -151,10 +151,11 @@ RECORD_KINDS: dict[str, type[Record]] = {
 """Kind → schema. The kind is the name of the file (`repair.jsonl`), of the table and of the API resource."""
 
 
-def positions_of(record: Record) -> list[RecordPosition]:
-    """The positions that a record names: its own, or those of its findings."""
+def positions_of(record: Record) -> dict[str, RecordPosition]:
+    """The positions that a record holds, by their fields: its own (`position`), or `findings[n].position`."""
     if isinstance(record, Inspection):
-        return [finding.position for finding in record.findings if finding.position is not None]
+        named = ((f"findings[{number}].position", finding.position) for number, finding in enumerate(record.findings))
+        return {name: position for name, position in named if position is not None}
     if isinstance(record, Repair | Report) and record.position is not None:
-        return [record.position]
-    return []
+        return {"position": record.position}
+    return {}

@@ -167,6 +167,14 @@ WHERE
 ORDER BY recorded_at
 LIMIT 1000;
 
+-- name: has_segment_near
+SELECT
+FROM segment
+WHERE
+    valid_to IS NULL
+    AND bounds && box(point(%(min_lon)s::float8, %(min_lat)s::float8), point(%(max_lon)s::float8, %(max_lat)s::float8))
+LIMIT 1;
+
 -- name: read_segments_near
 SELECT segment_id, public_id, geometry_wkb
 FROM segment

@@ -54,7 +54,7 @@ def test_a_position_outside_the_network_is_kept_and_belongs_to_no_segment(client
 
 
 @pytest.mark.parametrize("kind", ["repairs", "reports", "inspections"])
-def test_a_position_whose_longitude_and_latitude_are_swapped_is_refused_and_says_so(client, editor, city, db, kind):
+def test_a_position_whose_longitude_and_latitude_are_swapped_is_refused_by_its_field(client, editor, city, db, kind):
     segment_id = city.by_rank[0]
     lon, lat = city.middles[segment_id]
     swapped = {"position": {"lon": lat, "lat": lon}}
@@ -66,12 +66,17 @@ def test_a_position_whose_longitude_and_latitude_are_swapped_is_refused_and_says
             "observed_at": DONE_AT,
             "segment_id": segment_id,
             "inspector_role": "street_inspector",
-            "findings": [{"class_code": "D40", "severity": 2, **swapped}],
+            "findings": [
+                {"class_code": "D40", "severity": 2, "position": {"lon": lon, "lat": lat}},
+                {"class_code": "D40", "severity": 2},
+                {"class_code": "D40", "severity": 2, **swapped},
+            ],
         },
     }[kind]
+    field = "findings[2].position" if kind == "inspections" else "position"
 
     problem = assert_problem(client.post(f"/v1/{kind}", headers=editor, json=body), 422, "record-rejected")
-    assert "Longitude and latitude are swapped: lon 51.45" in problem["detail"]
+    assert problem["detail"].startswith(f"{field}: Longitude and latitude are swapped: lon 51.45")
     assert audit(db) == []
 
 

@@ -1,8 +1,8 @@
 """How far the features that are scored have moved from those of training.
 
 The reference is made at training: for each feature, the shares of ten bins that hold equally many values, by calendar
-month, over all segments at dates spread over the time of training (all, for what is scored is all, while labels are
-known only where somebody looked). A day is held against the three months around its own and against the last date of
+month, over segments at dates spread over the time of training: all of them or, of a large city, some drawn by lot,
+whether labels are known there or not (labels are known only where somebody looked, and all is scored). A day is held against the three months around its own and against the last date of
 training, and the smaller index counts: in January frost is no drift, nor is what has grown all the time up to the end
 of training, such as the age of the last survey.
 
@@ -67,7 +67,8 @@ def make_reference(tables: Sequence[NDArray[np.float32]], cuts: Instants, featur
     Parameters
     ----------
     tables : sequence of ndarray, each of shape (n_segments, n_features)
-        Features of all segments at each cut, NaN unknown.
+        Features of all segments at each cut, or of the same drawn ones, NaN unknown. Minimum and maximum of training
+        are theirs: of drawn segments they lie a little inside those of the city.
     cuts : ndarray of datetime64[us], shape (n_cuts,)
         Oldest first.
     feature_set : FeatureSet

@@ -2,9 +2,9 @@
 
 The reference is made at training: for each feature, the shares of ten bins that hold equally many values, by calendar
 month, over segments at dates spread over the time of training: all of them or, of a large city, some drawn by lot,
-whether labels are known there or not (labels are known only where somebody looked, and all is scored). A day is held against the three months around its own and against the last date of
-training, and the smaller index counts: in January frost is no drift, nor is what has grown all the time up to the end
-of training, such as the age of the last survey.
+whether labels are known there or not (they are only where somebody looked, while all is scored). A day is held against
+the three months around its own and against the last date of training, and the smaller index counts: in January frost
+is no drift, nor is what has grown all the time up to the end of training, such as the age of the last survey.
 
 The measure is the population stability index of shares p (now) and q (reference), [1]_
 

@@ -1,19 +1,19 @@
 """The model card: what a model was made from, how well it did on data it had not seen, and what it cannot know."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from models import card_words
 from models.dataset import MATURITY_DAYS
-from models.evaluation import SplitResult
+from models.evaluation import MissingSplit, SplitResult
 from models.features import FEATURE_SET
 from models.inputs import Instant
 from models.potholes import LAPSE_DAYS, RULE_VERSION, SAME_HOLE_M
 from models.registry import library_versions
 from models.risk import RiskModel
 
-CARD_VERSION = 2
+CARD_VERSION = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +37,7 @@ def make_card(
     model: RiskModel,
     facts: TrainingFacts,
     origins: Sequence[Instant],
-    holdout: SplitResult | None,
+    holdouts: Sequence[SplitResult | MissingSplit],
     *,
     code_version: str,
 ) -> dict[str, Any]:
@@ -51,12 +51,15 @@ def make_card(
         The data it was fitted on.
     origins : sequence of datetime64[us]
         Before each of which a model was fitted to calibrate on its predictions.
-    holdout : SplitResult, optional
-        None for a cold start: nothing was there to test on.
-        Skill of the same recipe when fitted on the early part of the data only and tested on the last part.
+    holdouts : sequence of SplitResult or MissingSplit
+        Skill of the same recipe when fitted on the early part of the data only and tested on the last part, and why a
+        split could not be made. The first one made is the card's `holdout`, the others stand beside it. None at all
+        for a cold start: nothing was there to test on.
     code_version : str
         Of the code that trains, with its commit where it is known.
     """
+    made = [_holdout(split) for split in holdouts if isinstance(split, SplitResult)]
+    missing = [asdict(split) for split in holdouts if isinstance(split, MissingSplit)]
     return {
         "card_version": CARD_VERSION,
         "data": "simulated" if facts.simulated else "recorded",
@@ -115,12 +118,22 @@ def make_card(
             "power": model.dispersion_.power_,
         },
         "length": "a feature whose prior slope is 1 in its logarithm, in place of an offset",
-        "holdout": None if holdout is None else holdout.as_json() | _test_notice(holdout.test_winters),
+        "holdout": made[0] if made else None,
+        "holdouts_beside": made[1:],
+        "holdouts_missing": missing,
         "limits": list(card_words.LIMITS_EN),
         "limits_de": list(card_words.LIMITS_DE),
         "library_versions": library_versions(),
         "code_version": code_version,
     }
+
+
+def _holdout(result: SplitResult) -> dict[str, Any]:
+    """Figures of a hold-out with what it held out, and how far it reaches, in words."""
+    words_en, words_de = card_words.HOLDOUTS_EN[result.kind], card_words.HOLDOUTS_DE[result.kind]
+    tested = {"folds": result.folds, "tested": result.folds_tested}
+    described = {"what_en": words_en.format(**tested), "what_de": words_de.format(**tested)}
+    return result.as_json() | described | _test_notice(result.test_winters)
 
 
 def _learned(model: RiskModel) -> dict[str, Any]:

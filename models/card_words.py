@@ -28,7 +28,7 @@ LIMITS_DE = (
     "LoRaWAN-Sensoren stehen an wenigen Prozent der Abschnitte; für die anderen sind ihre Messwerte geschätzt.",
     "Der 90-%-Bereich gilt für die Wahrscheinlichkeit, nicht für die Zahl der Löcher.",
     "Wie weit ein Winter von seiner Vorhersage abweicht, ist aus wenigen Wintern geschätzt.",
-    "Merkmale des Straßenregisters gelten als immer bekannt: Sie tragen keinen Zeitpunkt der Erfassung.",
+    "Vor der ersten Übernahme des Straßenregisters gelten seine Merkmale, wie sie damals waren.",
 )
 LIMITS_EN = (
     "Trained on what was recorded: a hole that nobody saw, reported or repaired is not in the labels.",
@@ -38,8 +38,23 @@ LIMITS_EN = (
     "LoRaWAN sensors stand at a few per cent of the segments; for the others their measurements are estimated.",
     "The 90 % interval is for the probability, not for the number of holes.",
     "How far a winter strays from its forecast is estimated from few winters.",
-    "Register attributes count as known throughout: they carry no recorded time.",
+    "Before the road register was first imported, its attributes count as they were at that import.",
 )
+
+HOLDOUTS_DE = {
+    "spatio-temporal": "Andere Orte und spätere Zeit: {tested} von {folds} Teilen der Blöcke von 500 m, von denen und "
+    "von deren Zeit nichts gelernt wurde.",
+    "temporal": "Spätere Zeit, alle Orte: Von früheren Zeiten derselben Abschnitte wurde gelernt.",
+    "spatial": "Andere Orte: {tested} von {folds} Teilen der Blöcke von 500 m; aus der Prüfzeit wurde gelernt.",
+    "random": "Zufällige Zeilen: Nachbarn in Zeit und Raum wurden gelernt; das ist keine Güte.",
+}
+HOLDOUTS_EN = {
+    "spatio-temporal": "Other places and a later time: {tested} of {folds} parts of the blocks of 500 m; neither from "
+    "them nor from that time was anything learned.",
+    "temporal": "A later time, all places: earlier times of the same segments were learned from.",
+    "spatial": "Other places: {tested} of {folds} parts of the blocks of 500 m; their time was learned from.",
+    "random": "Random rows: neighbours in time and space were learned from; this is no skill.",
+}
 
 COLD_START_DE = (
     "Kaltstart: Aus dieser Stadt wurde noch nichts gelernt. Reihenfolge und Höhe folgen allein aus Physik und Studien "

@@ -4,10 +4,11 @@ The random split is there to show how large the leakage gap is; it is no skill. 
 test slice. Model and baselines learn from the same rows.
 
 `fit_split` fits the folds of a split, `Fold.predict` forecasts any rows with one of them, `pool` forecasts what they
-hold out, `measure` puts figures to it; `evaluate_split` is all of it in one call.
+hold out, `measure` puts figures to it; `evaluate_split` is all of it in one call. A split that the records are too few
+for is a `MissingSplit`, which says why in its place.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
@@ -17,13 +18,17 @@ from numpy.typing import NDArray
 from models.baselines import BASELINES, Baseline
 from models.dataset import Dataset, TimeSplit, concatenate, mask_labels, settled_by
 from models.inputs import Bools, Floats, Instants, Ints
-from models.metrics import Balance, Skill, balance_by, skill
+from models.metrics import Balance, GroupSkill, Skill, balance_by, skill, skill_by
 from models.risk import NotEnoughLabelsError, RiskModel
 from models.rolling import RollingOrigins, origins_of
 from roadtwin.network.sections import ROAD_CLASSES
 
 SplitKind = Literal["temporal", "spatio-temporal", "spatial", "random"]
 SPLIT_KINDS: tuple[SplitKind, ...] = ("temporal", "spatio-temporal", "spatial", "random")
+HEADLINE: SplitKind = "spatio-temporal"
+"""The split that speaks for the model: other places and a later time."""
+HEADLINE_ORDER: tuple[SplitKind, ...] = (HEADLINE, "temporal", "spatial", "random")
+"""The first of these that could be made speaks for the model."""
 SEASONS = ("winter", "spring", "summer", "autumn")
 MODEL = "model"
 """Name of the model among its forecasts; the others are `models.baselines.BASELINES`."""
@@ -31,7 +36,8 @@ MODEL = "model"
 
 @dataclass(frozen=True, slots=True)
 class HorizonResult:
-    """Figures of one horizon: the model, the baselines, and where predicted and observed part."""
+    """Figures of one horizon: the model, the baselines, where predicted and observed part, and the model's skill
+    `by_group`: season, road_class and district, each by name."""
 
     horizon_days: int
     model: Skill
@@ -39,13 +45,19 @@ class HorizonResult:
     by_season: dict[str, Balance]
     by_road_class: dict[str, Balance]
     by_district: dict[str, Balance]
+    by_group: dict[str, dict[str, GroupSkill]]
 
 
 @dataclass(frozen=True, slots=True)
 class SplitResult:
-    """Figures of one split; `test_winters` counts the Januaries among its test cuts: a winter or two say little."""
+    """Figures of one split; `test_winters` counts the Januaries among its test cuts: a winter or two say little.
+
+    Of the `folds` of a split in space, `folds_tested` were fitted and tested; both are 1 for the others.
+    """
 
     kind: SplitKind
+    folds: int
+    folds_tested: int
     first_test_cut: str
     last_test_cut: str
     test_winters: int
@@ -55,6 +67,31 @@ class SplitResult:
         """Plain numbers, strings and None (for NaN): JSON-ready."""
         converted: dict[str, Any] = plain(asdict(self))
         return converted
+
+
+@dataclass(frozen=True, slots=True)
+class MissingSplit:
+    """A split that the records are too few for, and why, in English and German."""
+
+    kind: SplitKind
+    reason_en: str
+    reason_de: str
+
+    @classmethod
+    def because(cls, kind: SplitKind, error: NotEnoughLabelsError) -> "MissingSplit":
+        """What the error says."""
+        return cls(kind, str(error), error.german)
+
+
+def headline_of(kinds: Collection[SplitKind]) -> SplitKind:
+    """The split that speaks for the model among those that could be made, at least one.
+
+    Examples
+    --------
+    >>> headline_of(["random", "temporal"])
+    'temporal'
+    """
+    return next(kind for kind in HEADLINE_ORDER if kind in kinds)
 
 
 def plain(value: Any) -> Any:
@@ -132,7 +169,15 @@ def _row_key(dataset: Dataset) -> NDArray[np.int64]:
 
 
 def folds_of(
-    kind: SplitKind, development: Dataset, test: Dataset, split: TimeSplit, block: Ints, *, folds: int, seed: int
+    kind: SplitKind,
+    development: Dataset,
+    test: Dataset,
+    split: TimeSplit,
+    block: Ints,
+    *,
+    folds: int,
+    seed: int,
+    most_folds: int | None = None,
 ) -> list[tuple[Dataset, Dataset]]:
     """Rows to learn from (training and calibration) and test rows of each fold of a split.
 
@@ -149,6 +194,8 @@ def folds_of(
         Block of at least 500 m in which a segment lies; folds are made of whole blocks.
     folds, seed : int
         Number of folds in space and seed of their drawing.
+    most_folds : int, optional
+        Only the first so many of these folds: with one of three, a third of the blocks is held out and tested.
     """
     rng = np.random.default_rng(seed)
     before = mask_labels(development, settled_by(development, split.test_from))
@@ -164,7 +211,7 @@ def folds_of(
             learn.take(fold_of_segment[learn.segment_index] != fold),
             test.take(fold_of_segment[test.segment_index] == fold),
         )
-        for fold in range(folds)
+        for fold in range(folds)[:most_folds]
     ]
 
 
@@ -178,12 +225,14 @@ def fit_split(
     *,
     folds: int = 3,
     seed: int = 0,
+    most_folds: int | None = None,
     fitted: RollingOrigins | None = None,
 ) -> list[Fold]:
     """Fit each fold of a split that holds any test row. Parameters and errors as in `evaluate_split`."""
     until = split.test_from if kind in ("temporal", "spatio-temporal") else split.data_until
     result = []
-    for learn, held_out in folds_of(kind, development, test, split, block, folds=folds, seed=seed):
+    parts = folds_of(kind, development, test, split, block, folds=folds, seed=seed, most_folds=most_folds)
+    for learn, held_out in parts:
         if not len(held_out):
             continue
         shared = fitted if kind == "temporal" else None
@@ -194,7 +243,10 @@ def fit_split(
         blocks = np.unique(block[held_out.segment_index])
         result.append(Fold(model, baselines, learn, held_out, np.isin(block, blocks)))
     if not result:
-        raise NotEnoughLabelsError("Nobody looked at any segment in the time that would be tested on.")
+        raise NotEnoughLabelsError(
+            "Nobody looked at any segment in the time that would be tested on.",
+            "In der Zeit, auf der geprüft würde, hat niemand einen Abschnitt angesehen.",
+        )
     return result
 
 
@@ -220,6 +272,7 @@ def evaluate_split(
     districts: Sequence[str],
     folds: int = 3,
     seed: int = 0,
+    most_folds: int | None = None,
     fitted: RollingOrigins | None = None,
 ) -> SplitResult:
     """Fit on each fold of a split, pool the test predictions, and measure. Parameters as in `folds_of`.
@@ -229,26 +282,35 @@ def evaluate_split(
 
     Raises `models.risk.NotEnoughLabelsError` when a slice has too few rows of a class.
     """
-    fits = fit_split(kind, development, test, split, block, make_model, folds=folds, seed=seed, fitted=fitted)
-    return measure(pool(kind, fits), capacity=capacity, districts=districts)
+    fits = fit_split(
+        kind, development, test, split, block, make_model,
+        folds=folds, seed=seed, most_folds=most_folds, fitted=fitted,
+    )  # fmt: skip
+    in_space = kind in ("spatial", "spatio-temporal")
+    return measure(
+        pool(kind, fits), capacity=capacity, districts=districts,
+        folds=folds if in_space else 1, folds_tested=len(fits),
+    )  # fmt: skip
 
 
-def measure(forecasts: Forecasts, *, capacity: int, districts: Sequence[str]) -> SplitResult:
+def measure(
+    forecasts: Forecasts, *, capacity: int, districts: Sequence[str], folds: int = 1, folds_tested: int = 1
+) -> SplitResult:
     """Figures of forecasts at the capacity of the crews (stretches a day), by horizon and group."""
     rows = forecasts.rows
     horizons = tuple(_measure(forecasts, column, capacity, districts) for column in range(len(rows.horizons_days)))
     first, last = str(rows.cut.min().astype("datetime64[D]")), str(rows.cut.max().astype("datetime64[D]"))
-    return SplitResult(forecasts.kind, first, last, count_winters(rows.cut), horizons)
+    return SplitResult(forecasts.kind, folds, folds_tested, first, last, count_winters(rows.cut), horizons)
 
 
 def _measure(forecasts: Forecasts, column: int, capacity: int, districts: Sequence[str]) -> HorizonResult:
     rows, y, probability = forecasts.known(column)
     cut = cut_numbers(rows)
     skills = {name: skill(y, p, cut, capacity=capacity) for name, p in probability.items()}
-    season, road_class, district = (
-        balance_by(y, probability[MODEL], group, names) for group, names in groups_of(rows, districts).values()
-    )
-    return HorizonResult(rows.horizons_days[column], skills.pop(MODEL), skills, season, road_class, district)
+    groups, model = groups_of(rows, districts), probability[MODEL]
+    season, road_class, district = (balance_by(y, model, group, names) for group, names in groups.values())
+    by_group = {key: skill_by(y, model, cut, group, names) for key, (group, names) in groups.items()}
+    return HorizonResult(rows.horizons_days[column], skills.pop(MODEL), skills, season, road_class, district, by_group)
 
 
 def cut_numbers(rows: Dataset) -> NDArray[np.int64]:

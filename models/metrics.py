@@ -171,6 +171,61 @@ def balance_by(
     return result
 
 
+LEAST_IN_GROUP = 30
+"""Fewest rows with, and as many without, that a group is judged on: of fewer, an order is mostly chance."""
+
+
+@dataclass(frozen=True, slots=True)
+class GroupSkill:
+    """Skill within one group of rows; NaN with fewer than `LEAST_IN_GROUP` of a class, and the numbers say how many.
+
+    `lift_at_10_pct`: of the worst tenth of the group's own stretches at each cut date. `brier_skill` is against the
+    group's own rate, which a forecast for all of the city does not know: that of a small group may well be negative.
+    """
+
+    rows: int
+    positives: int
+    roc_auc: float
+    pr_auc: float
+    brier_skill: float
+    lift_at_10_pct: float
+
+
+def skill_by(
+    labels: Floats,
+    probability: Floats,
+    cut: NDArray[np.int64],
+    group: NDArray[np.int64],
+    names: tuple[str, ...],
+) -> dict[str, GroupSkill]:
+    """Skill by group; `group` (n,) points into `names`, `cut` (n,) is the number of the cut date. No empty groups.
+
+    Examples
+    --------
+    >>> y, p = np.tile([0.0, 1.0], 30), np.tile([0.2, 0.6], 30)
+    >>> skill_by(y, p, np.zeros(60, int), np.zeros(60, int), ("main",))["main"].roc_auc
+    1.0
+    """
+    return {
+        names[number]: _skill_of(*(a[group == number] for a in (labels, probability, cut)))
+        for number in np.unique(group)
+    }
+
+
+def _skill_of(labels: Floats, probability: Floats, cut: NDArray[np.int64]) -> GroupSkill:
+    positives, nan = int(labels.sum()), float("nan")
+    if min(positives, labels.size - positives) < LEAST_IN_GROUP:
+        return GroupSkill(labels.size, positives, nan, nan, nan, nan)
+    return GroupSkill(
+        rows=labels.size,
+        positives=positives,
+        roc_auc=float(roc_auc_score(labels, probability)),
+        pr_auc=float(average_precision_score(labels, probability)),
+        brier_skill=brier_skill(labels, probability),
+        lift_at_10_pct=at_capacity(labels, probability, cut, share=0.1).lift,
+    )
+
+
 @dataclass(frozen=True, slots=True)
 class Bin:
     """One of the equally full bins of a forecast: mean forecast and rate of what happened."""

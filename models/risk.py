@@ -57,7 +57,11 @@ _CLOCK_CHANGE = np.timedelta64(1, "h")
 
 
 class NotEnoughLabelsError(ValueError):
-    """A horizon has too few rows with or without a new pothole."""
+    """A horizon has too few rows with or without a new pothole; `german` says so in German."""
+
+    def __init__(self, message: str, german: str = "Es wurde zu wenig aufgezeichnet, um daraus zu lernen.") -> None:
+        super().__init__(message)
+        self.german = german
 
 
 class RiskModel(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
@@ -336,5 +340,7 @@ def _enough(labels: Floats, horizon: int, purpose: str) -> None:
     if min(positives, negatives) < LEAST_POSITIVES:
         raise NotEnoughLabelsError(
             f"To {purpose} the {horizon}-day horizon takes {LEAST_POSITIVES} stretches with a new pothole and as many "
-            f"without; got {positives} and {negatives}."
+            f"without; got {positives} and {negatives}.",
+            f"Der Horizont von {horizon} Tagen braucht {LEAST_POSITIVES} Abschnitte mit neuem Schlagloch und ebenso "
+            f"viele ohne; es sind {positives} und {negatives}.",
         )

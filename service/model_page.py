@@ -26,7 +26,7 @@ _WORDS: dict[str, tuple[str, str]] = {
         "Zeilen mit neuem Schlagloch: {told}. Fenster, in denen niemand hinsah, sind unbekannt und nicht dabei.",
         "Rows with a new pothole: {told}. Windows in which nobody looked are unknown and left out.",
     ),
-    "skill": ("Güte auf zurückgehaltener Zeit", "Skill on held-out time"),
+    "skill": ("Güte auf dem, was zurückgehalten wurde", "Skill on what was held out"),
     "skill_window": ("Geprüft auf {first} bis {last}. {notice}", "Tested on {first} to {last}. {notice}"),
     "horizon": ("Horizont", "Horizon"),
     "forecast": ("Vorhersage", "Forecast"),
@@ -166,9 +166,11 @@ class _Page:
         )
 
     def _skill(self, card: Mapping[str, Any]) -> tuple[Block, ...]:
-        if not card.get("holdout"):
-            return ()
-        holdout = card["holdout"]
+        holdouts = [holdout for holdout in (card.get("holdout"), *card.get("holdouts_beside", ())) if holdout]
+        missing = [Paragraph(self._of(one, "reason")) for one in card.get("holdouts_missing", ())]
+        return (*(block for holdout in holdouts for block in self._holdout(holdout)), *missing)
+
+    def _holdout(self, holdout: Mapping[str, Any]) -> tuple[Block, ...]:
         rows = []
         for horizon in holdout["horizons"]:
             for name, skill in {"model": horizon["model"], **horizon["baselines"]}.items():
@@ -185,7 +187,8 @@ class _Page:
         headings = ("horizon", "forecast", "ROC-AUC", "PR-AUC", "brier_skill", "ratio", "lift")
         first, last = self._day(holdout["first_test_cut"]), self._day(holdout["last_test_cut"])
         window = self._t("skill_window", first=first, last=last, notice=self._of(holdout, "notice"))
-        return Paragraph(window), Table(tuple(self._t(h) if h in _WORDS else h for h in headings), tuple(rows))
+        what = (Paragraph(self._of(holdout, "what")),) if "what_en" in holdout else ()
+        return *what, Paragraph(window), Table(tuple(self._t(h) if h in _WORDS else h for h in headings), tuple(rows))
 
     def _calibration(self, card: Mapping[str, Any]) -> tuple[Block, ...]:
         if not card.get("holdout"):

@@ -196,6 +196,10 @@ def _tell_city(report: dict[str, Any], out: Path, page: Path | None) -> None:
     console = _console()
     for horizon in range(len(report["splits"][0]["horizons"])):
         console.print(_table(report, horizon))
+    for missing in report["splits_missing"]:
+        console.print(f"No {missing['kind']} split: {missing['reason_en']}")
+    if report["splits_missing"]:
+        console.print(f"The {report['headline']} split speaks for the model in its place.")
     winters = report["winters"]
     console.print(
         f"Data: {report['data']}, {winters['recorded']} winters recorded, {winters['tested']} of them tested. The "

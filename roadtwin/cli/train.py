@@ -58,17 +58,20 @@ def print_trained(run: ModelRun) -> None:
         f"Model run {run.model_run_id} on {card['data']} data, {window['from'][:10]} to {window['until'][:10]}: "
         f"{card['potholes']} potholes on {card['segments']} segments."
     )
-    if card["holdout"] is not None:
+    for holdout in filter(None, (card["holdout"], *card.get("holdouts_beside", ()))):
         table = Table(
-            title=f"Hold-out in time, {card['holdout']['first_test_cut']} to {card['holdout']['last_test_cut']}"
+            title=f"Hold-out: {holdout['kind']}, {holdout['first_test_cut']} to {holdout['last_test_cut']}",
+            caption=holdout.get("what_en"),
         )
         for heading in ("horizon", "rows", "positive", "ROC-AUC", "PR-AUC", "Brier skill", "predicted/observed"):
             table.add_column(heading, justify="right")
-        for horizon in card["holdout"]["horizons"]:
+        for horizon in holdout["horizons"]:
             skill = horizon["model"]
             names = ("rows", "positives", "roc_auc", "pr_auc", "brier_skill", "predicted_over_observed")
             table.add_row(f"{horizon['horizon_days']} d", *(cell(skill[name]) for name in names))
         console.print(table)
+    for missing in card.get("holdouts_missing", ()):
+        console.print(f"No {missing['kind']} hold-out: {missing['reason_en']}")
     if notice := card.get("learned", {}).get("notice_en"):
         console.print(notice)
     if card["notice_en"]:

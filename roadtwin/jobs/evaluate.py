@@ -12,13 +12,16 @@ import shapely
 from models.ablation import ablation
 from models.dataset import MATURITY_DAYS, spatial_blocks
 from models.evaluation import (
+    HEADLINE,
     MODEL,
     SPLIT_KINDS,
     Fold,
     Forecasts,
+    MissingSplit,
     SplitKind,
     count_winters,
     fit_split,
+    headline_of,
     plain,
     pool,
 )
@@ -42,11 +45,9 @@ from roadtwin.storage.city import read_city
 from roadtwin.storage.network import read_current_segments, read_register_since
 from simulators.world import World
 
-REPORT_VERSION = 2
+REPORT_VERSION = 3
 BLOCK_M = 500.0
 DRAWS = 200
-HEADLINE: SplitKind = "spatio-temporal"
-"""The split that speaks for the model: other places and a later time."""
 EFFECTS_HORIZON_DAYS = 28
 
 Part = Literal["ablation", "leaks", "truth"]
@@ -93,7 +94,8 @@ def evaluate(
     now : datetime
         What was recorded by then is used.
     kinds : sequence of str
-        Splits; the headline is spatio-temporal, or the first one where that is not asked for.
+        Splits; the headline is spatio-temporal, else temporal, spatial, random, the first that can be made. Why one
+        cannot is in its place in the report.
     parts : iterable of str
         What is wanted besides: ablation, leak checks, and the truth of a city whose row says how it was simulated.
     folds : int
@@ -108,7 +110,7 @@ def evaluate(
     Raises
     ------
     NotEnoughHistoryError
-        When records are too few or too short.
+        When records are too short, or too few for any of the splits.
     DemoError
         When another version of the simulator made the city.
     """
@@ -121,16 +123,25 @@ def evaluate(
         settings = settings.model_copy(update={"score_daily_at": time()})
     history = load_history(conn, settings, now=now, recipe=recipe)
     run = _Run(conn, settings, history, recipe, folds, draws)
-    headline = HEADLINE if HEADLINE in kinds else kinds[0]
-    splits, fitted = [], {}
+    fitted: dict[SplitKind, list[Fold]] = {}
+    missing: list[MissingSplit] = []
     for number, kind in enumerate(kinds):
-        report(0.1 + 0.4 * number / len(kinds))
-        fitted[kind] = run.fit(kind)
-        splits.append(run.split(kind, fitted[kind], curves=kind == headline))
+        report(0.1 + 0.3 * number / len(kinds))
+        try:
+            fitted[kind] = run.fit(kind)
+        except NotEnoughLabelsError as exc:
+            missing.append(MissingSplit.because(kind, exc))
+    if not fitted:
+        told = " ".join(f"The {one.kind} split cannot be made. {one.reason_en}" for one in missing)
+        raise NotEnoughHistoryError(f"{told} Record for longer, or bring in more of the past: `roadtwin import`.")
+    report(0.4)
+    headline = headline_of(fitted)
+    splits = [run.split(kind, folds, curves=kind == headline) for kind, folds in fitted.items()]
     pooled = pool(headline, fitted[headline])
     result = run.header() | {
         "headline": headline,
         "splits": splits,
+        "splits_missing": [asdict(one) for one in missing],
         "leakage_gap": _leakage_gap(splits),
         "effects": {
             "horizon_days": EFFECTS_HORIZON_DAYS,
@@ -207,15 +218,12 @@ class _Run:
         }
 
     def fit(self, kind: SplitKind) -> list[Fold]:
-        """The fitted folds of a split."""
+        """The fitted folds of a split. Raises NotEnoughLabelsError."""
         history, recipe = self._history, self._recipe
-        try:
-            return fit_split(
-                kind, history.rows, history.test_rows, history.holdout, self._block, lambda: new_model(recipe),
-                folds=self._folds, seed=recipe.seed,
-            )  # fmt: skip
-        except NotEnoughLabelsError as exc:
-            raise NotEnoughHistoryError(f"The {kind} split cannot be made. {exc}") from exc
+        return fit_split(
+            kind, history.rows, history.test_rows, history.holdout, self._block, lambda: new_model(recipe),
+            folds=self._folds, seed=recipe.seed,
+        )  # fmt: skip
 
     def measure(
         self, forecasts: Forecasts, *, balanced: Sequence[str] = (MODEL,), curves: bool = False

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from models.evaluation import MODEL, Forecasts, cut_numbers, groups_of
 from models.inputs import Floats, Ints
-from models.metrics import balance_by, gain_curve, reliability, roc_curve, skill
+from models.metrics import balance_by, gain_curve, reliability, roc_curve, skill, skill_by
 from models.resampling import BlockResampling, Draws, Interval, differences, interval
 from models.risk import RiskModel
 
@@ -77,6 +77,10 @@ def figures_of(
             }
             for name in balanced
         },
+    }
+    result["by_group"] = {
+        group: {key: asdict(value) for key, value in skill_by(y, probability[MODEL], cut, number, names).items()}
+        for group, (number, names) in groups_of(rows, districts).items()
     }
     if curves:
         result["roc"] = {name: roc_curve(y, p) for name, p in probability.items()}

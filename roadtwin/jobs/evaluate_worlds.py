@@ -15,10 +15,10 @@ import numpy as np
 import psycopg
 from psycopg import sql
 
-from models.evaluation import plain
+from models.evaluation import HEADLINE, plain
 from models.resampling import INTERVAL, over_worlds
 from roadtwin.errors import DatabaseUnavailableError
-from roadtwin.jobs.evaluate import BLOCK_M, DRAWS, HEADLINE, REPORT_VERSION, evaluate
+from roadtwin.jobs.evaluate import BLOCK_M, DRAWS, REPORT_VERSION, evaluate
 from roadtwin.jobs.evaluate_figures import Measured, triple
 from roadtwin.jobs.evaluate_gates import LABELS, coverage_gate, gates_json, gates_of
 from roadtwin.jobs.evaluate_truth import MOST_CUTS

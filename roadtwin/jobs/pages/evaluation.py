@@ -16,7 +16,7 @@ from roadtwin.jobs.pages.plots import (
 )
 from roadtwin.jobs.pages.plots_model import ablation_plot, effects_plot, map_plot
 from roadtwin.jobs.pages.tables import forecast_table, gate_table, mark, table, with_interval
-from roadtwin.jobs.pages.words import FIGURES, GERMAN, SPLITS, Words, number, sentence
+from roadtwin.jobs.pages.words import FIGURES, GERMAN, KINDS, SPLITS, Words, number, sentence
 from roadtwin.reporting.page import Section, both, page, paragraph
 
 TRUTH_PLOTS = frozenset({"ceilings", "coverage", "worlds"})
@@ -42,6 +42,7 @@ def evaluation_page(found: Evaluation) -> str:
         Section(
             ("Calibration", "Kalibrierung"),
             (reliability_plot(horizons), balance_plot(horizons, headline["test_winters"]), map_plot(found.map)),
+            after=_groups(horizons),
         ),
     ]
     if "truth" in report:
@@ -110,10 +111,31 @@ def _splits_table(report: Mapping[str, Any]) -> str:
         FIGURES[figure] for figure in ("roc_auc", "pr_auc", "brier_skill", "predicted_over_observed", "bin_error")
     ]
     text = table(("The model in each split", "Das Modell in jeder Aufteilung"), heads, rows)
+    for missing in report["splits_missing"]:
+        english, german = SPLITS[missing["kind"]]
+        reason = (f"{english}: {missing['reason_en']}", f"{german}: {missing['reason_de']}")
+        text += f"<p>{both(reason)}</p>"
     for gap in report["leakage_gap"] or []:
         text += paragraph(
             sentence("leakage_gap", days=gap["horizon_days"], roc_auc=gap["roc_auc"], brier_skill=gap["brier_skill"])
         )
+    return text
+
+
+def _groups(horizons: list[dict[str, Any]]) -> str:
+    """Skill within each season, class and district."""
+    figures = ("roc_auc", "pr_auc", "brier_skill", "lift_at_10_pct")
+    heads: list[Words] = [("group", "Gruppe"), ("rows", "Zeilen"), ("with a new pothole", "mit neuem Schlagloch")]
+    heads += [FIGURES[figure] for figure in figures]
+    text = ""
+    for horizon in horizons:
+        rows = [
+            [both(KINDS.get(name, (name, name))), both(number(found["rows"], 0)), both(number(found["positives"], 0))]
+            + [both(number(found[figure], 1 if figure.startswith("lift") else 3)) for figure in figures]
+            for groups in horizon["by_group"].values()
+            for name, found in groups.items()
+        ]
+        text += table(sentence("by_group", days=horizon["horizon_days"]), heads, rows)
     return text
 
 

@@ -88,6 +88,10 @@ def test_the_active_model_has_a_card_with_honest_skill(simulated):
     card = simulated.model_run.card
 
     assert card["data"] == "simulated"
+    assert card["holdout"]["kind"] == "spatio-temporal"
+    assert (card["holdout"]["folds"], card["holdout"]["folds_tested"]) == (3, 1)
+    assert [beside["kind"] for beside in card["holdouts_beside"]] == ["temporal"]
+    assert card["holdouts_missing"] == []
     week = card["holdout"]["horizons"][0]
     assert week["model"]["roc_auc"] > 0.7
     assert week["model"]["roc_auc"] > week["baselines"]["climatology"]["roc_auc"]
@@ -218,6 +222,21 @@ def test_evaluation_puts_splits_baselines_and_the_truth_side_by_side_and_writes_
     _check_truth(report, found.map)
 
 
+def test_a_split_that_cannot_be_made_says_why_in_its_place_and_the_next_one_speaks_for_the_model(simulated, conn):
+    # with one part of the blocks, all of them are held out and nothing is left to learn from
+    report = evaluate(conn, simulated.settings, now=NOW, kinds=["temporal", "spatio-temporal"], parts=[], folds=1,
+                      draws=20).report  # fmt: skip
+
+    assert [split["kind"] for split in report["splits"]] == ["temporal"]
+    assert report["headline"] == "temporal"
+    (missing,) = report["splits_missing"]
+    assert missing["kind"] == "spatio-temporal"
+    assert missing["reason_en"]
+    assert missing["reason_de"]
+    with pytest.raises(NotEnoughHistoryError, match=r"The spatio-temporal split cannot be made\..*roadtwin import"):
+        evaluate(conn, simulated.settings, now=NOW, kinds=["spatio-temporal"], parts=[], folds=1, draws=20)
+
+
 def _check_truth(report, city_map):
     """All segments at all cuts have true labels; nothing beats what knows most."""
     truth = report["truth"]
@@ -247,7 +266,8 @@ def test_commands_train_score_and_evaluate(simulated, tmp_path, monkeypatch):
     )
 
     assert (trained.exit_code, scored.exit_code, evaluated.exit_code) == (0, 0, 0), evaluated.exception
-    assert "Hold-out in time" in trained.stdout
+    assert "Hold-out: spatio-temporal" in trained.stdout
+    assert "Hold-out: temporal" in trained.stdout
     assert json.loads(scored.stdout)["segments"] > 100
     assert "count_so_far" in evaluated.stdout
     assert json.loads(out.read_text())["splits"][0]["kind"] == "temporal"

@@ -115,7 +115,7 @@ def test_swapped_coordinates_and_mixed_time_zones_are_said_by_every_import(run, 
     told = run(import_app, "report", mixed, "--reporting-lag", 1)
     assert "Mixed time zones: 1 of 2 records have times without an offset and are rejected" in told
     mixed.write_text("observed_at,channel\n2026-01-06T10:00:00+01:00,app\n2026-01-05T11:00:00-05:00,app\n")
-    with pytest.raises(InputFileError, match="got 1 times -05:00, which Europe/Berlin never has"):
+    with pytest.raises(InputFileError, match="got 1 time -05:00, which Europe/Berlin never has"):
         run(import_app, "report", mixed, "--reporting-lag", 1)
     assert db.execute("SELECT count(*) FROM report").fetchone() == (3,)
 

@@ -52,6 +52,7 @@ def evaluation(world, truth):
     skill = horizons[0]["forecasts"]["model"]
     report = {
         "city": "Musterstadt", "data": "simulated", "headline": "spatio-temporal", "splits": splits,
+        "splits_missing": [{"kind": "random", "reason_en": "Got 11 of 30.", "reason_de": "Es sind 11 von 30."}],
         "data_from": "2023-01-01T00:00", "data_until": "2026-12-31T00:00", "segments": 200, "rows": 9000,
         "test_rows": 2600, "blocks": 40, "crew_capacity": 20, "feature_set_version": 2, "rule_version": 2,
         "winters": {"recorded": 4, "tested": 1}, "split": {"block_m": 500.0, "test_from": "2026-01-01T00:00"},

@@ -7,6 +7,7 @@ import pytest
 
 from models.dataset import MATURITY_DAYS, days, spatial_blocks
 from models.evaluation import SPLIT_KINDS, evaluate_split, folds_of, plain, season_of
+from models.metrics import LEAST_IN_GROUP
 from models.risk import NotEnoughLabelsError, RiskModel
 
 
@@ -56,6 +57,21 @@ def test_the_model_beats_climatology_and_the_report_is_plain_json(trained, block
     assert month.model.at_capacity.lift > 1
     assert sum(balance.rows for balance in month.by_season.values()) == month.model.rows
     assert result.as_json()["horizons"][1]["model"]["rows"] == month.model.rows
+    for groups in month.by_group.values():
+        assert sum(group.rows for group in groups.values()) == month.model.rows
+        for group in groups.values():
+            few = min(group.positives, group.rows - group.positives) < LEAST_IN_GROUP
+            assert np.isnan([group.roc_auc, group.pr_auc, group.brier_skill, group.lift_at_10_pct]).all() == few
+
+
+def test_of_a_split_in_space_one_part_can_be_held_out_alone(trained, block):
+    first, *_ = folds_of("spatio-temporal", trained.rows, trained.test, trained.split, block, folds=3, seed=1)
+    (alone,) = folds_of(
+        "spatio-temporal", trained.rows, trained.test, trained.split, block, folds=3, seed=1, most_folds=1
+    )
+
+    assert [keys(rows) for rows in alone] == [keys(rows) for rows in first]
+    assert 0 < len(alone[1]) < 0.6 * len(trained.test)
 
 
 @pytest.mark.parametrize(

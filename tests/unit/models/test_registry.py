@@ -10,7 +10,7 @@ import skops.io
 
 from models.card import TrainingFacts, make_card
 from models.dataset import spatial_blocks
-from models.evaluation import evaluate_split, plain
+from models.evaluation import MissingSplit, evaluate_split, plain
 from models.features import FEATURE_SET
 from models.registry import Artefact, dump_model, load_model
 from models.risk import RiskModel
@@ -76,12 +76,19 @@ def test_the_card_names_data_features_skill_and_baselines(trained, city):
         lambda: RiskModel(max_iter=20),
         capacity=10, districts=city.inputs.segments.districts,
     )  # fmt: skip
+    missing = MissingSplit("spatio-temporal", "Got 11 and 787.", "Es sind 11 und 787.")
     facts = TrainingFacts(True, "2023-10-01", "2026-09-30", "2024-01-01", "2026-08-01", 14, 150, 1, {"7": 1}, 2, 3)
 
-    made = make_card(trained.model, facts, origins_of(trained.split), holdout, code_version="0.1.0+gabc")
+    made = make_card(trained.model, facts, origins_of(trained.split), (missing, holdout), code_version="0.1.0+gabc")
     card = plain(made)
 
     assert card["data"] == "simulated"
+    assert card["holdout"]["kind"] == "temporal"  # the first that could be made
+    assert card["holdouts_missing"] == [
+        {"kind": "spatio-temporal", "reason_en": "Got 11 and 787.", "reason_de": "Es sind 11 und 787."}
+    ]
+    assert card["holdout"]["what_en"].startswith("A later time")
+    assert card["holdout"]["what_de"].startswith("Spätere Zeit")
     assert card["holdout"]["test_winters"] == 1
     assert card["holdout"]["notice_en"].startswith("The test window holds one winter")
     assert len(card["cuts"]["calibration_origins"]) == 3

@@ -73,6 +73,8 @@ class CityLevel(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no typ
         labels: Floats,
         slope: float,
         step_days: float,
+        *,
+        base: float | None = None,
     ) -> "CityLevel":
         """Fit to all rows of all cuts.
 
@@ -88,8 +90,10 @@ class CityLevel(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no typ
             b.
         step_days : float
             Cuts are so far apart. [d]
+        base : float, optional
+            Prior mean of the intercept; that of a usual road of 100 m if left out. [log-odds]
         """
-        mean, sd = self._prior()
+        mean, sd = self._prior(base_log_odds(self.horizon_days) if base is None else base)
         count = features.shape[0]
         x = np.column_stack([np.ones(count), self._coordinates(features)])
         signs = np.array([0, *self.signs])
@@ -126,10 +130,10 @@ class CityLevel(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no typ
         columns = [np.nan_to_num(EFFECTS[name].coordinate(features[:, i])) for i, name in enumerate(names)]
         return np.column_stack(columns) if names else np.zeros((features.shape[0], 0))
 
-    def _prior(self) -> tuple[Floats, Floats]:
+    def _prior(self, base: float) -> tuple[Floats, Floats]:
         effects = [EFFECTS[name] for name in self.feature_names]
         share = [1.0 if name.startswith("season") else weather_share(self.horizon_days) for name in self.feature_names]
-        mean = [base_log_odds(self.horizon_days), *(e.slope * s for e, s in zip(effects, share, strict=True))]
+        mean = [base, *(e.slope * s for e, s in zip(effects, share, strict=True))]
         return np.array(mean), np.array([_BASE_SD, *(e.sd for e in effects)])
 
 

@@ -26,6 +26,8 @@ Transform = Literal["plain", "log", "log1p"]
 
 RATE_PER_100_M_WEEK = 0.0375
 """New potholes on 100 m in a week, mean of the year: Essen's repairs [3]_."""
+USUAL_LENGTH_M = 100.0
+"""Of a segment whose length is not known. [m]"""
 MEMORY_OF_WEATHER_DAYS = 30.0
 """What the weather has done so far matters for so long: its slopes fall with the horizon. [d] Assumption."""
 

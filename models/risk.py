@@ -15,8 +15,9 @@ horizons makes P(7 d) ≤ P(28 d) ≤ P(90 d), as any probability of "at least o
 How closely a road is watched changes what is recorded, not what breaks: features of exposure take part in fitting, and
 forecasts are made as if all roads were watched alike.
 
-Without labels the model is the prior of `models.prior`; the boosted half comes in as positive labels do. Length is a
-feature with a prior slope of 1 in its logarithm, in the place of an offset.
+Without labels the model is the prior of `models.prior`, with a level at which the city's segments have the documented
+number of holes together; the boosted half comes in as positive labels do. Length is a feature with a prior slope of 1
+in its logarithm, in the place of an offset.
 """
 
 from collections.abc import Sequence
@@ -35,7 +36,7 @@ from models.dataset import Dataset
 from models.dispersion import Dispersion, RiskForecast
 from models.features import FEATURE_SET
 from models.inputs import Floats, Instant, Instants
-from models.prior import EFFECTS
+from models.prior import EFFECTS, RATE_PER_100_M_WEEK, USUAL_LENGTH_M
 from roadtwin.types import HORIZONS_DAYS
 
 LEAST_POSITIVES = 30
@@ -53,6 +54,9 @@ PRIOR_SLOPES = {7: 1.0, 28: 1.0, 90: 1.15}
 """b_h until predictions of later times tell: over a quarter, chance plays a smaller part, and s differs more."""
 _SLOPE_SD = 0.3
 _CENTRE_ROWS, _PART = 4000, 100_000
+_POPULATION_ROWS = 10_000
+"""Segments whose expected numbers set the prior of the level: to 2 % of it, where s has a spread of 1.2."""
+_WIDEST_LEVEL, _HALVINGS = 20.0, 32
 _CLOCK_CHANGE = np.timedelta64(1, "h")
 
 
@@ -104,27 +108,36 @@ class RiskModel(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no typ
         self.learning_rate = learning_rate
         self.random_state = random_state
 
-    def fit(self, rows: Dataset) -> "RiskModel":
+    def fit(self, rows: Dataset, *, population: NDArray[np.float32] | None = None) -> "RiskModel":
         """Fit to rows with labels 1, 0, or NaN (left out there). Any number of rows will do, also none.
+
+        Parameters
+        ----------
+        rows : Dataset
+            What to learn from.
+        population : ndarray, shape (n_segments, n_features), optional
+            Features of the segments that the prior's level is that of: all of the city as of now, or a fair part. Those
+            of the rows if left out, which a city without labels does not have.
 
         Raises ValueError when the horizons of the rows are not those of the model.
         """
         self._check(rows)
+        population = rows.features if population is None else population
         self.n_features_in_ = len(FEATURE_SET.features)
         features = FEATURE_SET.features
         self.city_ = np.array([i for i, f in enumerate(features) if f.group == "weather"], np.int64)
         self.place_ = np.array([i for i, f in enumerate(features) if f.group != "weather"], np.int64)
         self.exposure_ = np.array([EFFECTS[features[i].name].exposure for i in self.place_])
-        self._fit_place(rows)
+        self._fit_place(rows, population)
         self.slopes_ = np.array([PRIOR_SLOPES.get(h, 1.0) for h in self.horizons_days])
         self.dispersion_ = Dispersion(len(tuple(self.horizons_days)))
         self.positives_ = np.array([int((rows.labels[:, i] == 1).sum()) for i in range(rows.labels.shape[1])])
         self.calibrated_ = False
-        self._fit_levels(rows)
+        self._fit_levels(rows, population)
         return self
 
-    def _fit_place(self, rows: Dataset) -> None:
-        """s: both halves, and the mean of each effect in training, which is taken off."""
+    def _fit_place(self, rows: Dataset, population: NDArray[np.float32]) -> None:
+        """s: both halves, and the mean of each effect in training, else in the population, which is taken off."""
         features = FEATURE_SET.features
         reference = self._reference()
         known = np.flatnonzero(np.isfinite(rows.labels[:, reference]))
@@ -145,9 +158,10 @@ class RiskModel(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no typ
                 random_state=self.random_state,
             ).fit(x[part], y[part], stratum[part])
             self.boosted_share_ = 0.5 * positives / (positives + BOOSTING_HALF)
+        usual = x if x.shape[0] else population[:, self.place_]
         self.centre_ = np.zeros(self.place_.size)
-        if x.shape[0]:
-            self.centre_ = self._raw_effects(x[_sample(y.size, _CENTRE_ROWS, self.random_state)]).mean(axis=0)
+        if usual.shape[0]:
+            self.centre_ = self._raw_effects(usual[_sample(len(usual), _CENTRE_ROWS, self.random_state)]).mean(axis=0)
 
     def _reference(self) -> int:
         """Number of the horizon whose windows s is learned from."""
@@ -164,24 +178,46 @@ class RiskModel(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no typ
         effects[:, self.exposure_] = 0.0
         return np.asarray(effects)
 
-    def _fit_levels(self, rows: Dataset) -> None:
-        """ℓ_h for the present slopes."""
+    def _fit_levels(self, rows: Dataset, population: NDArray[np.float32]) -> None:
+        """ℓ_h for the present slopes and dispersion."""
         names = tuple(FEATURE_SET.features[i].name for i in self.city_)
         signs = tuple(FEATURE_SET.features[i].monotone for i in self.city_)
         score, city = self.relative(rows.features), rows.features[:, self.city_]
         cuts = np.unique(rows.cut)
         step_days = float(np.median(np.diff(cuts)) / np.timedelta64(1, "D")) if cuts.size > 1 else 7.0
+        part = population[_sample(len(population), _POPULATION_ROWS, self.random_state)]
+        usual_score, length_m = self.relative(part), part[:, FEATURE_SET.index("length_m")]
         self.levels_, centres = [], []
         for column, horizon in enumerate(self.horizons_days):
             known = np.flatnonzero(np.isfinite(rows.labels[:, column]))
             _, first, cut = np.unique(rows.cut[known], return_index=True, return_inverse=True)
             y, weather = rows.labels[known, column], city[known[first]]
             fitted = CityLevel(names, signs, int(horizon))
-            fitted.fit(weather, cut, score[known], y, float(self.slopes_[column]), step_days)
+            base = self._prior_level(column, usual_score, length_m) if len(part) else None
+            fitted.fit(weather, cut, score[known], y, float(self.slopes_[column]), step_days, base=base)
             self.levels_.append(fitted)
             centres.append(fitted.effects(weather).mean(axis=0) if first.size else np.zeros(self.city_.size))
         self.city_centre_ = np.array(centres)
         self.intercept_ = np.array([level.intercept_ for level in self.levels_]) + self.city_centre_.sum(axis=1)
+
+    def _prior_level(self, column: int, score: Floats, length_m: NDArray[np.float32]) -> float:
+        """Level at which segments with scores and lengths (n,) have the documented number of holes together.
+
+        A prior with other centres than the city's roads, and the mean of exp(s) above exp of the mean, would else make
+        a city without labels more dangerous than any that is known, by another factor for each horizon.
+        """
+        weeks = tuple(self.horizons_days)[column] / 7
+        known_m = np.where(length_m > 0, length_m, USUAL_LENGTH_M)  # also where it is unknown
+        documented = RATE_PER_100_M_WEEK * weeks * float(known_m.sum()) / 100
+        low, high = -_WIDEST_LEVEL, _WIDEST_LEVEL
+        for _ in range(_HALVINGS):
+            level = (low + high) / 2
+            probability = expit(self.slopes_[column] * (score + level))
+            if self.dispersion_.expected(probability, score, column).sum() < documented:
+                low = level
+            else:
+                high = level
+        return (low + high) / 2
 
     def relative(self, features: NDArray[np.float32]) -> Floats:
         """s of each row, shape (n,): how much more dangerous a segment is than others on the same day. [log-odds]"""
@@ -234,7 +270,7 @@ class RiskModel(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no typ
             self.dispersion_.fit_level(column, forecast, y, stratum, years)
         self._measure_places(rows, relative)
         self.calibrated_ = True
-        self._fit_levels(settled)
+        self._fit_levels(settled, settled.features)
         return self
 
     def _measure_places(self, rows: Dataset, relative: Floats) -> None:

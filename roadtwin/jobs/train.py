@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import psycopg
+from numpy.typing import NDArray
 
 from models.card import TrainingFacts, make_card
 from models.dataset import (
@@ -244,13 +245,16 @@ def fit(
     return Trained(history, recipe, model, rolling, card, reference)
 
 
-def cold_start(history: TrainingRows, *, recipe: Recipe, reference: dict[str, Any]) -> Trained:
+def cold_start(
+    history: TrainingRows, *, recipe: Recipe, reference: dict[str, Any], population: NDArray[np.float32]
+) -> Trained:
     """The model of a city with too few records to test one: its prior, moved by what few labels there are.
 
-    Its card says so. There is no hold-out and no calibration.
+    Its card says so. There is no hold-out and no calibration. `population`: features of the city's segments as of now,
+    which together have the number of holes that the prior documents.
     """
     rolling = RollingOrigins(lambda: new_model(recipe), history.rows, ())
-    model = new_model(recipe).fit(history.rows)
+    model = new_model(recipe).fit(history.rows, population=population)
     card = make_card(model, _facts(history, recipe), (), (), code_version=code_version())
     return Trained(history, recipe, model, rolling, card, reference)
 
@@ -276,16 +280,17 @@ def store(conn: psycopg.Connection[Any], trained: Trained, *, now: datetime, act
     return read_model_run(conn, model_run_id)
 
 
-def drift_reference(history: History, recipe: Recipe) -> dict[str, Any]:
+def drift_reference(history: History, recipe: Recipe) -> tuple[dict[str, Any], NDArray[np.float32]]:
     """What monitoring holds the city against later: features of its segments, in a large city of a drawn part of them,
-    at some dates up to now, and rates of its rows."""
+    at some dates up to now, and rates of its rows. Beside it these segments' features as of now."""
     step = max(1, -(-history.cuts.size // REFERENCE_CUTS))
     cuts = np.append(history.cuts[::-1][::step][::-1], history.data_until)
     count = len(history.segments)
     drawn = np.random.default_rng(recipe.seed).permutation(count)[:REFERENCE_SEGMENTS]
     builder, segments = FeatureBuilder(history.inputs), np.sort(drawn)
-    reference = make_reference([builder.at(cut, segments) for cut in cuts], cuts, FEATURE_SET)
-    return reference | {"climatology": climatology_rates(history.rows)}
+    features = [builder.at(cut, segments) for cut in cuts]
+    reference = make_reference(features, cuts, FEATURE_SET)
+    return reference | {"climatology": climatology_rates(history.rows)}, features[-1]
 
 
 def learn(
@@ -306,7 +311,7 @@ def learn(
     with_city = _read_history(conn, settings, now=now, recipe=recipe)
     if not len(with_city.segments):
         with_city.check_enough()
-    reference = drift_reference(with_city, recipe)
+    reference, population = drift_reference(with_city, recipe)
     history = with_city.rows_only()
     del with_city  # fitting has better use for the memory
     on_progress(0.4)
@@ -318,7 +323,7 @@ def learn(
         )  # fmt: skip
     except NotEnoughHistoryError as exc:
         log.warning("cold start: this model is its prior", action="cold_start", reason=str(exc))
-        return cold_start(history, recipe=recipe, reference=reference)
+        return cold_start(history, recipe=recipe, reference=reference, population=population)
 
 
 def train(

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 import numpy as np
 import pytest
 
-from models.prior import EFFECTS
+from models.prior import EFFECTS, RATE_PER_100_M_WEEK
 from roadtwin.jobs.score import load_active_model, score_all
 from roadtwin.jobs.train import train
 
@@ -33,12 +33,16 @@ def test_a_city_of_which_only_the_register_is_known_is_scored_by_physics_alone(s
     assert set(run.card["calibration"]["28"]) == {"kind", "slope", "level_sd"}
     assert run.card["calibration"]["28"]["kind"] == "assumed"
     assert model.additive_.slopes_.tolist() == [EFFECTS[name].slope for name in model.additive_.feature_names]
-    mean, spread = conn.execute(
-        "SELECT avg(probability), stddev(probability) FROM risk_score WHERE as_of = %s AND horizon_days = 7", [NOW]
-    ).fetchone()
+    rows = conn.execute(
+        "SELECT horizon_days, 700 * sum(expected_count) / horizon_days / sum(length_m), stddev(probability)"
+        " FROM risk_score JOIN segment USING (segment_id) WHERE as_of = %s GROUP BY horizon_days", [NOW]
+    ).fetchall()  # fmt: skip
     assert scores.segment_count > 0
-    assert 0.01 < mean < 0.1  # Essen's rate: 3.7 % of 100 m in a week
-    assert spread > 0.001  # the register tells roads apart
+    assert sorted(horizon for horizon, _, _ in rows) == [7, 28, 90]
+    for _, per_100_m_week, spread in rows:
+        # of a day in June without any weather known; only the season moves it, by an eighth at most
+        assert per_100_m_week == pytest.approx(RATE_PER_100_M_WEEK, rel=0.25)
+        assert spread > 0.001  # the register tells roads apart
 
 
 def test_a_young_city_learns_from_what_it_has_and_is_not_called_tested(simulated, conn):

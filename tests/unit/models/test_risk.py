@@ -16,7 +16,7 @@ from models.dataset import Dataset, make_cuts
 from models.dispersion import PRIOR_LEVEL_SD
 from models.features import FEATURE_SET
 from models.inputs import instant
-from models.prior import EFFECTS, base_log_odds
+from models.prior import EFFECTS, RATE_PER_100_M_WEEK, base_log_odds
 from models.risk import NotEnoughLabelsError, RiskModel, eras
 from models.rolling import RollingOrigins, origins_of
 from roadtwin.types import HORIZONS_DAYS
@@ -187,11 +187,45 @@ def test_without_labels_the_model_is_its_prior_and_says_so(rng):
     assert model.positives_.tolist() == [0, 0, 0]
     assert not model.calibrated_
     assert model.boosted_ is None
-    assert model.log_odds(nothing)[0, 0] == pytest.approx(base_log_odds(7))
+    assert np.isfinite(model.log_odds(nothing)).all()
     # what broke before breaks again: the order is that of the prior
     worse = nothing.copy()
     worse[0, FEATURE_SET.index("potholes_relative")] = 4.0
     assert model.relative(worse)[0] > model.relative(nothing)[0] + 0.3
+
+
+def dangerous_city(rng, *, segments=2000) -> np.ndarray:
+    """Features of segments that look worse than usual by a prior with other centres; weather as usual."""
+    features = np.full((segments, len(FEATURE_SET.features)), np.nan, np.float32)
+    features[:, FEATURE_SET.index("length_m")] = rng.uniform(20, 180, segments)
+    features[:, FEATURE_SET.index("survey_crack_pct")] = rng.uniform(0, 60, segments)
+    features[:, FEATURE_SET.index("wearing_course_age_years")] = rng.uniform(20, 60, segments)
+    return features
+
+
+def test_without_labels_the_segments_of_the_city_have_the_documented_number_of_holes_together(rng):
+    population = dangerous_city(rng)
+    nobody = no_labels(made_up(rng, segments=1, weeks=1)).take(np.zeros(1, bool))
+    model = RiskModel().fit(nobody, population=population)
+
+    number = model.predict(population).expected_count.sum(axis=0)
+
+    hundred_m = population[:, FEATURE_SET.index("length_m")].sum() / 100
+    weeks = np.array(HORIZONS_DAYS) / 7
+    assert number / hundred_m / weeks == pytest.approx(np.full(3, RATE_PER_100_M_WEEK), rel=0.02)
+    # without a segment: that of a usual one
+    assert RiskModel().fit(nobody).levels_[0].intercept_ == pytest.approx(base_log_odds(7))
+
+
+def test_with_labels_the_level_that_was_assumed_hardly_matters(rng):
+    rows = made_up(rng)
+    fitted = [RiskModel(max_iter=5).fit(rows, population=each) for each in (None, dangerous_city(rng))]
+    without = [RiskModel().fit(no_labels(rows), population=each) for each in (None, dangerous_city(rng))]
+    own, other = (model.predict_proba(rows.features).mean(axis=0) for model in fitted)
+    own_prior, other_prior = (model.predict_proba(rows.features).mean(axis=0) for model in without)
+
+    assert np.abs(other / own - 1).max() < 0.01
+    assert np.abs(other_prior / own_prior - 1).max() > 0.1
 
 
 def test_labels_take_over_from_the_prior_as_they_come(rng):

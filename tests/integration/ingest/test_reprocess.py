@@ -125,7 +125,7 @@ def test_a_wrong_unit_is_fixed_by_the_next_version_once(world):
 
 def test_what_was_known_before_the_run_is_still_what_was_known_then(world):
     world.profile(1, LEVEL.replace("water_level_mm", "surface_temp_c").replace("mm", "K"), BATTERY)
-    message = world.decode(0, object={"level": 270})
+    message = world.decode(0, object={"level": 270}, rxInfo=[])  # no other clock that its time could differ from
     world.store(message)
     world.conn.execute("UPDATE device SET status = 'confirmed'")
     world.conn.execute(

@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 from models.days import local_day, local_day_start
 from models.features import FEATURE_SET, FeatureSet
 from models.features.build import FeatureBuilder
-from models.inputs import Bools, CityInputs, Floats, Instant, Instants, Ints
+from models.inputs import Bools, CityInputs, Floats, Instant, Instants, Ints, SegmentDayTable
 from models.potholes import LAPSE_DAYS
 from roadtwin.types import HORIZONS_DAYS
 
@@ -33,6 +33,7 @@ MATURITY_DAYS = LAPSE_DAYS
 """Days after the end of a window from which on its label cannot change [d]."""
 WARM_UP_DAYS = 90
 """Records needed before the first cut, so that memory and camera features have something to remember [d]."""
+_PART_ROWS = 1 << 20
 
 
 COLUMNS = ("features", "labels", "segment_index", "cut", "district", "road_class")
@@ -84,23 +85,32 @@ def make_labels(inputs: CityInputs, cut: Instant, *, horizons_days: Sequence[int
     holes, count = inputs.potholes, len(inputs.segments)
     labels = np.full((count, len(horizons_days)), np.nan)
     confirmed = ~np.isnat(holes.confirmed_at) & (holes.first_recorded_at > cut)
-    looks = (
-        (inputs.segment_days.segment_index, inputs.segment_days.recorded_at, inputs.segment_days.good_passes > 0),
-        (inputs.inspections.segment_index, inputs.inspections.recorded_at, np.ones(len(inputs.inspections), bool)),
-    )
-    longest = cut + days(max(horizons_days) + MATURITY_DAYS)
-    seen = []
-    for where, recorded_at, counts in looks:
-        rows = np.flatnonzero(counts & (recorded_at > cut) & (recorded_at <= longest))
-        seen.append((where[rows], recorded_at[rows]))
+    looked_at = _first_looks(inputs, cut, cut + days(max(horizons_days) + MATURITY_DAYS))
     for column, horizon in enumerate(horizons_days):
         end = cut + days(horizon)
-        looked, hole = np.zeros(count, bool), np.zeros(count, bool)
-        for where, recorded_at in seen:
-            looked[where[recorded_at <= end + days(MATURITY_DAYS)]] = True
+        looked, hole = looked_at <= end + days(MATURITY_DAYS), np.zeros(count, bool)
         hole[holes.segment_index[confirmed & (holes.first_recorded_at <= end)]] = True
         labels[looked, column] = hole[looked]
     return labels
+
+
+def _first_looks(inputs: CityInputs, cut: Instant, until: Instant) -> Instants:
+    """When each segment was first looked at in (cut, until], recorded time, shape (n_segments,); NaT if it was not.
+
+    Some million rows at a time: of years in a large city, masks and places of all of them would take hundreds of MB.
+    """
+    unseen = np.iinfo(np.int64).max
+    first = np.full(len(inputs.segments), unseen)
+    for table in (inputs.segment_days, inputs.inspections):
+        for begin in range(0, len(table), _PART_ROWS):
+            part = slice(begin, begin + _PART_ROWS)
+            recorded_at = table.recorded_at[part]
+            rows = (recorded_at > cut) & (recorded_at <= until)
+            if isinstance(table, SegmentDayTable):
+                rows &= table.good_passes[part] > 0
+            np.minimum.at(first, table.segment_index[part][rows], recorded_at[rows].astype(np.int64))
+    first[first == unseen] = np.iinfo(np.int64).min  # the integer that NaT is stored as
+    return first.astype("datetime64[us]")
 
 
 def make_cuts(first: Instant, last: Instant, *, step_days: int, at: time, zone: tzinfo) -> Instants:

@@ -15,6 +15,8 @@ from numpy.typing import NDArray
 Floats = NDArray[np.float64]
 FloatsOrSingle = NDArray[np.float64] | NDArray[np.float32]
 """Of columns with a row for each segment and day, of which a city has tens of millions."""
+Counts = FloatsOrSingle | NDArray[np.uint16]
+"""The same of whole numbers."""
 Ints = NDArray[np.int32]
 Bools = NDArray[np.bool_]
 Instants = NDArray[np.datetime64]
@@ -274,9 +276,9 @@ class SegmentDayTable(Facts):
 
     segment_index: Ints
     day: Instants
-    good_passes: FloatsOrSingle
-    linear_cracks: FloatsOrSingle
-    alligator_cracks: FloatsOrSingle
+    good_passes: Counts
+    linear_cracks: Counts
+    alligator_cracks: Counts
     roughness_mps2: FloatsOrSingle
 
 

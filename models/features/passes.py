@@ -1,11 +1,15 @@
 """Camera features of every segment for any number of times, from segment-days that are sorted once."""
 
+from collections.abc import Iterator
+
 import numpy as np
 from numpy.typing import NDArray
 
 from models.features.camera import rate, recency_weight
 from models.features.windows import CAMERA_DAYS
-from models.inputs import Bools, Floats, FloatsOrSingle, Instant, Instants, SegmentDayTable
+from models.inputs import Bools, Floats, Instant, Instants, SegmentDayTable
+
+_PART_ROWS = 1 << 19
 
 
 class CameraFeatures:
@@ -50,39 +54,48 @@ class CameraFeatures:
 
         `wanted` (n_segments,): for these segments only; of others no pass is read.
         """
-        first, last = np.searchsorted(self._days.day, [today - CAMERA_DAYS, today], side="right")
-        rows = self._known(first, last, as_of, wanted)
-        age = (today - rows.day).astype(np.int64)
-        weight = recency_weight(np.arange(CAMERA_DAYS, dtype=np.float64))[age]  # a power a day, not a power a row
-        where, passes = rows.segment_index, rows.good_passes
-
-        def total(values: FloatsOrSingle) -> Floats:
-            # bincount gives integers when there is no row at all
-            return np.bincount(where, weights=values, minlength=self._count).astype(np.float64)
-
-        exposure, measured = total(weight * passes), np.isfinite(rows.roughness_mps2)
+        of_age = recency_weight(np.arange(CAMERA_DAYS, dtype=np.float64))  # a power a day, not a power a row
+        exposure, linear, alligator, rough, measured, passes_28d, passes_90d = np.zeros((7, self._count))
+        for rows in self._window(as_of, today, wanted):
+            where, passes = rows.segment_index.astype(np.intp), rows.good_passes
+            age = (today - rows.day).astype(np.int64)
+            weight, known = of_age[age], np.isfinite(rows.roughness_mps2)
+            # Added in the order of rows, so that sums do not depend on the parts that they are read in.
+            np.add.at(exposure, where, weight * passes)
+            np.add.at(linear, where, weight * rows.linear_cracks)
+            np.add.at(alligator, where, weight * rows.alligator_cracks)
+            np.add.at(rough, where[known], weight[known] * rows.roughness_mps2[known])
+            np.add.at(measured, where[known], weight[known])
+            for days, total in ((28, passes_28d), (90, passes_90d)):
+                np.add.at(total, where[age < days], passes[age < days].astype(np.float64))
         return {
-            "linear_cracks_per_pass": rate(total(weight * rows.linear_cracks), exposure),
-            "alligator_cracks_per_pass": rate(total(weight * rows.alligator_cracks), exposure),
-            "roughness_mps2": rate(
-                total(np.where(measured, weight * rows.roughness_mps2, 0.0)), total(weight * measured)
-            ),
-            "good_passes_28d": total(passes * (age < 28)),
-            "good_passes_90d": total(passes * (age < 90)),
+            "linear_cracks_per_pass": rate(linear, exposure),
+            "alligator_cracks_per_pass": rate(alligator, exposure),
+            "roughness_mps2": rate(rough, measured),
+            "good_passes_28d": passes_28d,
+            "good_passes_90d": passes_90d,
         }
 
     def last_seen(self, as_of: Instant, today: Instant, wanted: Bools | None = None) -> Instants:
         """Newest day with a good pass, shape (n_segments,); NaT where there is none. `wanted` as in `at`."""
-        first, last = np.searchsorted(self._days.day, [today - CAMERA_DAYS, today], side="right")
         newest = np.full(self._count, np.datetime64("NaT"), "datetime64[D]")
-        self._enter(newest, self._known(first, last, as_of, wanted))
+        for rows in self._window(as_of, today, wanted):
+            self._enter(newest, rows)
         unseen = np.isnat(newest) if wanted is None else np.isnat(newest) & wanted
+        first = int(np.searchsorted(self._days.day, today - CAMERA_DAYS, side="right"))
         if unseen.any() and first:
             earlier = np.flatnonzero(unseen[self._days.segment_index[:first]] & (self._days.good_passes[:first] > 0))
             held = self._days.recorded_at[earlier] <= as_of
             held &= ~np.isin(earlier, self._replaced[self._replaced_at <= as_of])
             self._enter(newest, self._days.take(earlier[held]))
         return newest
+
+    def _window(self, as_of: Instant, today: Instant, wanted: Bools | None) -> Iterator[SegmentDayTable]:
+        """What was known of the window that ends today, in the order of rows and some hundred thousand at a time: in a
+        large city half a year has five million."""
+        first, last = np.searchsorted(self._days.day, [today - CAMERA_DAYS, today], side="right")
+        for begin in range(int(first), int(last), _PART_ROWS):
+            yield self._known(begin, min(begin + _PART_ROWS, int(last)), as_of, wanted)
 
     def _known(self, first: int, last: int, as_of: Instant, wanted: Bools | None) -> SegmentDayTable:
         held = self._days.recorded_at[first:last] <= as_of

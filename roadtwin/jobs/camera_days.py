@@ -64,8 +64,8 @@ def to_table_of_days(columns: Columns, segment_ids: Ints) -> SegmentDayTable:
         recorded_at=columns.pop("recorded_at"),
         segment_index=segment_index,
         day=key.view("datetime64[D]"),
-        good_passes=columns.pop("good_passes").astype(np.float32),
-        linear_cracks=columns.pop("linear_cracks").astype(np.float32),
-        alligator_cracks=columns.pop("alligator_cracks").astype(np.float32),
+        good_passes=columns.pop("good_passes").astype(np.uint16),
+        linear_cracks=columns.pop("linear_cracks").astype(np.uint16),  # the sum of two small integers
+        alligator_cracks=columns.pop("alligator_cracks").astype(np.uint16),
         roughness_mps2=roughness_mps2,
     )

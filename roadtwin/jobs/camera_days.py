@@ -44,18 +44,21 @@ def to_table_of_days(columns: Columns, segment_ids: Ints) -> SegmentDayTable:
         for name in tuple(columns):
             columns[name] = columns[name][known]
     del known
+    for name in ("good_passes", "linear_cracks", "alligator_cracks"):
+        columns[name] = columns[name].astype(np.uint16)  # the sum of two small integers is the largest of them
     key = columns.pop("day").astype(np.int64)
     key *= count
     key += index
     del index
     order = np.argsort(key, kind="stable")
     key = key[order]
-    if (key[1:] == key[:-1]).any():  # editions of one day
-        order = order[np.lexsort((columns["recorded_at"][order], key))]
-
+    again = key[1:] == key[:-1]
+    editions = np.flatnonzero(np.append(again, False) | np.append(False, again))
+    rows = order[editions]  # of days with several editions, in whose places they stay
+    order[editions] = rows[np.lexsort((columns["recorded_at"][rows], key[editions]))]
     for name in tuple(columns):
         columns[name] = columns[name][order]
-    del order
+    del order, again, editions, rows
     roughness_mps2 = columns.pop("roughness_mps2")
     roughness_mps2[~(roughness_mps2 <= ACCEL_MAX_MPS2)] = np.nan
     segment_index = (key % count).astype(np.int32)
@@ -64,8 +67,8 @@ def to_table_of_days(columns: Columns, segment_ids: Ints) -> SegmentDayTable:
         recorded_at=columns.pop("recorded_at"),
         segment_index=segment_index,
         day=key.view("datetime64[D]"),
-        good_passes=columns.pop("good_passes").astype(np.uint16),
-        linear_cracks=columns.pop("linear_cracks").astype(np.uint16),  # the sum of two small integers
-        alligator_cracks=columns.pop("alligator_cracks").astype(np.uint16),
+        good_passes=columns.pop("good_passes"),
+        linear_cracks=columns.pop("linear_cracks"),
+        alligator_cracks=columns.pop("alligator_cracks"),
         roughness_mps2=roughness_mps2,
     )

@@ -29,6 +29,7 @@ HEADLINE: SplitKind = "spatio-temporal"
 """The split that speaks for the model: other places and a later time."""
 HEADLINE_ORDER: tuple[SplitKind, ...] = (HEADLINE, "temporal", "spatial", "random")
 """The first of these that could be made speaks for the model."""
+_IN_SPACE: tuple[SplitKind, ...] = ("spatio-temporal", "spatial")
 SEASONS = ("winter", "spring", "summer", "autumn")
 MODEL = "model"
 """Name of the model among its forecasts; the others are `models.baselines.BASELINES`."""
@@ -242,6 +243,14 @@ def fit_split(
         baselines = {name: [make().fit(learn, column) for column in columns] for name, make in BASELINES.items()}
         blocks = np.unique(block[held_out.segment_index])
         result.append(Fold(model, baselines, learn, held_out, np.isin(block, blocks)))
+    if not result and len(test) and kind in _IN_SPACE:
+        blocks = np.unique(block[test.segment_index]).size
+        raise NotEnoughLabelsError(
+            f"Too few places: of the blocks of 500 m with a row to test ({blocks}) none fell to the part that is held "
+            "out.",
+            f"Zu wenige Orte: Von den Blöcken von 500 m mit Zeilen zum Prüfen ({blocks}) fiel keiner in den Teil, der "
+            "zurückgehalten wird.",
+        )
     if not result:
         raise NotEnoughLabelsError(
             "Nobody looked at any segment in the time that would be tested on.",
@@ -286,10 +295,9 @@ def evaluate_split(
         kind, development, test, split, block, make_model,
         folds=folds, seed=seed, most_folds=most_folds, fitted=fitted,
     )  # fmt: skip
-    in_space = kind in ("spatial", "spatio-temporal")
     return measure(
         pool(kind, fits), capacity=capacity, districts=districts,
-        folds=folds if in_space else 1, folds_tested=len(fits),
+        folds=folds if kind in _IN_SPACE else 1, folds_tested=len(fits),
     )  # fmt: skip
 
 

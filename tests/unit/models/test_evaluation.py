@@ -92,6 +92,17 @@ def test_what_cannot_be_learned_or_tested_is_said_by_name(trained, block, city, 
         )  # fmt: skip
 
 
+def test_a_part_without_any_block_is_not_blamed_on_who_looked(trained, block, city):
+    one_block = np.zeros_like(block)  # seed 0 deals it to the third part
+
+    with pytest.raises(NotEnoughLabelsError, match=r"row to test \(1\) none fell") as told:
+        evaluate_split(
+            "spatio-temporal", trained.rows, trained.test, trained.split, one_block, lambda: RiskModel(max_iter=5),
+            capacity=20, districts=city.inputs.segments.districts, most_folds=1,
+        )  # fmt: skip
+    assert told.value.german.startswith("Zu wenige Orte")
+
+
 def test_plain_turns_nan_into_none():
     assert plain({"a": [float("nan"), 1.23456789, 2, "x"]}) == {"a": [None, 1.23457, 2, "x"]}
 

@@ -5,6 +5,7 @@ Days count from the first one of the window that is looked at; the last one is t
 
 from collections import defaultdict
 from dataclasses import dataclass
+from enum import IntEnum
 
 import numpy as np
 from numpy.typing import NDArray
@@ -34,14 +35,44 @@ class Road:
     length_m: Floats
 
 
+class Frames(IntEnum):
+    """What the frames of a detection, or most frames of a pass, were: the first that holds."""
+
+    FIT = 0
+    WET = 1
+    DARK = 2
+    BLURRED = 3
+
+
 @dataclass(frozen=True, slots=True)
 class CameraDays:
-    """Passes of cameras, one row a segment and day (k,): those with frames fit for detection, and all others."""
+    """Passes of cameras, one row a segment and day (k,): those with frames fit for detection, and all others.
+
+    Of the `poor` ones, `wet` and `dark` (k,) were so, the rest blurred; NaN where they were not told apart. [-]
+    """
 
     segment: Ints
     day: Ints
     good: Floats
     poor: Floats
+    wet: Floats
+    dark: Floats
+
+    def passes(self, frames: Frames) -> Floats:
+        """Passes of one kind, 0 where nobody told, shape (k,)."""
+        if frames is Frames.FIT:
+            return self.good
+        of_kind = {Frames.WET: self.wet, Frames.DARK: self.dark, Frames.BLURRED: self.poor - self.wet - self.dark}
+        return np.asarray(np.nan_to_num(of_kind[frames]))
+
+    def worth(self, poor_factor: float, by_frames: tuple[float, ...] = ()) -> Floats:
+        """Number of passes with fit frames that those of each row are worth, shape (k,).
+
+        `poor_factor` is what a pass with other frames is worth, `by_frames` one that was wet, dark, blurred. [-]
+        """
+        wet, dark, blurred = by_frames or (poor_factor,) * 3
+        apart = wet * self.wet + dark * self.dark + blurred * (self.poor - self.wet - self.dark)
+        return self.good + np.where(np.isfinite(apart), apart, poor_factor * self.poor)
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +88,7 @@ class Sightings:
     """What says that there is, or no longer is, a hole; k rows.
 
     `kind` is an `EvidenceKind`; `station_m` along the section and its 1 σ `accuracy_m` [m]; `camera` a code of the
-    model and version of the camera that saw it, −1 for what is no detection.
+    model and version of the camera that saw it, −1 for what is no detection. `frames` are those of a detection.
     """
 
     kind: Ints
@@ -66,6 +97,7 @@ class Sightings:
     station_m: Floats
     accuracy_m: Floats
     camera: Ints
+    frames: Ints
 
 
 @dataclass(frozen=True, slots=True)

@@ -103,9 +103,9 @@ def open_potholes(
         weight[fresh, _MISTAKE] = np.outer(
             places.width_m[fresh] * places.lid_factor[fresh], [skill.often_per_m, skill.seldom_per_m]
         )
-        passes, fit, looked = rows.passes(day), rows.fit(day, skill.poor_factor), rows.looked(day)
-        touched = np.flatnonzero((passes > 0)[segment[:begun]] | looked[segment[:begun]] | rows.told(day, begun))
-        likelihood = _likelihood(rows, places, skill, day, touched, (passes, fit, looked))
+        fit, prone, looked = *rows.worth(day), rows.looked(day)
+        touched = np.flatnonzero((fit > 0)[segment[:begun]] | looked[segment[:begun]] | rows.told(day, begun))
+        likelihood = _likelihood(rows, places, skill, day, touched, (fit, prone, looked))
         weight[touched] *= likelihood
         weight[:begun] /= weight[:begun].sum(axis=1, keepdims=True)
         unseen *= np.exp(np.outer(np.log1p([-skill.recall_easy, -skill.recall_hard]), fit))
@@ -144,17 +144,18 @@ def _likelihood(
     looks: tuple[Floats, Floats, NDArray[np.bool_]],
 ) -> Floats:
     """Of what was reported and not reported of the places `touched` on a day, for each of the five, up to a factor."""
-    passes, fit, looked = looks
+    fit, prone, looked = looks
     segment = places.segment[touched]
-    seen, doubt = rows.seen(day, touched)
+    seen, fitness, doubt = rows.seen(day, touched)
     # A detection whose pass was put to the segment beside it has been a pass here, too.
-    driven, fit_driven = np.maximum(passes[segment], seen), np.maximum(fit[segment], seen)
+    prone_driven, fit_driven = np.maximum(prone[segment], seen), np.maximum(fit[segment], seen)
     width_m = places.width_m[touched]
     chance = np.empty((len(touched), 5))  # that one pass reports the place
     chance[:] = [0.0, skill.recall_easy, skill.recall_hard, skill.mistake_often, skill.mistake_seldom]
     chance[:, _NOTHING] = skill.false_per_m * width_m
-    looked_through = np.column_stack([driven, fit_driven, fit_driven, driven, driven])
+    looked_through = np.column_stack([prone_driven, fit_driven, fit_driven, prone_driven, prone_driven])
     log = seen[:, None] * np.log(chance) + (looked_through - seen[:, None]) * np.log1p(-chance)
+    log[:, _HOLE] += fitness[:, None]
     log[:, [_NOTHING, _OFTEN, _SELDOM]] += doubt[:, None]
     found = rows.count(day, EvidenceKind.FINDING, touched) + rows.count(day, EvidenceKind.SECURING, touched) > 0
     missed = looked[segment] & ~found
@@ -184,7 +185,9 @@ class _Days:
     ) -> None:
         self._n, self._places, ends = len(road.length_m), len(places.segment), np.arange(days + 1)
         order = np.argsort(cameras.day, kind="stable")
-        self._camera = (cameras.segment[order], cameras.good[order], cameras.poor[order])
+        worth = cameras.worth(skill.poor_factor, skill.frame_factors)
+        prone = cameras.worth(skill.poor_mistakes, skill.frame_mistakes)
+        self._camera = (cameras.segment[order], worth[order], prone[order])
         self._camera_at = np.searchsorted(cameras.day[order], ends)
         order = np.argsort(looks.day, kind="stable")
         self._look, self._look_at = looks.segment[order], np.searchsorted(looks.day[order], ends)
@@ -196,22 +199,17 @@ class _Days:
         self._place_of, self._segment, self._closes = places.of_sighting, sightings.segment, places.closed_by
         factors = np.array([*skill.camera_factors, 1.0])
         known = (sightings.camera >= 0) & (sightings.camera < len(skill.camera_factors))
-        self._doubt = np.log(factors[np.where(known, sightings.camera, -1)])
+        sees = np.array([1.0, *(skill.frame_factors or (skill.poor_factor,) * 3)])[sightings.frames]
+        errs = np.array([1.0, *(skill.frame_mistakes or (skill.poor_mistakes,) * 3)])[sightings.frames]
+        self._fitness = np.log(sees)
+        self._doubt = np.log(factors[np.where(known, sightings.camera, -1)] * errs)
 
-    def _camera_rows(self, day: int) -> tuple[Ints, Floats, Floats]:
+    def worth(self, day: int) -> tuple[Floats, Floats]:
+        """Number of passes with fit frames that those of the day are worth, for holes and for mistakes, each (n,)."""
         rows = slice(self._camera_at[day], self._camera_at[day + 1])
-        segment, good, poor = self._camera
-        return segment[rows], good[rows], poor[rows]
-
-    def passes(self, day: int) -> Floats:
-        """Passes of each segment, shape (n,)."""
-        segment, good, poor = self._camera_rows(day)
-        return np.asarray(np.bincount(segment, good + poor, self._n), np.float64)
-
-    def fit(self, day: int, poor_factor: float) -> Floats:
-        """Number of passes with fit frames that those of the day are worth, shape (n,)."""
-        segment, good, poor = self._camera_rows(day)
-        return np.asarray(np.bincount(segment, good + poor_factor * poor, self._n), np.float64)
+        segment, *both = (column[rows] for column in self._camera)
+        holes, mistakes = (np.asarray(np.bincount(segment, part, self._n), np.float64) for part in both)
+        return holes, mistakes
 
     def looked(self, day: int) -> NDArray[np.bool_]:
         """Segments that a person looked at, shape (n,)."""
@@ -234,13 +232,14 @@ class _Days:
         """How often these places were reported."""
         return np.bincount(self._place_of[self._rows(day, kind)], minlength=self._places)[places].astype(np.float64)
 
-    def seen(self, day: int, places: Ints) -> tuple[Floats, Floats]:
-        """Detections of these places, and the sum of the logarithms of their false factors."""
+    def seen(self, day: int, places: Ints) -> tuple[Floats, Floats, Floats]:
+        """Detections of these places, and the sums of the logarithms of how much more probable than in a fit frame each
+        is of a hole, and of a mistake of a usual camera."""
         rows = self._rows(day, EvidenceKind.DETECTION)
         of = self._place_of[rows]
         seen = np.bincount(of, minlength=self._places).astype(np.float64)
-        doubt = np.bincount(of, self._doubt[rows], self._places).astype(np.float64)
-        return seen[places], doubt[places]
+        fitness, doubt = (np.bincount(of, log[rows], self._places) for log in (self._fitness, self._doubt))
+        return seen[places], fitness[places].astype(np.float64), doubt[places].astype(np.float64)
 
     def repaired(self, day: int) -> NDArray[np.bool_]:
         """Places that crews closed, shape (p,)."""

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.inputs import EvidenceKind
-from models.state.places import CameraDays, Places, Road, Sightings
+from models.state.places import CameraDays, Frames, Looks, Places, Road, Sightings
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -22,8 +22,11 @@ class Skill:
         That one pass with fit frames reports a hole that is easily, hardly seen (other lane, small). [-]
     share_easy : float
         Holes that are easily seen. [-]
-    poor_factor : float
-        Recall with blurred, wet or dark frames relative to that with fit ones. [-]
+    poor_factor, frame_factors : float, tuple of float
+        Recall with blurred, wet or dark frames relative to that with fit ones: of all, and of wet, dark, blurred ones;
+        empty: not told apart. [-]
+    poor_mistakes, frame_mistakes : float, tuple of float
+        The same of mistakes a pass. [-]
     false_per_m : float
         Single mistakes a pass and metre. [1/m]
     camera_factors : tuple of float
@@ -52,6 +55,9 @@ class Skill:
     recall_hard: float = 0.25
     share_easy: float = 0.6
     poor_factor: float = 0.6
+    frame_factors: tuple[float, ...] = ()
+    poor_mistakes: float = 1.0
+    frame_mistakes: tuple[float, ...] = ()
     false_per_m: float = 1e-4
     camera_factors: tuple[float, ...] = ()
     often_per_m: float = 5e-5
@@ -77,11 +83,17 @@ FACTOR_SD = 0.3
 """Standard deviation of the logarithm of how a city's recall differs from the published one. [-] Assumed."""
 PRIOR_CAPTURES = 20.0
 """The prior of `poor_factor` counts as much as so many detections that were expected. [-]"""
+PRIOR_MISTAKES = 20.0
+"""That poor frames are mistaken as often as fit ones counts as much as so many mistakes that were expected. [-]"""
+REFUTED_DAYS = 14
+"""A detection was a mistake, most likely, if a person looked at the segment so soon after it and nobody ever found or
+closed a hole there. [d]"""
 PRIOR_DETECTIONS = 50.0
 """The usual precision counts as much as so many detections of a camera. [-]"""
 HIGHEST_RECALL = 0.95
 RECAPTURE_M = 15.0
 """So near to a hole that is known to be open, a detection is of it: three times the usual error of a position. [m]"""
+_POOR = (Frames.WET, Frames.DARK, Frames.BLURRED)
 _LONGEST_M = 1e6  # no section is longer: sections one after the other on one axis
 
 
@@ -110,16 +122,23 @@ def known_open(places: Places, sightings: Sightings) -> KnownOpen:
 
 
 def skill_of(
-    road: Road, places: Places, cameras: CameraDays, sightings: Sightings, prior: Skill | None = None
+    road: Road,
+    places: Places,
+    cameras: CameraDays,
+    sightings: Sightings,
+    looks: Looks,
+    prior: Skill | None = None,
 ) -> Skill:
-    """What the city's own data make of the prior: recall, recall with poor frames, and mistakes by camera.
+    """What the city's own data make of the prior: recall and mistakes, both by frames too, and mistakes by camera.
 
     Recall is estimated by recapture [1]_: between the day on which a person found a hole and that on which a crew
     closed it, it was there, and each pass reports it, within 15 m, or not. A common factor on `recall_easy` and
     `recall_hard` maximises the likelihood of the counts of all such holes, each easily or hardly seen, times a
     log-normal prior (sd 0.3 about 1). `poor_factor` compares detections a pass on days with poor frames only with those
-    on days with fit frames only. Cameras differ in the share of their detections at places that a person or a crew
-    confirmed, shrunk to the share of all.
+    on days with fit frames only; `frame_factors` the same for days on which all were wet, dark or blurred, shrunk to
+    `poor_factor`. Mistakes are detections that were refuted (`REFUTED_DAYS`), counted by their own frames, a metre and
+    pass that a look followed as soon. Cameras differ in the share of their detections at places that a person or a
+    crew confirmed, shrunk to the share of all.
 
     References
     ----------
@@ -130,23 +149,71 @@ def skill_of(
     seen = np.flatnonzero(sightings.kind == EvidenceKind.DETECTION)
     span = 1 + int(max(cameras.day.max(initial=0), sightings.day.max(initial=0)))
     key = cameras.segment * span + cameras.day
-    only_good, only_poor = cameras.poor == 0, cameras.good == 0
+    only_good = cameras.poor == 0
     here = np.zeros(len(road.length_m) * span)  # places known to be open, by segment and day
     for place, begin, end in zip(known.place.tolist(), known.first.tolist(), known.last.tolist(), strict=True):
         here[places.segment[place] * span + begin + 1 : places.segment[place] * span + end] += 1
     row, place = _recaptures(road, places, sightings, seen, known)
     detected = np.bincount(places.segment[place] * span + sightings.day[row], minlength=len(here))
-    good, poor = (here[key] * column for column in (cameras.good, cameras.poor))
     skill = _with_recall(skill, places, cameras, known, np.bincount(place, minlength=len(places.segment)))
-    fit_passes, fit_seen = float(good[only_good].sum()), float(detected[key[only_good]].sum())
-    a_pass = (fit_seen + PRIOR_CAPTURES * skill.recall) / (fit_passes + PRIOR_CAPTURES)
-    expected = a_pass * skill.poor_factor * float(poor[only_poor].sum())
-    poor_factor = (PRIOR_CAPTURES + float(detected[key[only_poor]].sum())) / (PRIOR_CAPTURES + expected)
+    fit_passes = float((here[key] * cameras.good)[only_good].sum())
+    a_pass = (float(detected[key[only_good]].sum()) + PRIOR_CAPTURES * skill.recall) / (fit_passes + PRIOR_CAPTURES)
+
+    def factor(passes: Floats, usual: float) -> float:
+        """Recall on days with nothing but these passes relative to that with fit frames, shrunk to what is usual."""
+        only = (passes > 0) & (passes == cameras.good + cameras.poor)
+        expected = a_pass * usual * float((here[key] * passes)[only].sum())
+        found = float(detected[key[only]].sum())
+        return min(usual * (PRIOR_CAPTURES + found) / (PRIOR_CAPTURES + float(expected)), 1.0)
+
+    poor_factor = factor(cameras.poor, skill.poor_factor)
+    kinds = [cameras.passes(frames) for frames in _POOR] if np.isfinite(cameras.wet).any() else []
+    right = _confirmed(places, sightings)[places.of_sighting[seen]]
+    poor_mistakes, frame_mistakes = _mistakes(road, cameras, sightings, looks, seen[~right])
     return replace(
         skill,
-        poor_factor=min(skill.poor_factor * poor_factor, 1.0),
-        camera_factors=_camera_factors(places, sightings, seen),
+        poor_factor=poor_factor,
+        frame_factors=tuple(factor(passes, poor_factor) for passes in kinds),
+        poor_mistakes=poor_mistakes,
+        frame_mistakes=frame_mistakes,
+        camera_factors=_camera_factors(sightings.camera[seen], right),
     )
+
+
+def _mistakes(
+    road: Road, cameras: CameraDays, sightings: Sightings, looks: Looks, unconfirmed: Ints
+) -> tuple[float, tuple[float, ...]]:
+    """Mistakes a pass and metre relative to fit frames: with poor ones, and with wet, dark and blurred ones.
+
+    `unconfirmed` are detections (rows) at places that nobody found or closed.
+    """
+    last = max(int(column.max(initial=0)) for column in (cameras.day, sightings.day, looks.day))
+    span = last + 2 + REFUTED_DAYS
+    looked = np.sort(looks.segment * span + looks.day)
+
+    def soon(key: Ints) -> NDArray[np.bool_]:
+        return np.searchsorted(looked, key) < np.searchsorted(looked, key + REFUTED_DAYS, side="right")
+
+    key, seen = cameras.segment * span + cameras.day, sightings.segment[unconfirmed] * span + sightings.day[unconfirmed]
+    refuted = soon(seen)
+    frames, seen = sightings.frames[unconfirmed[refuted]], seen[refuted]
+    count = np.bincount(frames, minlength=len(Frames)).astype(np.float64)
+    driven = np.where(soon(key), road.length_m[cameras.segment], 0.0)
+    fit_m, poor_m = float(driven @ cameras.good), float(driven @ cameras.poor)
+    if not count.sum() or not fit_m or not poor_m:
+        return Skill().poor_mistakes, ()
+    # A rate of few mistakes with fit frames is shrunk to that of all.
+    rate = float(count[Frames.FIT] + PRIOR_MISTAKES) / (fit_m + PRIOR_MISTAKES * (fit_m + poor_m) / float(count.sum()))
+
+    def ratio(found: float, metres: float, usual: float) -> float:
+        return usual * (PRIOR_MISTAKES + found) / (PRIOR_MISTAKES + usual * rate * metres)
+
+    poor = ratio(float(count[1:].sum()), poor_m, Skill().poor_mistakes)
+    apart = np.isfinite(cameras.wet)
+    if not apart.any():
+        return poor, ()
+    count = np.bincount(frames[np.isin(seen, key[apart])], minlength=len(Frames)).astype(np.float64)
+    return poor, tuple(ratio(float(count[kind]), float(driven @ cameras.passes(kind)), poor) for kind in _POOR)
 
 
 def _with_recall(skill: Skill, places: Places, cameras: CameraDays, known: KnownOpen, captures: Ints) -> Skill:
@@ -190,14 +257,19 @@ def _recaptures(road: Road, places: Places, sightings: Sightings, seen: Ints, kn
     return row, known.place[which[inside][first]]
 
 
-def _camera_factors(places: Places, sightings: Sightings, seen: Ints) -> tuple[float, ...]:
+def _confirmed(places: Places, sightings: Sightings) -> NDArray[np.bool_]:
+    """Places that a person found or a crew closed."""
     confirmed = np.zeros(len(places.segment), np.bool_)
     people = np.isin(sightings.kind, [EvidenceKind.FINDING, EvidenceKind.SECURING])
     confirmed[places.of_sighting[people]] = True
     for which in places.closed_by.values():
         confirmed[which] = True
-    camera, right = sightings.camera[seen], confirmed[places.of_sighting[seen]]
-    if not len(seen) or not 0 < right.sum() < len(right):
+    return confirmed
+
+
+def _camera_factors(camera: Ints, right: NDArray[np.bool_]) -> tuple[float, ...]:
+    """How many times as often as usual each camera is mistaken, from its detections and whether people confirm them."""
+    if not len(right) or not 0 < right.sum() < len(right):
         return ()
     usual = float(right.mean())
     total = np.bincount(camera, minlength=1)

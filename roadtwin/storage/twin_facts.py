@@ -22,11 +22,11 @@ _COLUMNS: dict[str, tuple[tuple[str, str], ...]] = {
     "night_minima": (("day", "date"), ("lon", "float8"), ("lat", "float8"), ("minimum_c", "float4")),
     "camera_days": (
         ("segment_id", "int4"), ("day", "date"), ("recorded_at", "timestamptz"), ("good", "int2"), ("poor", "int2"),
-        ("linear", "int4"), ("alligator", "int4"), ("roughness_mps2", "float4"),
+        ("wet", "int2"), ("dark", "int2"), ("linear", "int4"), ("alligator", "int4"), ("roughness_mps2", "float4"),
     ),
     "sightings": (
         ("kind", "int2"), ("observed_at", "timestamptz"), ("segment_id", "int4"), ("station_m", "float8"),
-        ("accuracy_m", "float8"), ("camera", "int4"),
+        ("accuracy_m", "float8"), ("camera", "int4"), ("frames", "int2"),
     ),
     "lids": (("segment_id", "int4"), ("station_m", "float8")),
     "looks": (("segment_id", "int4"), ("observed_at", "timestamptz")),
@@ -45,6 +45,14 @@ class Scope(NamedTuple):
 
     now: datetime
     segment_ids: list[int] | None = None
+
+
+class FrameLimits(NamedTuple):
+    """Beyond which a frame is blurred, wet or dark; see `roadtwin.records.segment_days`."""
+
+    blur_max: float = 1.0
+    wet_max: float = 1.0
+    light_min: float = 0.0
 
 
 class SegmentShaking(NamedTuple):
@@ -75,10 +83,12 @@ def read_facts(
     recent: datetime | None = None,
     first_day: date | None = None,
     cameras: Sequence[str] = (),
+    limits: FrameLimits | None = None,
     matcher_version: int = 0,
 ) -> dict[str, NDArray[Any]]:
     """Columns of weather_hours, night_minima, camera_days, sightings, lids, looks, patched, renewals, surveys or
-    pothole_counts. `since` (with `recent` for the newest part) or `first_day` begins the window."""
+    pothole_counts. `since` (with `recent` for the newest part) or `first_day` begins the window; `limits` tell the
+    frames of sightings apart."""
     parameters = {
         "now": scope.now,
         "segment_ids": scope.segment_ids,
@@ -88,6 +98,7 @@ def read_facts(
         "cameras": list(cameras),
         "matcher_version": matcher_version,
         "unfit": int(UNFIT),
+        **(limits or FrameLimits())._asdict(),
     }
     return copy_columns(conn, _SQL[f"copy_{what}"], _COLUMNS[what], parameters)
 

@@ -13,10 +13,13 @@ from models.state.presence import WINDOW_DAYS, Presence, open_potholes
 from models.state.skill import Skill, skill_of
 from models.twin import LEAST_GOOD_PASSES, condition_grade
 from roadtwin.network.matching import MATCHER_VERSION
+from roadtwin.records.segment_days import FIT_FRAME_BLUR_MAX, FIT_FRAME_LIGHT_MIN, FIT_FRAME_WET_MAX
 from roadtwin.storage.twin import read_last_inspections
-from roadtwin.storage.twin_facts import OpenHoles, read_open_potholes
+from roadtwin.storage.twin_facts import FrameLimits, OpenHoles, read_open_potholes
 from roadtwin.twin.cameras import Passes
 from roadtwin.twin.setting import Columns, Floats, Quantity, Setting, datetimes, latest, named
+
+_FIT = FrameLimits(FIT_FRAME_BLUR_MAX, FIT_FRAME_WET_MAX, FIT_FRAME_LIGHT_MIN)
 
 LOOKED_DAYS = 365
 """Where nobody passed or inspected for this long, the number of open potholes is unknown, not 0."""
@@ -28,7 +31,7 @@ class Holes:
     def __init__(self, setting: Setting, passes: Passes, cameras: tuple[str, ...]) -> None:
         self._setting = setting
         since = setting.days_ago(WINDOW_DAYS + 1)
-        self.found: Columns = setting.read("sightings", since=since, cameras=cameras)
+        self.found: Columns = setting.read("sightings", since=since, cameras=cameras, limits=_FIT)
         self.looked: Columns = setting.read("looks", since=since)
         lids = setting.read("lids", since=since, matcher_version=MATCHER_VERSION)
         day = self._days(self.found["observed_at"])
@@ -43,15 +46,19 @@ class Holes:
             station_m=self.found["station_m"],
             accuracy_m=self.found["accuracy_m"],
             camera=self.found["camera"].astype(np.int64),
+            frames=self.found["frames"].astype(np.int64),
         )
         nothing = np.zeros(len(lids["segment"]), np.int64)
-        self.lids = Sightings(nothing, nothing, lids["segment"], lids["station_m"], nothing.astype(np.float64), nothing)
+        exact = nothing.astype(np.float64)
+        self.lids = Sightings(nothing, nothing, lids["segment"], lids["station_m"], exact, nothing, nothing)
         rows = passes.rows
         self.cameras = CameraDays(
             segment=rows["segment"],
             day=(rows["day"] - passes.first_day).astype(np.int64),
             good=rows["good"].astype(np.float64),
             poor=rows["poor"].astype(np.float64),
+            wet=np.where(rows["wet"] < 0, np.nan, rows["wet"]),
+            dark=np.where(rows["dark"] < 0, np.nan, rows["dark"]),
         )
         look_day = self._days(self.looked["observed_at"])
         inside = (look_day >= 0) & (look_day < WINDOW_DAYS)
@@ -64,7 +71,7 @@ class Holes:
 
     def learnt_skill(self) -> Skill:
         """What the city's own data make of the published skill."""
-        return skill_of(self.road, self.places, self.cameras, self.sightings)
+        return skill_of(self.road, self.places, self.cameras, self.sightings, self.looks)
 
     def presence(self, new_per_day: Floats) -> Presence:
         """Open potholes now."""

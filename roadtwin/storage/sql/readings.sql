@@ -237,7 +237,7 @@ WITH touched AS (
     SELECT
         t.segment_id, t.day, r.event_id, r.observed_at, r.recorded_at, r.origin, r.vehicle_pseudonym, r.pass_id,
         r.blur <= %(blur_max)s AND r.wet <= %(wet_max)s AND r.light >= %(light_min)s AS fit,
-        r.accel_rms_mps2,
+        r.wet > %(wet_max)s AS wet, r.light < %(light_min)s AS dark, r.accel_rms_mps2,
         CASE
             WHEN
                 r.speed_mps >= %(speed_min_mps)s
@@ -256,7 +256,7 @@ WITH touched AS (
 ), pass AS (
     SELECT
         segment_id, day, vehicle_pseudonym, pass_id,
-        avg(fit::integer) >= 0.5 AS good,
+        avg(fit::integer) >= 0.5 AS good, avg(wet::integer) >= 0.5 AS wet, avg(dark::integer) >= 0.5 AS dark,
         -- A sensor that says the same all along the way is stuck.
         CASE
             WHEN count(accel_rms_mps2) < %(accel_stuck_readings)s OR min(accel_rms_mps2) < max(accel_rms_mps2)
@@ -285,16 +285,18 @@ WITH touched AS (
 ), driven AS (
     SELECT
         segment_id, day, max(recorded_at) AS recorded_at, max(origin) AS origin, count(*) AS passes,
-        count(*) FILTER (WHERE good) AS good_passes, avg(roughness_mps2) AS roughness_mps2
+        count(*) FILTER (WHERE good) AS good_passes, count(*) FILTER (WHERE NOT good AND wet) AS wet_passes,
+        count(*) FILTER (WHERE NOT good AND NOT wet AND dark) AS dark_passes, avg(roughness_mps2) AS roughness_mps2
     FROM pass
     GROUP BY segment_id, day
 )
 INSERT INTO segment_day (
-    segment_id, day, recorded_at, origin, passes, good_passes, longitudinal_cracks, transverse_cracks,
-    alligator_cracks, potholes_seen, roughness_mps2
+    segment_id, day, recorded_at, origin, passes, good_passes, wet_passes, dark_passes, longitudinal_cracks,
+    transverse_cracks, alligator_cracks, potholes_seen, roughness_mps2
 )
 SELECT
     p.segment_id, p.day, p.recorded_at, p.origin, least(p.passes, 32767), least(p.good_passes, 32767),
+    least(p.wet_passes, 32767), least(p.dark_passes, 32767),
     least(coalesce(c.longitudinal_cracks, 0), 32767), least(coalesce(c.transverse_cracks, 0), 32767),
     least(coalesce(c.alligator_cracks, 0), 32767), least(coalesce(c.potholes_seen, 0), 32767), p.roughness_mps2
 FROM driven AS p
@@ -302,6 +304,7 @@ LEFT JOIN counted AS c ON p.segment_id = c.segment_id AND p.day = c.day
 ON CONFLICT (segment_id, day, recorded_at) DO UPDATE
     SET
         origin = excluded.origin, passes = excluded.passes, good_passes = excluded.good_passes,
+        wet_passes = excluded.wet_passes, dark_passes = excluded.dark_passes,
         longitudinal_cracks = excluded.longitudinal_cracks, transverse_cracks = excluded.transverse_cracks,
         alligator_cracks = excluded.alligator_cracks, potholes_seen = excluded.potholes_seen,
         roughness_mps2 = excluded.roughness_mps2;

@@ -32,6 +32,7 @@ COPY (
 COPY (
     SELECT DISTINCT ON (segment_id, day)
         segment_id, day, recorded_at, good_passes, greatest(passes - good_passes, 0)::smallint,
+        coalesce(wet_passes, -1)::smallint, coalesce(dark_passes, -1)::smallint,
         longitudinal_cracks::integer + transverse_cracks, alligator_cracks::integer, coalesce(roughness_mps2, 'NaN')
     FROM segment_day
     WHERE
@@ -54,7 +55,14 @@ COPY (
             WHEN e.kind = 1
                 THEN coalesce(array_position(%(cameras)s::text [], r.camera_model || ' ' || r.camera_version), 0) - 1
             ELSE -1
-        END::integer
+        END::integer,
+        CASE  -- models.state.places.Frames
+            WHEN e.kind <> 1 THEN 0
+            WHEN r.wet > %(wet_max)s THEN 1
+            WHEN r.light < %(light_min)s THEN 2
+            WHEN r.blur > %(blur_max)s THEN 3
+            ELSE 0
+        END::smallint
     FROM placed_evidence AS e
     LEFT JOIN vehicle_reading AS r ON e.kind = 1 AND e.observed_at = r.observed_at AND e.evidence_id = r.event_id
     WHERE

@@ -6,11 +6,14 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
+from models.state.places import Frames
 from roadtwin.jobs.match import match_new
 from roadtwin.settings import Settings
-from roadtwin.storage.readings import load_vehicle_readings
+from roadtwin.storage.readings import load_segment_days, load_vehicle_readings
+from roadtwin.twin.cameras import Passes
 from roadtwin.twin.compute import learn_parameters, read_network, state_of
 from roadtwin.twin.parameters import Parameters
+from roadtwin.twin.people import Holes
 from roadtwin.twin.setting import Setting
 from roadtwin.types import Detection, Origin, Position, VehicleReading
 
@@ -20,7 +23,7 @@ NAMESPACE = UUID("7a5a3b4e-0000-4000-8000-000000000003")
 LATITUDES = (51.4505, 51.4514, 51.4523)  # the three segments of the street to the north
 
 
-def drive(db, day, vehicle, *, rms, segments=(0, 1, 2), seen=(), version="1"):
+def drive(db, day, vehicle, *, rms, segments=(0, 1, 2), seen=(), version="1", blur=0.1, wet=0.0, light=0.9):
     """One pass over some segments on a day before today; `seen` are class codes at the first of them."""
     at = NOW - timedelta(days=day, hours=1)
     readings = [
@@ -35,9 +38,9 @@ def drive(db, day, vehicle, *, rms, segments=(0, 1, 2), seen=(), version="1"):
             pass_id=f"{day}",
             camera_model="m",
             camera_version=version,
-            blur=0.1,
-            wet=0.0,
-            light=0.9,
+            blur=blur,
+            wet=wet,
+            light=light,
             detections=tuple(Detection(i, code, 0.8, (0, 0, 9, 9), 640, 480) for i, code in enumerate(seen))
             if not number
             else (),
@@ -131,3 +134,32 @@ def test_a_place_that_is_cold_at_night_has_more_frost_and_its_surroundings_some(
     assert cycles.sd[0] < cycles.sd[3]
     assert cycles.source[0] == "sensors"
     assert cycles.source[3] == "weather"
+
+
+def test_passes_that_were_wet_or_dark_are_told_from_blurred_ones_and_so_are_their_detections(city):
+    for vehicle, frames in (
+        ("fit", {}), ("wet", {"wet": 0.9}), ("dark", {"light": 0.1}), ("both", {"wet": 0.9, "light": 0.1}),
+        ("blurred", {"blur": 0.9}),
+    ):  # fmt: skip
+        drive(city, 2, vehicle, rms=0.5, segments=(0,), seen=["D40"], **frames)
+    match_new(city, Settings(), now=NOW)
+    network = read_network(city)
+    setting = Setting(city, network, network, ZONE, NOW, Parameters())
+
+    holes = Holes(setting, Passes(setting), ("m 1",))
+
+    counts = {frames: holes.cameras.passes(frames).tolist() for frames in Frames}
+    assert counts == {Frames.FIT: [1], Frames.WET: [2], Frames.DARK: [1], Frames.BLURRED: [1]}
+    assert sorted(holes.sightings.frames) == [Frames.FIT, Frames.WET, Frames.WET, Frames.DARK, Frames.BLURRED]
+
+
+def test_loaded_days_do_not_say_why_frames_were_poor(city):
+    (segment,) = city.execute("SELECT min(segment_id) FROM segment").fetchone()
+    load_segment_days(city, [(segment, date(2026, 1, 20), NOW - timedelta(days=9), "loaded", 4, 1, 0, 0, 0, 0, 0.6)])
+    network = read_network(city)
+    setting = Setting(city, network, network, ZONE, NOW, Parameters())
+
+    cameras = Holes(setting, Passes(setting), ()).cameras
+
+    assert cameras.worth(0.5, (0.9, 0.9, 0.9)).tolist() == [1 + 3 * 0.5]
+    assert cameras.passes(Frames.WET).tolist() == [0]

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from models.inputs import EvidenceKind
-from models.state.places import CameraDays, Looks, Road, Sightings, places_of
+from models.state.places import CameraDays, Frames, Looks, Road, Sightings, places_of
 from models.state.presence import open_potholes
 from models.state.skill import Skill, skill_of
 
@@ -12,22 +12,23 @@ DETECTION, FINDING, REPORT, REPAIR, SECURING, RENEWAL = EvidenceKind
 
 
 def sightings(*rows):
-    """Rows of (kind, day, segment, station [m]) or with accuracy [m] and camera."""
-    full = [(*row, 3.0, 0 if row[0] == DETECTION else -1)[:6] if len(row) == 4 else (*row, 0)[:6] for row in rows]
-    columns = list(zip(*full, strict=True)) or [()] * 6
-    whole = [np.array(column, np.int64) for column in (*columns[:3], columns[5])]
+    """Rows of (kind, day, segment, station [m]) or with accuracy [m], camera and frames."""
+    full = [(*row, *(3.0, 0 if row[0] == DETECTION else -1, 0)[len(row) - 4 :]) for row in rows]
+    columns = list(zip(*full, strict=True)) or [()] * 7
+    whole = [np.array(column, np.int64) for column in (*columns[:3], *columns[5:])]
     metres = [np.array(column, np.float64) for column in columns[3:5]]
-    return Sightings(*whole[:3], *metres, whole[3])
+    return Sightings(*whole[:3], *metres, *whole[3:])
 
 
 def passes(*rows, days=range(DAYS), segment=0, good=2.0, poor=0.0):
-    """A row a day, or rows of (day, segment, good, poor)."""
+    """A row a day, or rows of (day, segment, good, poor), or with what of the poor was wet and dark."""
     rows = rows or [(day, segment, good, poor) for day in days]
-    day, on, fit, unfit = zip(*rows, strict=True)
-    return CameraDays(np.array(on), np.array(day), np.array(fit, float), np.array(unfit, float))
+    day, on, *counts = zip(*((*row, np.nan, np.nan)[:6] for row in rows), strict=True)
+    return CameraDays(np.array(on), np.array(day), *(np.array(count, float) for count in counts))
 
 
-NO_PASSES = CameraDays(*[np.zeros(0, np.int64)] * 2, *[np.zeros(0)] * 2)
+NO_PASSES = CameraDays(*[np.zeros(0, np.int64)] * 2, *[np.zeros(0)] * 4)
+NO_LOOKS = Looks(*[np.zeros(0, np.int64)] * 2)
 
 
 def looks(*days, segment=0):
@@ -179,7 +180,7 @@ def test_recall_is_estimated_by_recapture(factor):
     rows, cameras = known_holes(rng, 150, factor)
     road = Road(np.arange(150), np.full(150, 100.0))
 
-    skill = skill_of(road, places_of(road, rows, sightings()), cameras, rows)
+    skill = skill_of(road, places_of(road, rows, sightings()), cameras, rows, NO_LOOKS)
 
     assert skill.recall == pytest.approx(factor * Skill().recall, rel=0.1)
     assert skill.poor_factor == pytest.approx(Skill().poor_factor)
@@ -203,7 +204,7 @@ def test_what_poor_frames_miss_is_estimated_too():
         )
     )
 
-    skill = skill_of(road, places_of(road, rows, sightings()), cameras, rows)
+    skill = skill_of(road, places_of(road, rows, sightings()), cameras, rows, NO_LOOKS)
 
     assert skill.poor_factor == pytest.approx(0.3, abs=0.1)
     assert skill.recall == pytest.approx(Skill().recall, rel=0.15)
@@ -213,7 +214,7 @@ def test_a_city_without_repeats_keeps_the_published_recall():
     road = Road(np.arange(1), np.full(1, 100.0))
     rows = sightings((DETECTION, 5, 0, 50.0))
 
-    assert skill_of(road, places_of(road, rows, sightings()), passes(days=[5]), rows) == Skill()
+    assert skill_of(road, places_of(road, rows, sightings()), passes(days=[5]), rows, NO_LOOKS) == Skill()
 
 
 def test_cameras_are_told_apart_by_what_people_confirm():
@@ -224,7 +225,81 @@ def test_cameras_are_told_apart_by_what_people_confirm():
             rows.append((FINDING, 6, i, 50.0))
     road, seen = Road(np.arange(200), np.full(200, 100.0)), sightings(*rows)
 
-    right, wrong = skill_of(road, places_of(road, seen, sightings()), NO_PASSES, seen).camera_factors
+    right, wrong = skill_of(road, places_of(road, seen, sightings()), NO_PASSES, seen, NO_LOOKS).camera_factors
 
     assert right < 0.5
     assert wrong > 1.5
+
+
+def drives(rng, segments, *, wet, dark, see=1.0):
+    """Passes over segments at which a person looks every 10 days and finds nothing: of four one is fit, one wet, one
+    dark and one blurred; the camera is mistaken `wet` and `dark` times as often as usual when it is so."""
+    rows, driven = [], []
+    for segment in range(segments):
+        for number, day in enumerate(range(0, 56, 2)):
+            kind = (number + segment) % 4
+            driven.append((day, segment, float(kind == 0), float(kind > 0), float(kind == 1), float(kind == 2)))
+            if rng.random() < 0.04 * (1.0, wet, dark, 1.0)[kind]:
+                rows.append((DETECTION, day, segment, 100 * rng.random(), 3.0, 0, kind))
+    return sightings(*rows), passes(*driven)
+
+
+def test_how_much_more_often_poor_frames_are_mistaken_is_estimated_by_what_persons_refute():
+    rows, cameras = drives(np.random.default_rng(6), 500, wet=3.0, dark=0.5)
+    road = Road(np.arange(500), np.full(500, 100.0))
+    everywhere, days = np.arange(500).repeat(6), np.tile(np.arange(5, 60, 10), 500)
+
+    skill = skill_of(road, places_of(road, rows, sightings()), cameras, rows, Looks(everywhere, days))
+    unlooked = skill_of(road, places_of(road, rows, sightings()), cameras, rows, NO_LOOKS)
+    found = sightings(*((FINDING, 58, i, s) for i, s in zip(rows.segment, rows.station_m, strict=True)))
+    both = Sightings(*(np.concatenate([getattr(a, c) for a in (rows, found)]) for c in Sightings.__slots__))
+    confirmed = skill_of(road, places_of(road, both, sightings()), cameras, both, Looks(everywhere, days))
+
+    assert skill.poor_mistakes == pytest.approx(1.5, abs=0.25)
+    assert skill.frame_mistakes == pytest.approx((3.0, 0.5, 1.0), rel=0.25)
+    assert (unlooked.poor_mistakes, unlooked.frame_mistakes) == (1.0, ())  # nobody refuted any
+    assert (confirmed.poor_mistakes, confirmed.frame_mistakes) == (1.0, ())
+
+
+def test_recall_of_wet_dark_and_blurred_frames_is_told_apart_where_their_passes_are():
+    rng = np.random.default_rng(7)
+    recall = {Frames.FIT: 1.0, Frames.WET: 0.9, Frames.DARK: 0.2, Frames.BLURRED: 0.6}
+    rows, driven = [], []
+    for i in range(400):
+        kind = Frames(i % 4)
+        lot, _ = known_holes(rng, 1, recall[kind])
+        rows += [
+            (k, d, i, s, a, c, kind if k == DETECTION else 0)
+            for k, d, s, a, c in zip(lot.kind, lot.day, lot.station_m, lot.accuracy_m, lot.camera, strict=True)
+        ]
+        driven += [(day, i, float(kind == 0), float(kind > 0), float(kind == 1), float(kind == 2))
+                   for day in range(8, 44, 4)]  # fmt: skip
+    road, seen, cameras = Road(np.arange(400), np.full(400, 100.0)), sightings(*rows), passes(*driven)
+
+    skill = skill_of(road, places_of(road, seen, sightings()), cameras, seen, NO_LOOKS)
+
+    assert skill.frame_factors == pytest.approx((0.9, 0.2, 0.6), abs=0.12)
+    assert skill.poor_factor == pytest.approx(np.mean([0.9, 0.2, 0.6]), abs=0.07)
+
+
+def test_a_detection_counts_for_as_much_as_its_frames_are_trusted():
+    skill = Skill(frame_factors=(0.9, 0.3, 0.6), frame_mistakes=(1.0, 4.0, 1.5), poor_mistakes=2.0)
+
+    def seen(frames, wet, dark):
+        row = (DETECTION, 59, 0, 40.0, 3.0, 0, frames)
+        return probability([row], passes((59, 0, 0.0, 1.0, wet, dark)), skill=skill)
+
+    fit = probability([(DETECTION, 59, 0, 40.0)], passes((59, 0, 1.0, 0.0)), skill=skill)
+    assert fit > seen(Frames.WET, 1.0, 0.0) > seen(Frames.BLURRED, 0.0, 0.0) > seen(Frames.DARK, 0.0, 1.0)
+
+
+def test_a_pass_that_sees_nothing_counts_for_as_much_as_its_frames_see():
+    skill = Skill(frame_factors=(0.9, 0.3, 0.6))
+    days = range(50, 60)
+
+    def nothing(*poor):
+        return probability(cameras=passes(*((day, 0, 0.0, 2.0, *poor) for day in days)), skill=skill)
+
+    wet, blurred, dark = nothing(2.0, 0.0), nothing(0.0, 0.0), nothing(0.0, 2.0)
+    assert wet < blurred < dark < probability(skill=skill)
+    assert nothing() == pytest.approx(blurred)  # not told apart: as all poor ones together

@@ -244,11 +244,11 @@ def fit_split(
         blocks = np.unique(block[held_out.segment_index])
         result.append(Fold(model, baselines, learn, held_out, np.isin(block, blocks)))
     if not result and len(test) and kind in _IN_SPACE:
-        blocks = np.unique(block[test.segment_index]).size
+        places = np.unique(block[test.segment_index]).size
         raise NotEnoughLabelsError(
-            f"Too few places: of the blocks of 500 m with a row to test ({blocks}) none fell to the part that is held "
+            f"Too few places: of the blocks of 500 m with a row to test ({places}) none fell to the part that is held "
             "out.",
-            f"Zu wenige Orte: Von den Blöcken von 500 m mit Zeilen zum Prüfen ({blocks}) fiel keiner in den Teil, der "
+            f"Zu wenige Orte: Von den Blöcken von 500 m mit Zeilen zum Prüfen ({places}) fiel keiner in den Teil, der "
             "zurückgehalten wird.",
         )
     if not result:

@@ -32,7 +32,10 @@ JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 @app.command("list", epilog="Example: roadtwin model list --json")
 def list_(as_json: JsonOption = False) -> None:
-    """List all trained models, newest first, with the skill of their hold-out at 28 days."""
+    """List all trained models, newest first, with the skill of their hold-out at 28 days.
+
+    Only skill of the same kind of hold-out compares: one in time alone shows more than one in space and time.
+    """
     with open_connection(settings_for_command()) as conn:
         runs = list_model_runs(conn)
     if as_json:
@@ -42,7 +45,18 @@ def list_(as_json: JsonOption = False) -> None:
         typer.echo("There is no trained model yet: roadtwin train")
         return
     table = Table()
-    for heading in ("run", "in use", "trained", "data until", "code", "ROC-AUC", "Brier skill", "pred./obs.", ""):
+    for heading in (
+        "run",
+        "in use",
+        "trained",
+        "data until",
+        "code",
+        "hold-out",
+        "ROC-AUC",
+        "Brier skill",
+        "pred./obs.",
+        "",
+    ):
         table.add_column(heading)
     for run in runs:
         skill = _skill_at(run.card, 28)
@@ -52,6 +66,7 @@ def list_(as_json: JsonOption = False) -> None:
             f"{run.trained_at:%Y-%m-%d %H:%M}",
             f"{run.data_until:%Y-%m-%d}",
             run.code_version or "not recorded",
+            (run.card.get("holdout") or {}).get("kind", "none"),
             *(cell(skill.get(name)) for name in ("roc_auc", "brier_skill", "predicted_over_observed")),
             "cold start" if (run.card.get("learned") or {}).get("cold_start") else "",
         )

@@ -260,6 +260,8 @@ def test_commands_list_show_promote_monitor_and_status(simulated, challenger, mo
     status = runner.invoke(status_app, ["--json"])
 
     assert "yes" in listed.stdout
+    kind = run.card["holdout"]["kind"]  # cards of other versions may hold out something else: the list tells which
+    assert [kind in line for line in listed.stdout.splitlines() if f"│ {number} " in line] == [True]
     assert json.loads(shown.stdout)["artefact_sha256"] == run.artefact_sha256.hex()
     assert "No comparison was made yet" in compared.stdout
     assert f"Model run {number} is in use" in promoted.stdout

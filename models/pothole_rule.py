@@ -1,4 +1,4 @@
-"""The rule that makes potholes of evidence, version 2: one section, one row of evidence after the other.
+"""The rule that makes potholes of evidence, version 3: one section, one row of evidence after the other.
 
 Evidence is processed strictly in the order in which it was recorded, so the state as of t depends only on what was
 recorded by t: a late row with an old `observed_at` changes nothing before it came.
@@ -15,7 +15,11 @@ recorded by t: a late row with an old `observed_at` changes nothing before it ca
    looked for and not found (7) before it was confirmed: a camera that mistakes a lid now and then would otherwise
    confirm itself.
 6. **Closed** by a repair. A repair where no hole is open means a hole first known, confirmed and closed then.
-   A renewed surface closes all holes of its segment and opens none.
+   A renewed surface closes all holes of its segment and opens none. Either closes only what had been seen by then:
+   what was seen more than a day after the repair, and recorded before it, is taken from the closed hole and acts anew,
+   known from the record of the repair on (3, 4: a candidate or hole *reopened*). A hole that was only seen after the
+   repair stays as it is, and is *reopened* where that is within 5 m. The day is for registers that give the day, or the
+   end of the shift, in the place of the time.
 7. **Not found.** A confirmed hole is closed, too, when looks that were recorded and made after its last evidence did
    not see it: one of a person, or good camera passes on four days. With a recall of 0.75 a pass [1]_, four of them miss
    a hole that is there with 0.25⁴ = 0.4 % (more if they drove in the other lane). What is seen near it counts as seen.
@@ -25,10 +29,11 @@ recorded by t: a late row with an old `observed_at` changes nothing before it ca
 10. **Place**: that of the most accurate evidence so far. The segment is the one of the place known when the hole was
     confirmed, and stays: counts by segment never move afterwards.
 
-Severity, place, last evidence, the earliest `observed_at` and `person_us` may grow with later rows: no feature or label
-reads them, nor `reopened`.
+Severity, place, last evidence, the earliest `observed_at`, `person_us` and `reopened` may change with later rows: no
+feature or label reads them.
 
-Version 1 kept the place of the first evidence, and candidates that looks had missed.
+Version 1 kept the place of the first evidence, and candidates that looks had missed. Version 2 let a repair close what
+had been seen after it, if it was recorded later still.
 
 References
 ----------
@@ -37,7 +42,6 @@ References
 """
 
 import math
-from bisect import bisect_left
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import NamedTuple
@@ -45,24 +49,27 @@ from uuid import UUID, uuid5
 
 import numpy as np
 
-from models.inputs import EvidenceKind, Instant, Looks
+from models.inputs import EvidenceKind
+from models.pothole_looks import Misses
 from models.severity import UNKNOWN_SEVERITY
 
-RULE_VERSION = 2
+RULE_VERSION = 3
 SAME_HOLE_M = 5.0
 """Product definition of a new hole: none open within this distance along the section [m]."""
 LAPSE_DAYS = 28
 """A candidate lapses after this [d]. Labels are mature after it, too (`models.dataset.MATURITY_DAYS`)."""
-LEAST_CAMERA_DAYS = 4
-"""Days with a good camera pass that must miss a hole before it counts as not found."""
 SEEN_AGAIN_DAYS = 90
 """Seen again so soon after it was not found, a hole is the same one [d]."""
+REPAIR_DAYS = 1
+"""Seen so soon after a repair that was recorded later, it was seen before it: that time may stand for a day [d]."""
 
 _NAMESPACE = UUID("6d1c8b0e-6a6f-5b0a-9d2b-1f7f0d6f3c11")
 _LAPSE = np.timedelta64(LAPSE_DAYS, "D").astype("timedelta64[us]").astype(int)
 _SEEN_AGAIN = SEEN_AGAIN_DAYS * 86_400_000_000
+_REPAIR_TIME = REPAIR_DAYS * 86_400_000_000
 _BY_CREW = frozenset({EvidenceKind.REPAIR, EvidenceKind.SECURING})
 _BY_PERSON = _BY_CREW | {EvidenceKind.FINDING}
+_CLOSING = frozenset({EvidenceKind.REPAIR, EvidenceKind.RENEWAL})
 _LEFT_OPEN = frozenset({EvidenceKind.FINDING, EvidenceKind.SECURING})  # a person saw it, and it was there afterwards
 
 
@@ -71,6 +78,31 @@ class CloseReason(StrEnum):
 
     REPAIRED = "repaired"  # also by a renewed surface
     NOT_FOUND = "not_found"
+
+
+class EvidenceRow(NamedTuple):
+    """One row of evidence as plain numbers: the rule runs on Python objects.
+
+    `position` is its row in `Evidence`. A row that acts anew has the `recorded_us` of the repair that it was seen
+    after, and its id as `after`.
+    """
+
+    position: int
+    kind: EvidenceKind
+    observed_us: int
+    recorded_us: int
+    section_id: int
+    segment_id: int
+    station_m: float
+    accuracy_m: float
+    lon: float
+    lat: float
+    pass_no: int
+    severity: int
+    measured_severity: int
+    evidence_id: UUID
+    part_no: int
+    after: UUID | None
 
 
 @dataclass(slots=True)
@@ -91,16 +123,10 @@ class Pothole:
     secured_us: int | None = None
     closed_us: int | None = None
     close_reason: CloseReason | None = None
-    severity: int = UNKNOWN_SEVERITY
-    evidence: list[int] = field(default_factory=list)
-    """Rows of the `Evidence` given, in the order of recording."""
+    rows: list[EvidenceRow] = field(default_factory=list)
+    """Its evidence, in the order of recording."""
     spells: list[tuple[int, int | None]] = field(default_factory=list)
     """Recorded times between which it was known to be open; more than one if it was not found in between."""
-    person_us: int | None = None
-    """Recorded time at which a person last found it in its present spell, and left it open.
-
-    None: cameras (and reports) alone say that it was there then, or only the repair that closed it.
-    """
 
     # What only the rule needs: accuracy of the place, who saw it, when it was repaired (observed), when anything was
     # last seen near it (observed), the look that did not find it (recorded, observed), and the last one that did not
@@ -108,59 +134,36 @@ class Pothole:
     _accuracy_m: float = math.inf
     _pass_nos: set[int] = field(default_factory=set)
     _reported: bool = False
-    _graded_by_person: bool = False
-    _measured_severity: int = 0
     _repaired_us: int | None = None
     _seen_near_us: int = 0
     _missed: tuple[int, int] | None = None
     _gone_us: int | None = None
 
+    @property
+    def evidence(self) -> list[int]:
+        """Rows of the `Evidence` given, in the order of recording."""
+        return [row.position for row in self.rows]
 
-class EvidenceRow(NamedTuple):
-    """One row of evidence as plain numbers: the rule runs on Python objects. `position`: its row in `Evidence`."""
+    @property
+    def severity(self) -> int:
+        """1–3: as a person graded it last, which stands above every measurement; else the worst measured."""
+        graded = [row.severity for row in self.rows if row.severity]
+        measured = max((row.measured_severity for row in self.rows), default=0)
+        return graded[-1] if graded else measured or UNKNOWN_SEVERITY
 
-    position: int
-    kind: EvidenceKind
-    observed_us: int
-    recorded_us: int
-    section_id: int
-    segment_id: int
-    station_m: float
-    accuracy_m: float
-    lon: float
-    lat: float
-    pass_no: int
-    severity: int
-    measured_severity: int
-    evidence_id: UUID
-    part_no: int
+    @property
+    def person_us(self) -> int | None:
+        """Recorded time at which a person last found it in its present spell, and left it open.
 
-
-class Misses:
-    """Looks by segment, in the order of recording."""
-
-    def __init__(self, looks: Looks, now: Instant) -> None:
-        known = looks.recorded_by(now)
-        recorded, begun = (column.astype(np.int64) for column in (known.recorded_at, known.observed_from))
-        order = np.lexsort((known.by_person, begun, recorded, known.segment_id))
-        ids, starts, counts = np.unique(known.segment_id[order], return_index=True, return_counts=True)
-        columns = [column[order].tolist() for column in (recorded, begun, known.by_person)]
-        self._of = {
-            segment: tuple(column[start : start + count] for column in columns)
-            for segment, start, count in zip(ids.tolist(), starts.tolist(), counts.tolist(), strict=True)
-        }
-
-    def first(self, segment_id: int, *, seen_us: int, known_us: int) -> tuple[int, int] | None:
-        """Recorded and observed time of the look that settles that a hole last seen (and known) then is gone."""
-        recorded, begun, by_person = self._of.get(segment_id, ([], [], []))
-        days = set()
-        for i in range(bisect_left(recorded, known_us), len(recorded)):
-            if begun[i] <= seen_us:
-                continue
-            days.add(begun[i])
-            if by_person[i] or len(days) >= LEAST_CAMERA_DAYS:
-                return recorded[i], begun[i]
-        return None
+        None: cameras (and reports) alone say that it was there then, or only the repair that closed it. Who saw it
+        before it was lost from sight does not vouch for it since.
+        """
+        if not self.spells:
+            return None
+        begun, ended = self.spells[-1][0], math.inf if self.closed_us is None else self.closed_us
+        gone = -math.inf if self._gone_us is None else self._gone_us
+        found = [r for r in self.rows if r.kind in _LEFT_OPEN and r.observed_us >= gone]
+        return max((r.recorded_us for r in found if begun <= r.recorded_us <= ended), default=None)
 
 
 class SectionHoles:
@@ -204,14 +207,19 @@ def _near(hole: Pothole, row: EvidenceRow) -> bool:
     return distance_m <= 2 * row_m or distance_m <= 2 * hole_m
 
 
+def _concerns(row: EvidenceRow, hole: Pothole) -> bool:
+    """Whether a row may be of a hole: no repair or renewal is of one that was only seen after it."""
+    return row.kind not in _CLOSING or hole.first_evidence_us <= row.observed_us + _REPAIR_TIME
+
+
 def _nearest(holes: list[Pothole], row: EvidenceRow) -> Pothole | None:
     near = [hole for hole in holes if _near(hole, row)]
     return min(near, key=lambda hole: abs(hole.station_m - row.station_m), default=None)
 
 
 def _add(hole: Pothole, row: EvidenceRow) -> None:
-    """Add evidence to a hole: count, times, place, severity, and confirmation if this confirms it."""
-    hole.evidence.append(row.position)
+    """Add evidence to a hole: times, place, and confirmation if this confirms it."""
+    hole.rows.append(row)
     hole.first_evidence_us = min(hole.first_evidence_us, row.observed_us)
     hole.last_evidence_us = max(hole.last_evidence_us, row.observed_us)
     if row.accuracy_m < hole._accuracy_m:
@@ -222,30 +230,16 @@ def _add(hole: Pothole, row: EvidenceRow) -> None:
         hole._pass_nos.add(row.pass_no)
     elif row.kind == EvidenceKind.REPORT:
         hole._reported = True
-    if (
-        row.kind in _LEFT_OPEN
-        and hole.closed_us is None
-        and (hole._gone_us is None or row.observed_us >= hole._gone_us)
-    ):
-        hole.person_us = row.recorded_us  # who saw it before it was lost from sight does not vouch for it since
-    _grade(hole, row)
     sure = row.kind in _BY_PERSON or len(hole._pass_nos) >= 2 or (hole._reported and bool(hole._pass_nos))
     if sure and hole.confirmed_us is None:
         hole.confirmed_us = row.recorded_us
         hole.spells.append((row.recorded_us, None))
 
 
-def _grade(hole: Pothole, row: EvidenceRow) -> None:
-    if row.severity:  # a person's grade stands above every measurement
-        hole.severity, hole._graded_by_person = row.severity, True
-        return
-    hole._measured_severity = max(hole._measured_severity, row.measured_severity)
-    if not hole._graded_by_person and hole._measured_severity:
-        hole.severity = hole._measured_severity
-
-
 def _open(row: EvidenceRow, *, reopened: bool) -> Pothole:
     name = f"{RULE_VERSION}:{int(row.kind)}:{row.evidence_id}:{row.part_no}"
+    if row.after is not None:  # the hole that it was taken from may have its name from the same row
+        name += f":{row.after}"
     return Pothole(
         pothole_id=uuid5(_NAMESPACE, name),
         section_id=row.section_id,
@@ -265,15 +259,26 @@ def _end(hole: Pothole, closed_us: int, reason: CloseReason) -> None:
     hole.spells[-1] = (hole.spells[-1][0], closed_us)
 
 
-def _close(section: SectionHoles, hole: Pothole, row: EvidenceRow) -> None:
-    """Close an open hole by a repair or a renewed surface."""
+def _take_later(hole: Pothole, repair: EvidenceRow) -> list[EvidenceRow]:
+    """Take from a hole what was seen after its repair: it acts anew, known from the record of the repair on."""
+    last_us = repair.observed_us + _REPAIR_TIME
+    later = [row for row in hole.rows if row.observed_us > last_us]
+    if later:
+        hole.rows = [row for row in hole.rows if row.observed_us <= last_us]
+        hole.last_evidence_us = max(row.observed_us for row in hole.rows)
+    return [row._replace(recorded_us=repair.recorded_us, after=repair.evidence_id) for row in later]
+
+
+def _close(section: SectionHoles, hole: Pothole, row: EvidenceRow) -> list[EvidenceRow]:
+    """Close an open hole by a repair or a renewed surface; returns what was seen of it later."""
+    later = _take_later(hole, row)
     _add(hole, row)
     section.live.remove(hole)
-    if hole.confirmed_us is None:  # a renewal is no witness of a hole: the candidate ends unconfirmed
-        return
-    _end(hole, row.recorded_us, CloseReason.REPAIRED)
-    hole._repaired_us = row.observed_us
-    section.repaired.append(hole)
+    if hole.confirmed_us is not None:  # else the candidate ends unconfirmed: a renewal is no witness of a hole
+        _end(hole, row.recorded_us, CloseReason.REPAIRED)
+        hole._repaired_us = row.observed_us
+        section.repaired.append(hole)
+    return later
 
 
 def _repaired_after(section: SectionHoles, row: EvidenceRow) -> list[Pothole]:
@@ -285,30 +290,35 @@ def _repaired_after(section: SectionHoles, row: EvidenceRow) -> list[Pothole]:
     ]
 
 
-def _join_closed(section: SectionHoles, row: EvidenceRow) -> bool:
-    """Add a row that came late to the closed hole that it speaks of; False if there is none."""
-    hole = _nearest(_repaired_after(section, row), row)
+def _join_closed(section: SectionHoles, row: EvidenceRow) -> list[EvidenceRow] | None:
+    """Add a row that came late to the closed hole that it speaks of; None if there is none.
+
+    Returns what was seen of that hole later than the row, if this is its repair.
+    """
+    hole = _nearest([h for h in _repaired_after(section, row) if _concerns(row, h)], row)
     if hole is not None:
         _add(hole, row)
-        return True
-    before_miss = [h for h in section.lost_lately(row.recorded_us) if h._missed and row.observed_us < h._missed[1]]
-    hole = _nearest(before_miss, row)
+        return []
+    lost = [h for h in section.lost_lately(row.recorded_us) if h._missed and row.observed_us < h._missed[1]]
+    hole = _nearest([h for h in lost if _concerns(row, h)], row)
     if hole is None:
-        return False
+        return None
+    later = _take_later(hole, row) if row.kind in _CLOSING else []
     _add(hole, row)
-    if row.kind == EvidenceKind.REPAIR:  # why it was not found; when it was closed stays as we knew it
+    if row.kind in _CLOSING:  # why it was not found; when it was closed stays as we knew it
         hole.close_reason, hole._repaired_us = CloseReason.REPAIRED, row.observed_us
         section.lost.remove(hole)
         section.repaired.append(hole)
-    return True
+    return later
 
 
 def _open_again(section: SectionHoles, row: EvidenceRow) -> Pothole | None:
     """The hole that was lately not found and that this row sees again."""
-    hole = _nearest(section.lost_lately(row.recorded_us), row)
+    lost = section.lost_lately(row.recorded_us)
+    hole = _nearest([h for h in lost if _concerns(row, h)], row)
     if hole is not None:
         hole._gone_us = None if hole._missed is None else hole._missed[1]
-        hole.closed_us = hole.close_reason = hole._missed = hole.person_us = None
+        hole.closed_us = hole.close_reason = hole._missed = None
         hole.spells.append((row.recorded_us, None))
         section.lost.remove(hole)
         section.live.append(hole)
@@ -322,35 +332,60 @@ def _broken_up_again(section: SectionHoles, row: EvidenceRow) -> bool:
     return last is not None and last.close_reason is CloseReason.REPAIRED
 
 
-def _renew(section: SectionHoles, row: EvidenceRow) -> None:
-    for hole in [h for h in section.live if h.segment_id == row.segment_id]:
-        _close(section, hole, row)
-    section.lost = [h for h in section.lost if h.segment_id != row.segment_id]
+def _renew(section: SectionHoles, row: EvidenceRow) -> list[EvidenceRow]:
+    here = [h for h in section.live if h.segment_id == row.segment_id and _concerns(row, h)]
+    later = [seen for hole in here for seen in _close(section, hole, row)]
+    section.lost = [h for h in section.lost if h.segment_id != row.segment_id or not _concerns(row, h)]
+    return later
 
 
-def apply(section: SectionHoles, row: EvidenceRow, misses: Misses) -> Pothole | None:
-    """Let one row of evidence act on its section; a hole that it opened is returned."""
-    section.settle(row.recorded_us, looks_before_us=row.recorded_us)
-    if row.kind == EvidenceKind.RENEWAL:
-        _renew(section, row)
-        return None
+def _look_for(hole: Pothole, row: EvidenceRow, misses: Misses) -> None:
+    """Note what a row near a hole says: that it was seen, and which look since then does not find it."""
+    hole._seen_near_us = max(hole._seen_near_us, row.observed_us, hole.last_evidence_us)
+    known_us = row.recorded_us if row.after is None else row.observed_us  # looks until it acts anew count, too
+    missed = misses.first(hole.segment_id, seen_us=hole._seen_near_us, known_us=known_us)
+    hole._missed = None if missed is None else (max(missed[0], row.recorded_us), missed[1])
+
+
+def _act(section: SectionHoles, row: EvidenceRow, misses: Misses) -> tuple[Pothole | None, list[EvidenceRow]]:
+    """Act on one hole; returns it if it is new, and what was seen of it after the row, if that is its repair."""
     opened: Pothole | None = None
-    hole = _nearest(section.live, row)
+    hole = _nearest([h for h in section.live if _concerns(row, h)], row)
     if hole is None:
-        if _join_closed(section, row):
-            return None
+        later = _join_closed(section, row)
+        if later is not None:
+            return None, later
         hole = _open_again(section, row)
     if hole is None:
         hole = opened = _open(row, reopened=_broken_up_again(section, row))
+        if row.kind in _CLOSING:
+            for other in section.live:  # seen only after this repair
+                other.reopened |= abs(other.station_m - row.station_m) <= SAME_HOLE_M
         section.live.append(hole)
-    if row.kind == EvidenceKind.REPAIR:
-        _close(section, hole, row)
+    later = []
+    if row.kind in _CLOSING:
+        later = _close(section, hole, row)
     else:
         _add(hole, row)
-        if row.kind == EvidenceKind.SECURING and hole.secured_us is None:
-            hole.secured_us = row.recorded_us
+    if row.kind is EvidenceKind.SECURING and hole.secured_us is None:
+        hole.secured_us = row.recorded_us
     for other in section.live:
-        if other is hole or _near(other, row):
-            other._seen_near_us = max(other._seen_near_us, row.observed_us, other.last_evidence_us)
-            other._missed = misses.first(other.segment_id, seen_us=other._seen_near_us, known_us=row.recorded_us)
-    return opened
+        if other is hole or (row.after is None and _near(other, row) and _concerns(row, other)):
+            _look_for(other, row, misses)
+    return opened, later
+
+
+def _in_time(row: EvidenceRow) -> tuple[int, int, int, int]:
+    return row.observed_us, int(row.kind), row.evidence_id.int, row.part_no
+
+
+def apply(section: SectionHoles, row: EvidenceRow, misses: Misses) -> list[Pothole]:
+    """Let one row of evidence act on its section; holes that it opened are returned."""
+    section.settle(row.recorded_us, looks_before_us=row.recorded_us)
+    opened: Pothole | None = None
+    if row.kind is EvidenceKind.RENEWAL:
+        later = _renew(section, row)
+    else:
+        opened, later = _act(section, row, misses)
+    again = [hole for seen in sorted(later, key=_in_time) for hole in apply(section, seen, misses)]
+    return again if opened is None else [opened, *again]

@@ -6,15 +6,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.inputs import INSTANT, Evidence, EvidenceKind, Instant, Instants, Looks, OpenSpells, Potholes
+from models.pothole_looks import LEAST_CAMERA_DAYS, Misses
 from models.pothole_rule import (
     LAPSE_DAYS,
-    LEAST_CAMERA_DAYS,
     RULE_VERSION,
     SAME_HOLE_M,
     SEEN_AGAIN_DAYS,
     CloseReason,
     EvidenceRow,
-    Misses,
     Pothole,
     SectionHoles,
     apply,
@@ -70,15 +69,14 @@ def derive(evidence: Evidence, looks: Looks, now: Instant) -> list[Pothole]:
     ]  # fmt: skip
     kind_of = {int(kind): kind for kind in EvidenceKind}
     kinds = [kind_of[k] for k in evidence.kind.tolist()]
-    rows = list(map(EvidenceRow._make, zip(range(len(evidence)), kinds, *columns, strict=True)))
+    acted = [None] * len(evidence)
+    rows = list(map(EvidenceRow._make, zip(range(len(evidence)), kinds, *columns, acted, strict=True)))
     misses = Misses(looks, now)
     sections: defaultdict[int, SectionHoles] = defaultdict(SectionHoles)
     found: list[Pothole] = []
     for i in order:
         row = rows[i]
-        opened = apply(sections[row.section_id], row, misses)
-        if opened is not None:
-            found.append(opened)
+        found += apply(sections[row.section_id], row, misses)
     now_us = int(now.astype(INSTANT).astype(np.int64))
     for section in sections.values():
         section.settle(now_us, looks_before_us=now_us + 1)

@@ -136,6 +136,30 @@ def test_evidence_that_comes_late_with_an_old_time_is_derived_too(conn):
     assert table(conn) == late_came
 
 
+def test_repairs_that_are_recorded_weeks_late_leave_open_what_was_seen_since_also_when_derived_step_by_step(conn):
+    """Of a place that was repaired and broke up again, one hole was known until the record of the repair came."""
+    conn.execute("UPDATE repair SET recorded_at = recorded_at + INTERVAL '20 days'")
+    conn.execute(
+        """UPDATE record_match AS m SET matched_at = greatest(m.matched_at, r.recorded_at)
+           FROM repair AS r WHERE m.record_kind = 'repair' AND m.record_id = r.record_id"""
+    )
+    for days in (-30, -10, 0, 1, 3, 10, 21):
+        derive_potholes(conn, now=NOW + timedelta(days=days))
+    step_by_step = table(conn)
+    anew = derive_potholes(conn, now=NOW + timedelta(days=21), anew=True)
+
+    assert table(conn) == step_by_step
+    assert (anew.written, anew.removed) == (0, 0)
+    (again,) = conn.execute(
+        """SELECT count(*) FROM pothole AS p INNER JOIN pothole_spell AS s ON s.pothole_id = p.pothole_id
+           WHERE p.confirmed_at IS NOT NULL AND s.broken_up_again AND s.known_since = p.first_recorded_at
+           AND p.first_recorded_at IN (SELECT recorded_at FROM repair WHERE kind = 'repaired')
+           AND NOT EXISTS (SELECT FROM jsonb_array_elements(p.evidence) AS e
+                           WHERE (e ->> 'at')::timestamptz < p.first_recorded_at - INTERVAL '20 days')"""
+    ).fetchone()
+    assert again > 0
+
+
 def test_facts_recorded_before_the_last_derivation_make_all_be_derived_anew(conn):
     derive_potholes(conn, now=NOW)
     forget_derivation(conn, recorded_at=NOW + timedelta(seconds=1))

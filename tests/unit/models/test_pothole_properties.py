@@ -102,9 +102,10 @@ def test_what_was_confirmed_then_is_still_there_and_tables_taken_back_say_what_w
     for hole in before:
         if hole.confirmed_us is not None:
             later = by_id[hole.pothole_id]
-            assert (hole.segment_id, hole.first_recorded_us, hole.confirmed_us, hole.reopened) == (
-                later.segment_id, later.first_recorded_us, later.confirmed_us, later.reopened
+            assert (hole.segment_id, hole.first_recorded_us, hole.confirmed_us) == (
+                later.segment_id, later.first_recorded_us, later.confirmed_us
             )  # fmt: skip
+            assert later.reopened >= hole.reopened  # a repair that was done before the hole may be recorded after it
     table, back = to_table(before, segments), to_table(after, segments).recorded_by(then)
     for name in ("segment_index", "first_recorded_at", "confirmed_at", "secured_at"):
         known, sure = (getattr(t, name)[~np.isnat(t.confirmed_at)] for t in (table, back))
@@ -136,11 +137,20 @@ def test_a_hole_is_new_only_where_none_is_open_within_five_metres(world):
         first = hole.evidence[0]
         at = evidence.recorded_at[first]
         before = evidence.take(np.array(order[: order.index(first)], int))
+        if hole.first_recorded_us > at.astype(np.int64):  # known since a repair that what was seen lies after
+            at = np.datetime64(hole.first_recorded_us, "us")
+            before = evidence.recorded_by(at)
         known = derive(before, looks.recorded_by(at - np.timedelta64(1, "us")), at)
+        # A repair is not of a hole that was only seen a day after it.
+        last_us = int(evidence.observed_at[first].astype(np.int64)) + DAY_US
+        seen_by_us = last_us if evidence.kind[first] in CLOSING else np.inf
         near = [
             other
             for other in known
-            if other.closed_us is None and abs(other.station_m - evidence.station_m[first]) <= SAME_HOLE_M
+            if other.closed_us is None
+            and other.first_recorded_us < at.astype(np.int64)
+            and other.first_evidence_us <= seen_by_us
+            and abs(other.station_m - evidence.station_m[first]) <= SAME_HOLE_M
         ]
         assert near == []
 
@@ -153,7 +163,10 @@ def test_a_person_stands_behind_a_hole_by_a_finding_or_a_securing_recorded_in_it
 
     for hole in derive(evidence, looks_of(world[1]), START + np.timedelta64(400, "D")):
         found = {recorded_us[i] for i in hole.evidence if evidence.kind[i] in by_person}
-        assert hole.person_us is None or (hole.person_us in found and hole.person_us >= hole.spells[-1][0])
+        if hole.person_us == hole.first_recorded_us:  # also by a finding that lies after a repair recorded later
+            assert min(found) <= hole.person_us
+        else:
+            assert hole.person_us is None or (hole.person_us in found and hole.person_us >= hole.spells[-1][0])
 
 
 @quick

@@ -13,11 +13,15 @@ References
 import hashlib
 from collections.abc import Sequence
 from datetime import date
+from itertools import islice
 from math import floor
 
 import numpy as np
 
 from models.inputs import Floats
+
+MOST_CAPACITY = 2000
+"""For as many inspections a day a list may be asked."""
 
 
 def seed_of(city: str, day: date) -> str:
@@ -42,6 +46,17 @@ def places_by_lot(capacity: int, share: float) -> int:
     return min(capacity, max(1, floor(capacity * share + 0.5))) if share > 0 else 0
 
 
+def places_by_risk(capacity: int, share: float) -> int:
+    """How many of `capacity` inspections are the first by risk: the others are drawn among what lies below them.
+
+    Examples
+    --------
+    >>> places_by_risk(120, 0.05), places_by_risk(1, 0.05)
+    (114, 0)
+    """
+    return capacity - places_by_lot(capacity, share)
+
+
 def draw(public_ids: Sequence[str], count: int, *, seed: str) -> list[int]:
     """Indices of `count` ids drawn without replacement, in the order of the draw; all of them when there are fewer.
 
@@ -58,6 +73,41 @@ def draw(public_ids: Sequence[str], count: int, *, seed: str) -> list[int]:
         return hashlib.sha256(f"{seed}|{public_ids[index]}".encode()).digest()
 
     return sorted(range(len(public_ids)), key=lot)[:count]
+
+
+def draw_for(risk_positions: Sequence[int], capacity: int, share: float) -> list[int]:
+    """Indices of what is drawn for a capacity: the first of the draw that are not at the top of this capacity's list.
+
+    Parameters
+    ----------
+    risk_positions : sequence of int
+        Places by risk, from 1, of segments in the order of the draw: of all of them, or of those of `draw_for_any`.
+    capacity : int
+        Inspections of a day.
+    share : float
+        Of them by lot. [-]
+
+    Examples
+    --------
+    Two inspections a day, one by lot: the worst segment is inspected anyway.
+
+    >>> draw_for([1, 4, 2, 3], 2, 0.5)
+    [1]
+    """
+    top = places_by_risk(capacity, share)
+    below = (index for index, position in enumerate(risk_positions) if position > top)
+    return list(islice(below, places_by_lot(capacity, share)))
+
+
+def draw_for_any(public_ids: Sequence[str], most_capacity: int, share: float, *, seed: str) -> list[int]:
+    """Indices of all ids, given worst first, that are drawn for some capacity of 1 … `most_capacity`; in their order.
+
+    Of these alone, `draw_for` gives what it gives of the whole frame.
+    """
+    order = draw(public_ids, len(public_ids), seed=seed)
+    positions = [index + 1 for index in order]
+    drawn = {at for capacity in range(1, most_capacity + 1) for at in draw_for(positions, capacity, share)}
+    return [order[at] for at in sorted(drawn)]
 
 
 def estimate_total(found: Floats, probability: Floats) -> tuple[float, float]:

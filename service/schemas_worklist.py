@@ -107,8 +107,8 @@ class LotNote(Answer):
     drawn_at: datetime
     share: float = Field(description="Of the inspection capacity.")
     seed: str = Field(description="The order of the draw is that of SHA-256(seed|segment_id).")
-    frame_count: int = Field(description="Segments that could be drawn: scored, for the crews, and not at the top.")
-    drawn_count: int = Field(description="Of the whole city; for a smaller capacity the first of them.")
+    frame_count: int = Field(description="Segments that could be drawn: scored, for the crews, not at this list's top.")
+    drawn_count: int = Field(description="Of the whole city, for this capacity.")
     probability: float = Field(description="drawn_count / frame_count.")
     inspected_count: int = Field(description="How many of them have been inspected since.")
 

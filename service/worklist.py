@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo
 
 from starlette.concurrency import run_in_threadpool
 
-from models.draw import places_by_lot
+from models.draw import draw_for, places_by_risk
 from models.worklist import (
     DOUBTFUL_BELOW,
     SEVERE,
@@ -79,13 +79,9 @@ async def read_worklist(
     as_of: datetime | None,
     district: str | None,
     include: Collection[Hindrance],
-    share: float,
     work_day: Day,
 ) -> WorklistAnswer:
-    """Today's worklist for `capacity` potholes and as many segments to inspect, and both as jobs for `work_day`.
-
-    `share` of the inspections are those drawn by lot for today.
-    """
+    """Today's worklist for `capacity` potholes and as many segments to inspect, and both as jobs for `work_day`."""
     today = now.astimezone(zone).date()
     begin = day_start(now, zone)
     parameters: dict[str, Any] = {
@@ -105,8 +101,8 @@ async def read_worklist(
     inspections: list[InspectionTask] = []
     by_lot = None
     if as_of is not None:
-        by_lot, drawn = await _lot(db, question, share)
-        inspections = await _inspections(db, question, places_by_lot(capacity, share) if by_lot else 0, by_lot, drawn)
+        by_lot, drawn = await _lot(db, question)
+        inspections = await _inspections(db, question, by_lot, drawn)
     waiting = [p for p in potholes if p.status is not PotholeStatus.REPAIRED]
     listed = waiting[:capacity]
     return WorklistAnswer(
@@ -208,24 +204,30 @@ def _pending_repair(pothole: Row, repairs: Sequence[Row]) -> Row | None:
     return found
 
 
-async def _lot(db: Connection, question: _Question, share: float) -> tuple[LotNote | None, list[int]]:
-    """How today's inspections were drawn, and the segments: as many of the draw as the capacity has places for."""
+async def _lot(db: Connection, question: _Question) -> tuple[LotNote | None, list[int]]:
+    """How today's inspections were drawn, and the segments: among those that are not at the top of this list."""
     day = {"day": question.parameters["today"]}
     row = await (await db.execute(_LOTS["read_draw"], day)).fetchone()
     if row is None:
         return None, []
-    drawn = [r["segment_id"] for r in await (await db.execute(_LOTS["read_drawn_segments"], day)).fetchall()]
+    stored = await (await db.execute(_LOTS["read_drawn_segments"], day)).fetchall()
+    share, free = row["share"], row["top_count"] + row["frame_count"]
+    frame = max(free - places_by_risk(question.capacity, share), 0)
+    chosen = draw_for([r["risk_position"] for r in stored], question.capacity, share)
+    drawn = [stored[at]["segment_id"] for at in chosen]
     counted = await (await db.execute(_SQL["count_inspected"], {**question.parameters, "only_ids": drawn})).fetchone()
     note = LotNote(
-        **{name: row[name] for name in ("day", "drawn_at", "share", "seed", "frame_count", "drawn_count")},
-        probability=row["drawn_count"] / row["frame_count"] if row["frame_count"] else 0.0,
+        **{name: row[name] for name in ("day", "drawn_at", "share", "seed")},
+        frame_count=frame,
+        drawn_count=len(drawn),
+        probability=len(drawn) / frame if frame else 0.0,
         inspected_count=counted["count"] if counted else 0,
     )
-    return note, drawn[: places_by_lot(question.capacity, share)]
+    return note, drawn
 
 
 async def _inspections(
-    db: Connection, question: _Question, places: int, by_lot: LotNote | None, drawn: list[int]
+    db: Connection, question: _Question, by_lot: LotNote | None, drawn: list[int]
 ) -> list[InspectionTask]:
     """Segments at the top of the risk, then those drawn by lot; what is drawn stays drawn when its risk rises."""
     parameters = question.parameters | {
@@ -234,14 +236,14 @@ async def _inspections(
         "limit": question.capacity * INSPECTION_POOL,
     }
     rows = await (await db.execute(_SQL["read_risky_segments"], parameters)).fetchall()
-    tasks = _chosen(question, rows, question.capacity - min(places, len(drawn)))
+    tasks = _chosen(question, rows, question.capacity - len(drawn))
     if by_lot is not None and drawn:
         parameters |= {"only_ids": drawn, "without_ids": None}
         rows = await (await db.execute(_SQL["read_risky_segments"], parameters)).fetchall()
         lot = _chosen(question, rows, len(drawn))
         for position, task in enumerate(lot, len(tasks) + 1):
             task.position, task.selected_by = position, SelectedBy.RANDOM
-            task.selection_probability = len(drawn) / by_lot.frame_count
+            task.selection_probability = by_lot.probability
         tasks += lot
     return tasks
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import psycopg
 
-from models.draw import draw, places_by_lot, seed_of
+from models.draw import MOST_CAPACITY, draw_for_any, places_by_lot, places_by_risk, seed_of
 from models.worklist import WORKS_AHEAD_DAYS, Keeping, hindrances
 from roadtwin.settings import Settings
 from roadtwin.storage.city import read_city
@@ -23,7 +23,8 @@ def draw_inspections(
     """Draw the segments that are inspected by lot on the local day of `now`, unless that is done; one transaction.
 
     The frame is every scored segment that the city's crews may inspect, without those at the top of the set of scores:
-    these are inspected anyway. None without a city.
+    these are inspected anyway. The top is that of the capacity that a list is asked for, so what is stored is drawn for
+    some capacity; the counts are those of the crews' own. None without a city.
     """
     today = now.astimezone(settings.timezone).date()
     with conn.transaction():
@@ -41,22 +42,21 @@ def draw_inspections(
             works_until=today + timedelta(days=WORKS_AHEAD_DAYS),
         )
         free = [c for c in candidates if not hindrances(Keeping(c.owner, c.warranty_until, c.works_start_on), today)]
-        places = places_by_lot(settings.crew_capacity, settings.random_inspection_share)
-        top_count = min(settings.crew_capacity - places, len(free))
-        frame = free[top_count:]
+        capacity, share = settings.crew_capacity, settings.random_inspection_share
+        top_count = min(places_by_risk(capacity, share), len(free))
         seed = seed_of(city.name, today)
-        drawn = draw([c.public_id for c in frame], places, seed=seed)
+        drawn = draw_for_any([c.public_id for c in free], max(capacity, MOST_CAPACITY), share, seed=seed)
         record = InspectionDraw(
             day=today,
             drawn_at=now,
             score_as_of=score_as_of,
             seed=seed,
-            share=settings.random_inspection_share,
-            capacity=settings.crew_capacity,
+            share=share,
+            capacity=capacity,
             top_count=top_count,
-            frame_count=len(frame),
-            drawn_count=len(drawn),
+            frame_count=len(free) - top_count,
+            drawn_count=min(places_by_lot(capacity, share), len(free) - top_count),
         )
-        if not write_draw(conn, record, [frame[index].segment_id for index in drawn]):
+        if not write_draw(conn, record, [(free[index].segment_id, index + 1) for index in drawn]):
             return read_draw(conn, today)  # another process was quicker
         return record

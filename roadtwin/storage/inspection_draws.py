@@ -14,7 +14,7 @@ _SQL = queries.load("inspection_draws")
 
 @dataclass(frozen=True, slots=True)
 class InspectionDraw:
-    """How a local day's sample was drawn; each of the frame with probability `drawn_count / frame_count`."""
+    """How a local day's sample was drawn: for `capacity`, each of the frame with `drawn_count / frame_count`."""
 
     day: date
     drawn_at: datetime
@@ -43,11 +43,6 @@ def read_draw(conn: psycopg.Connection[Any], day: date) -> InspectionDraw | None
     return InspectionDraw(*row) if row else None
 
 
-def read_drawn_segments(conn: psycopg.Connection[Any], day: date) -> list[int]:
-    """Segments drawn on a local day, in the order of the draw."""
-    return [segment_id for _, segment_id in conn.execute(_SQL["read_drawn_segments"], {"day": day}).fetchall()]
-
-
 def read_candidates(
     conn: psycopg.Connection[Any],
     *,
@@ -70,11 +65,17 @@ def read_candidates(
     return [Candidate(*row) for row in conn.execute(_SQL["read_candidates"], parameters)]
 
 
-def write_draw(conn: psycopg.Connection[Any], draw: InspectionDraw, segment_ids: Sequence[int]) -> bool:
-    """Store a day's draw; False, and nothing is written, when the day has one. Part of the caller's transaction."""
+def write_draw(conn: psycopg.Connection[Any], draw: InspectionDraw, segments: Sequence[tuple[int, int]]) -> bool:
+    """Store a day's draw, segments with their place by risk; False, and nothing is written, when the day has one.
+
+    Part of the caller's transaction.
+    """
     if conn.execute(_SQL["insert_draw"], asdict(draw)).fetchone() is None:
         return False
-    rows = [{"day": draw.day, "position": n, "segment_id": id_} for n, id_ in enumerate(segment_ids, 1)]
+    rows = [
+        {"day": draw.day, "position": n, "segment_id": id_, "risk_position": by_risk}
+        for n, (id_, by_risk) in enumerate(segments, 1)
+    ]
     with conn.cursor() as cursor:
         cursor.executemany(_SQL["insert_drawn_segment"], rows)
     return True

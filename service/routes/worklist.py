@@ -5,6 +5,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Depends, Query, Request, Response
 
 from models.crews import DEFAULT_COST, CostModel
+from models.draw import MOST_CAPACITY
 from models.worklist import Hindrance
 from roadtwin.errors import RequestInvalidError
 from service.parameters import DistrictParameter, Horizon
@@ -21,7 +22,8 @@ router = APIRouter(tags=["worklist"])
 
 CSV = "text/csv"
 Capacity = Annotated[
-    int | None, Query(ge=1, le=2000, description="Places that the crews can treat; by default the city's own number.")
+    int | None,
+    Query(ge=1, le=MOST_CAPACITY, description="Places that the crews can treat; by default the city's own number."),
 ]
 Include = Annotated[
     str | None,
@@ -86,7 +88,6 @@ async def _read(
         as_of=(await read_versions(db)).score_as_of,
         district=district,
         include=_included(include),
-        share=running.settings.random_inspection_share,
         work_day=work_day,
     )
 

@@ -2,12 +2,7 @@
 -- One row that changes whenever an answer about segments may change.
 SELECT
     (SELECT max(as_of) FROM score_run) AS score_as_of,
-    (SELECT concat_ws('|', max(as_of), count(*)) FROM twin_state) AS state_version,
-    (
-        SELECT concat_ws('|', count(*), count(closed_at), max(confirmed_at), max(last_evidence_at), max(secured_at), max(closed_at), max(rule_version))
-        FROM pothole
-    ) AS pothole_version,
-    (SELECT concat_ws('|', count(*), max(segment_id), max(valid_to)) FROM segment) AS segment_version;
+    (SELECT string_agg(concat(about, ' ', version), ', ' ORDER BY about) FROM answer_version) AS versions;
 
 -- name: read_city
 SELECT

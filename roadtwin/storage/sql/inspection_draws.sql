@@ -4,7 +4,7 @@ FROM inspection_draw
 WHERE day = %(day)s;
 
 -- name: read_drawn_segments
-SELECT position, segment_id
+SELECT position, segment_id, risk_position
 FROM inspection_draw_segment
 WHERE day = %(day)s
 ORDER BY position;
@@ -42,4 +42,5 @@ ON CONFLICT (day) DO NOTHING
 RETURNING day;
 
 -- name: insert_drawn_segment
-INSERT INTO inspection_draw_segment (day, position, segment_id) VALUES (%(day)s, %(position)s, %(segment_id)s);
+INSERT INTO inspection_draw_segment (day, position, segment_id, risk_position)
+VALUES (%(day)s, %(position)s, %(segment_id)s, %(risk_position)s);

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from models.draw import draw
+from models.draw import draw, places_by_lot
 from roadtwin.jobs.draw import draw_inspections
 from roadtwin.settings import Settings
 from tests.service_city import FIXED_NOW, uid
@@ -135,13 +135,18 @@ def test_inspections_by_lot_come_from_below_the_top_with_a_known_probability(cli
     assert all(jobs[t["job"] - 1]["crew"] is not None for t in lot)  # else the sample would be none
 
 
+def _hindered(city):
+    """What is not for the city's crews."""
+    return city.streets["Frankenstraße"] + city.streets["Am Ruhrstein"] + [city.by_rank[2]]
+
+
 def test_anybody_can_draw_the_lot_again(city, db, drawn):
     rows = db.execute(
         """SELECT s.public_id FROM inspection_draw_segment AS d JOIN segment AS s USING (segment_id)
-           ORDER BY d.position"""
+           WHERE d.risk_position > %s ORDER BY d.position LIMIT 2""",
+        [drawn.top_count],
     ).fetchall()
-    hindered = city.streets["Frankenstraße"] + city.streets["Am Ruhrstein"] + [city.by_rank[2]]
-    free = [s for s in city.by_rank if s not in hindered]
+    free = [s for s in city.by_rank if s not in _hindered(city)]
     frame = free[drawn.top_count :]
     assert drawn.frame_count == len(frame)
     assert [frame[i] for i in draw(frame, 2, seed=drawn.seed)] == [row[0] for row in rows]
@@ -171,6 +176,22 @@ def test_the_lot_stays_the_same_all_day_whatever_is_scored_inspected_or_asked_fo
     assert len(by_lot(worklist(client, capacity=2, include="inspected"))) == 1
     tomorrow = draw_inspections(db, SETTINGS, score_as_of=city.as_of, now=FIXED_NOW + timedelta(days=1))
     assert tomorrow.seed != drawn.seed
+
+
+def test_a_small_list_draws_among_all_that_it_does_not_hold_by_risk(client, city, drawn):
+    free = [s for s in city.by_rank if s not in _hindered(city)]
+    for capacity in (1, 2, 4, 8, 12):
+        answer = worklist(client, capacity=capacity)
+        risky = [t["segment_id"] for t in answer["inspections"] if t["selected_by"] == "risk"]
+        places = places_by_lot(capacity, drawn.share)
+        frame = free[capacity - places :]
+        assert [t["segment_id"] for t in by_lot(answer)] == sorted(
+            [frame[i] for i in draw(frame, places, seed=drawn.seed)], key=free.index
+        )
+        assert not set(risky) & {t["segment_id"] for t in by_lot(answer)}
+        note = answer["by_lot"]
+        assert (note["frame_count"], note["drawn_count"]) == (len(frame), places)
+        assert {t["selection_probability"] for t in by_lot(answer)} == {places / len(frame)}
 
 
 def test_without_a_draw_the_list_says_so_and_is_whole(client, city):

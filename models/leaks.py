@@ -44,7 +44,8 @@ class FutureInFeatures:
     """Features as of some times, built from what was recorded by then and from everything recorded since.
 
     `changed` names those that differ, with the number of values: they knew the future. `not_checked` names those that
-    hold attributes of the register, if a time is earlier than its first import: the ones of that import stand in both.
+    hold attributes of the register, if a time is earlier than the first import of any segment: the ones of that import
+    stand in both. Those of sensors are among them where sensors tell anything: they are spread to segments alike.
     """
 
     cuts: tuple[str, ...]
@@ -79,6 +80,9 @@ def future_in_features(
         From when on the register was known of every segment; None: throughout.
     """
     changed = np.zeros(len(feature_set.features), np.int64)
+    blind = np.zeros(len(feature_set.features), bool)
+    of_register = np.array([name in REGISTER_FEATURES for name in feature_set.names])
+    of_sensors = np.array([feature.group == "sensors" for feature in feature_set.features])
     values = 0
     for cut in cuts:
         now, then = from_all(cut), as_known_then(cut)
@@ -86,9 +90,10 @@ def future_in_features(
             raise ValueError(f"Got features {now.shape} and {then.shape}, expected those of the same segments.")
         changed += (~np.isclose(now, then, rtol=1e-4, atol=1e-5, equal_nan=True)).sum(axis=0)
         values += now.size
+        if register_since is not None and cut < register_since:
+            blind |= of_register | (of_sensors & np.isfinite(now).any(axis=0))
     named = {name: int(n) for name, n in zip(feature_set.names, changed, strict=True) if n}
-    blind = register_since is not None and any(cut < register_since for cut in cuts)
-    not_checked = tuple(name for name in feature_set.names if blind and name in REGISTER_FEATURES)
+    not_checked = tuple(name for name, unseen in zip(feature_set.names, blind, strict=True) if unseen)
     return FutureInFeatures(tuple(str(cut) for cut in cuts), values, named, not_checked)
 
 

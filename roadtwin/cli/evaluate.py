@@ -217,7 +217,7 @@ def _leaks(leaks: dict[str, Any]) -> str:
     """What the leak checks say together, and what they cannot see."""
     told = {True: "passed", False: "FAILED", None: "nothing to check in some of them; the report says which"}
     names = ", ".join(leaks["future_in_features"]["not_checked"])
-    unseen = f" Not checked before the road register was first imported: what it says ({names})." if names else ""
+    unseen = f" Not checked before all segments were imported: what the register says ({names})." if names else ""
     return f"Leak checks: {told[leaks['passed']]}.{unseen}"
 
 

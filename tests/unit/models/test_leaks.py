@@ -148,6 +148,17 @@ def test_before_the_register_was_first_imported_it_is_named_as_not_checked(city,
     assert since.not_checked == ()
 
 
+def test_what_sensors_tell_is_not_checked_either_before_the_register_says_which_segments_are_alike(with_sensors, cuts):
+    features = FeatureBuilder(with_sensors).at
+
+    early = future_in_features(cuts, features, features, register_since=cuts[0] + days(1))
+
+    told = {FEATURE_SET.names[i] for i in FEATURE_SET.columns(["sensors"])
+            if any(np.isfinite(features(cut)[:, i]).any() for cut in cuts[:1])}  # fmt: skip
+    assert "surface_freeze_thaw_30d" in told
+    assert set(early.not_checked) == set(REGISTER_FEATURES) | told
+
+
 def test_shuffled_labels_give_no_skill_and_true_ones_do(trained):
     found = shuffled_labels(trained.train, trained.test, shuffles=8, max_rows=4000)
 

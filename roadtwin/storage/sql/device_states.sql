@@ -14,13 +14,15 @@ WITH condition AS (
         h.battery_low,
         h.clock_skew_s,
         h.last_reset_at,
-        EXISTS (
-            SELECT FROM series AS s JOIN series_state AS t ON s.series_id = t.series_id
-            WHERE s.device_id = d.device_id AND t.stuck
-        ) AS stuck,
+        c.stuck,
         t.untimed
     FROM device AS d
     LEFT JOIN device_health AS h ON d.device_id = h.device_id
+    CROSS JOIN LATERAL (  -- aggregates: what is only selected is looked up again wherever its name is read below
+        SELECT coalesce(bool_or(a.stuck), FALSE) AS stuck
+        FROM series AS s JOIN series_state AS a ON s.series_id = a.series_id
+        WHERE s.device_id = d.device_id
+    ) AS c
     CROSS JOIN LATERAL (
         SELECT count(*) FILTER (WHERE o.flags & %(doubtful_time)s <> 0) * 2 > count(*) AS untimed
         FROM series AS s JOIN observation AS o ON s.series_id = o.series_id

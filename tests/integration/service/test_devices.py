@@ -4,6 +4,8 @@ from datetime import timedelta
 
 import pytest
 
+from roadtwin.storage import queries
+from roadtwin.storage.device_states import LIMITS
 from roadtwin.types import Flag
 from tests.service_city import FIXED_NOW
 
@@ -116,6 +118,15 @@ def test_a_device_with_one_stuck_series_is_stuck(client, db):
 
     assert device["states"] == ["stuck"]
     assert (device["series"][0]["stuck"], device["series"][0]["unchanged_count"]) == (True, 900)
+
+
+@pytest.mark.parametrize("state", [None, "stuck"])
+def test_whether_a_series_is_stuck_is_looked_up_once_for_each_device(db, state):
+    asked = {"status": None, "state": state, "device_id": None, "after_device_id": 0, "limit": 100, "now": FIXED_NOW}
+    statement = queries.load("device_states")["find_device_states"]
+    (plan,) = db.execute(f"EXPLAIN (VERBOSE, FORMAT JSON) {statement}", LIMITS | asked).fetchone()
+
+    assert str(plan).count("'Relation Name': 'series_state'") == 1
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,9 @@
+import re
 from datetime import timedelta
 
 import pytest
 
+from roadtwin.storage import queries
 from tests.integration.service.test_errors import assert_problem
 from tests.service_city import FIXED_NOW, uid
 
@@ -202,6 +204,35 @@ def test_an_operator_confirms_a_device_once(client, operator, db):
     assert (first["status"], first["changed"]) == ("confirmed", True)
     assert client.post(f"/v1/devices/{device_id}/confirm", headers=operator).json()["changed"] is False
     assert audit(db) == [("operator-name", "device_confirmed", f"device/{device_id}")]
+
+
+@pytest.mark.parametrize(
+    ("change", "known"),
+    [
+        ("UPDATE pothole SET severity = 3 WHERE severity = 2", False),
+        ("UPDATE twin_state SET condition_grade = 4.4", False),
+        ('UPDATE segment SET attributes = attributes || \'{"name": "Neue Straße"}\'', False),
+        ("UPDATE score_run SET segment_count = segment_count + 1", False),
+        ("DELETE FROM pothole", False),
+        ("UPDATE device SET name = 'another'", True),
+    ],
+)
+def test_a_layer_that_is_known_is_sent_again_if_anything_was_written_that_it_depends_on(client, db, change, known):
+    tag = client.get("/v1/segments.geojson").headers["etag"]
+    db.execute(change)
+    before = client.get("/v1/segments.geojson", headers={"If-None-Match": tag})
+    db.commit()
+    after = client.get("/v1/segments.geojson", headers={"If-None-Match": tag})
+
+    assert before.status_code == 304  # nobody sees yet what is not committed
+    assert (after.status_code == 304) is known
+
+
+def test_what_lists_depend_on_is_read_without_going_through_what_they_hold(db, city):
+    (plan,) = db.execute(f"EXPLAIN (FORMAT JSON) {queries.load('api_segments')['read_versions']}").fetchone()
+
+    read = set(re.findall("'Relation Name': '(\\w+)'", str(plan)))
+    assert read <= {"answer_version", "score_run"}
 
 
 def test_the_layers_entity_tag_changes_when_a_pothole_is_secured(client, city, db):

@@ -46,6 +46,13 @@ class Presence:
     hole: Floats
     mistake: Floats
 
+    def sd_about(self, count: Floats) -> Floats:
+        """How far a count of open potholes is off, 1 σ, shape (n,): root mean square of the number there less `count`.
+
+        It holds what the filter does not know, and that it expects another number than the rule counted. [-]
+        """
+        return np.asarray(np.hypot(self.sd, self.expected - count))
+
 
 _NOTHING, _EASY, _HARD, _OFTEN, _SELDOM = range(5)
 _HOLE, _MISTAKE = slice(_EASY, _HARD + 1), slice(_OFTEN, _SELDOM + 1)

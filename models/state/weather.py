@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import roots_hermitenorm
+from scipy.special import ndtr, roots_hermitenorm
 
 from models.features.weather import KNOWN_SHARE
 from models.state.fields import Estimate, Field
@@ -28,6 +28,15 @@ NIGHT_OFFSET_FIELD = Field(spread=1.0, range_m=1500.0, noise=0.3, range_traits=1
 """How the nightly minimum of surfaces differs from the weather's estimate. [°C] Assumed until fitted."""
 NIGHT_OFFSET_SHARED_C = 0.7
 """Error of the weather's estimate of nightly minima that the whole city shares. [°C] Assumed."""
+
+DAY_ERROR_C = 1.0
+"""How far a day or night of a place is off beyond its usual offset: 1 σ, each day by itself. [°C] Assumed."""
+LEAST_CYCLES_SD, LEAST_FROST_SD_CD = 0.1, 0.1
+"""Beside all that is estimated, one count in a hundred is off by one [-], and a frost index by as little [°C·d]: a
+surface that nobody measured is never known exactly, not even in summer. Assumed."""
+SOUND_MODULUS_SD_PCT, WEAK_MODULUS_SD_PCT = 3.0, 10.0
+"""A base that was never frozen is as stiff as its moisture lets it be; how weak a thaw makes it is known roughly. [%]
+Assumed."""
 
 _OFFSETS_C = np.linspace(-8.0, 8.0, 65)
 _NODES, _WEIGHTS = roots_hermitenorm(9)
@@ -158,3 +167,40 @@ def over_offsets(effect: Callable[[float], float], offset_c: Estimate) -> Estima
     mean = values @ _WEIGHTS
     variance = (values - mean[:, None]) ** 2 @ _WEIGHTS
     return Estimate(mean, np.sqrt(np.maximum(variance, 0.0)))
+
+
+def frost_days_sd_cd(mean_c: Floats, *, day_error_c: float = DAY_ERROR_C) -> float:
+    """Standard deviation of the frost index of days, each of which is off by itself. [°C·d]
+
+    Parameters
+    ----------
+    mean_c : ndarray, shape (n_days,)
+        Daily means. [°C] NaN days add nothing.
+    day_error_c : float
+        1 σ of the error of one of them. [°C]
+
+    Notes
+    -----
+    Variances of max(0, −T) with T normal, added up.
+
+    Examples
+    --------
+    >>> round(frost_days_sd_cd(np.array([-9.0] * 4 + [9.0] * 4)), 2)
+    2.0
+    """
+    below = -mean_c[np.isfinite(mean_c)] / day_error_c
+    cold, density = ndtr(below), np.exp(-0.5 * below**2) / math.sqrt(2 * math.pi)
+    mean = below * cold + density
+    variance = (below**2 + 1) * cold + below * density - mean**2
+    return day_error_c * math.sqrt(max(float(variance.sum()), 0.0))
+
+
+def with_errors(estimate: Estimate, *sds: float | Floats) -> Estimate:
+    """The same values with further errors, independent of one another, of these standard deviations.
+
+    Examples
+    --------
+    >>> with_errors(Estimate(np.array([5.0, 2.0]), np.array([3.0, 0.0])), 4.0).sd
+    array([5., 4.])
+    """
+    return Estimate(estimate.value, np.sqrt(estimate.sd**2 + sum(np.square(sd) for sd in sds)))

@@ -103,7 +103,7 @@ def _refresh(conn: psycopg.Connection[Any], settings: Settings, now: datetime, a
 def _tell_segment(
     conn: psycopg.Connection[Any], settings: Settings, public_id: str, at: datetime, hours: int, as_json: bool
 ) -> None:
-    ids = {segment.public_id: segment.segment_id for segment in read_network(conn).segments}
+    ids = {segment.public_id: segment.segment_id for segment in read_network(conn, now=at).segments}
     if public_id not in ids:
         raise SegmentNotFoundError(f"There is no valid road segment with the id {public_id!r}.")
     times = [at - timedelta(hours=back) for back in range(hours, -1, -1)]
@@ -122,7 +122,7 @@ def _tell_segment(
 
 
 def _tell_city(conn: psycopg.Connection[Any], settings: Settings, at: datetime, as_json: bool) -> None:
-    network = read_network(conn)
+    network = read_network(conn, now=at)
     if not network.segments:
         typer.echo(json.dumps({"as_of": at.isoformat(), "quantities": {}}) if as_json else "There are no segments yet.")
         return
@@ -149,7 +149,7 @@ def _tell_city(conn: psycopg.Connection[Any], settings: Settings, at: datetime, 
 
 
 def _tell_sensors(conn: psycopg.Connection[Any], settings: Settings, at: datetime, as_json: bool) -> None:
-    network = read_network(conn)
+    network = read_network(conn, now=at)
     parameters = Parameters() if not network.segments else check_sensors(conn, network, zone=settings.timezone, now=at)
     if as_json:
         told = {

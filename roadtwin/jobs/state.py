@@ -35,7 +35,7 @@ def refresh_state(conn: psycopg.Connection[Any], settings: Settings, *, now: dat
     the value null and the source "none": unknown is never good.
     """
     with conn.transaction():
-        network = read_network(conn)
+        network = read_network(conn, now=now)
         if not network.segments:
             return StateCounts(0, 0, now)
         parameters = current_parameters(conn, network, settings, now=now)

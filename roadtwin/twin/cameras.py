@@ -7,6 +7,7 @@ import numpy as np
 from models.days import local_day_start
 from models.state.damage import (
     CRACK_GROWTH_PCT,
+    PATCH_GROWTH_PCT,
     camera_exposure,
     crack_rate,
     cracks_from_camera_pct,
@@ -26,6 +27,8 @@ from roadtwin.twin.setting import Columns, Floats, Quantity, Setting, datetimes,
 
 CAMERA_WINDOW_DAYS = 90
 """Passes of this many local days make the crack index and the roughness."""
+DAY_SD_D = 12**-0.5
+"""A pass is known by its day: uniform within it. [d]"""
 SHAKING_DAYS = 28
 """Raw readings of this many days tell vehicles apart. [d]"""
 
@@ -111,7 +114,8 @@ def _patches(setting: Setting, passes: Passes, survey_at: list[datetime | None])
     patched_m2 = np.bincount(segment[after], left[after], n).astype(np.float64)
     usual = setting.parameters.usual_patch_pct or (np.nan, np.nan)
     renewed = ~np.isnat(passes.renewed_at)
-    before = Estimate(np.where(renewed, 0.0, usual[0]), np.where(renewed, 0.0, usual[1]))
+    fresh = survey_now(np.zeros(n), np.nan_to_num(setting.years_since(passes.renewed_at)), PATCH_GROWTH_PCT)
+    before = Estimate(np.where(renewed, 0.0, usual[0]), np.where(renewed, fresh.sd, usual[1]))
     area_m2 = setting.network.length_m * setting.network.width_m
     patches = patches_pct(passes.patch_pct, setting.years_since(passes.surveyed_at), patched_m2, area_m2, before)
     repairs = np.bincount(segment[after], minlength=n)
@@ -192,4 +196,4 @@ def _last_pass(setting: Setting, passes: Passes) -> Quantity:
         None if day is None else datetime(day.year, day.month, day.day, tzinfo=setting.zone).astimezone(UTC)
         for day in days
     ]
-    return Quantity(age_d, np.full(n, np.nan), driven, began, named("camera", age_d))
+    return Quantity(age_d, np.where(np.isnan(age_d), np.nan, DAY_SD_D), driven, began, named("camera", age_d))

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from models.state.damage import fit_crack_camera
 from models.state.fields import Measured, fit_field, sensor_skill
 from models.state.roughness import Shaking, vehicle_effects
-from roadtwin.storage.model_inputs import read_model_segments
+from roadtwin.storage.model_inputs import read_changed_attributes, read_model_segments
 from roadtwin.storage.twin_facts import read_cameras
 from roadtwin.twin.cameras import CAMERA_WINDOW_DAYS, Passes, camera_quantities, shaking_of
 from roadtwin.twin.parameters import USUAL_NEW_PER_M_DAY, Parameters, read_parameters
@@ -34,9 +34,29 @@ SENSOR_CHECK_HOURS = tuple(range(0, 48, 6))
 """Sensors are left out one at a time at these hours before now. [h]"""
 
 
-def read_network(conn: psycopg.Connection[Any]) -> Network:
-    """All valid segments."""
-    return Network(read_model_segments(conn))
+class Register:
+    """The valid segments, with the attributes that the register was known to give them at a time."""
+
+    def __init__(self, conn: psycopg.Connection[Any]) -> None:
+        self._segments = read_model_segments(conn)
+        self._editions = read_changed_attributes(conn)  # oldest first
+        self._networks: dict[int, Network] = {}
+
+    def at(self, now: datetime) -> Network:
+        """As known then; before its first edition was, as that says."""
+        known = sum(recorded_at <= now for _, recorded_at, _ in self._editions)
+        if known not in self._networks:
+            attributes = {segment_id: given for segment_id, _, given in reversed(self._editions[known:])}
+            attributes |= {segment_id: given for segment_id, _, given in self._editions[:known]}
+            self._networks[known] = Network(
+                [s._replace(attributes=attributes.get(s.segment_id, s.attributes)) for s in self._segments]
+            )
+        return self._networks[known]
+
+
+def read_network(conn: psycopg.Connection[Any], *, now: datetime) -> Network:
+    """All valid segments, with the register's attributes as known at a time."""
+    return Register(conn).at(now)
 
 
 def state_of(setting: Setting) -> dict[str, Quantity]:
@@ -65,7 +85,13 @@ class SegmentState:
 def state_entries(quantities: Mapping[str, Quantity]) -> Iterator[dict[str, dict[str, Any]]]:
     """The state of each segment as it is stored; unknown is None."""
     columns = {
-        name: (_nullable(q.value), _nullable(q.sd), q.count, [_iso(at) for at in q.newest_at], q.source)
+        name: (
+            _nullable(q.value),
+            _nullable(np.maximum(q.sd, _LEAST_SD)),
+            q.count,
+            [_iso(at) for at in q.newest_at],
+            q.source,
+        )
         for name, q in quantities.items()
     }
     for row in zip(*(zip(*column, strict=True) for column in columns.values()), strict=True):
@@ -84,17 +110,16 @@ def states_at(
     lies on neighbouring segments is not read: a place across the border between two may count a little differently than
     in the state of the whole city.
     """
-    whole = read_network(conn)
-    row = int(np.searchsorted(whole.ids, segment_id))
-    part = whole.part([row])
+    register = Register(conn)
     result: list[SegmentState] = []
     if not times:
         return result
-    last = Setting(conn, whole, part, zone, max(times), Parameters())
-    weather = read_weather(last, first=min(times))
+    newest = register.at(max(times))
+    row = int(np.searchsorted(newest.ids, segment_id))
+    weather = read_weather(Setting(conn, newest, newest, zone, max(times), Parameters()), first=min(times))
     for now in times:
-        parameters = read_parameters(conn, now=now)
-        setting = Setting(conn, whole, part, zone, now, parameters, weather)
+        whole, parameters = register.at(now), read_parameters(conn, now=now)
+        setting = Setting(conn, whole, whole.part([row]), zone, now, parameters, weather)
         (state,) = state_entries(state_of(setting))
         result.append(SegmentState(now, state))
     return result
@@ -176,6 +201,9 @@ def sensor_cases(setting: Setting, quantity: str) -> list[tuple[Measured, float]
         if known.size and np.isfinite(shared):
             cases.append((measured.take(known), shared))
     return cases
+
+
+_LEAST_SD = 1e-4  # of what is stored with four decimals, nothing is known better
 
 
 def _nullable(values: NDArray[np.float64]) -> list[float | None]:

@@ -21,6 +21,8 @@ from roadtwin.twin.setting import Columns, Floats, Quantity, Setting, datetimes,
 
 _FIT = FrameLimits(FIT_FRAME_BLUR_MAX, FIT_FRAME_WET_MAX, FIT_FRAME_LIGHT_MIN)
 
+VISIT_SD_D = 8 / 24 / 12**0.5
+"""An inspection names one time for a round that takes up to a working day of 8 h: uniform within it. [d]"""
 LOOKED_DAYS = 365
 """Where nobody passed or inspected for this long, the number of open potholes is unknown, not 0."""
 
@@ -95,7 +97,7 @@ def people_quantities(setting: Setting, passes: Passes, seen: Quantity) -> dict[
     """Age of the newest inspection, and open potholes; `seen` is the age of the newest pass."""
     inspections = read_last_inspections(setting.conn, setting.scope)
     potholes = read_open_potholes(setting.conn, setting.scope)
-    ids, n = setting.network.ids.tolist(), len(setting.network.ids)
+    ids = setting.network.ids.tolist()
     visits = [inspections.get(segment_id, (None, 0)) for segment_id in ids]
     at = [visited_at for visited_at, _ in visits]
     age_d = np.array([np.nan if t is None else (setting.now - t) / timedelta(days=1) for t in at], np.float64)
@@ -103,17 +105,26 @@ def people_quantities(setting: Setting, passes: Passes, seen: Quantity) -> dict[
     looked = (age_d <= LOOKED_DAYS) | (seen.value <= LOOKED_DAYS)
     open_count = np.array([np.nan if hole is None else float(hole.holes) for hole in known], np.float64)
     open_count = np.where(np.isnan(open_count) & looked, 0.0, open_count)
-    nothing = np.full(n, np.nan)
+    holes = Holes(setting, passes, setting.parameters.cameras)
+    presence = holes.presence(new_per_day(setting))
     looks = [driven + count for driven, (_, count) in zip(seen.count, visits, strict=True)]
     newest = [
         latest(hole.newest_at if hole else None, visited_at, passed_at)
         for hole, visited_at, passed_at in zip(known, at, seen.newest_at, strict=True)
     ]
-    visited = Quantity(age_d, nothing, [count for _, count in visits], at, named("inspection", age_d))
+    visited = Quantity(
+        age_d,
+        np.where(np.isnan(age_d), np.nan, VISIT_SD_D),
+        [count for _, count in visits],
+        at,
+        named("inspection", age_d),
+    )
     return {
         "last_inspection_age_d": visited,
-        "open_potholes_count": Quantity(open_count, nothing, looks, newest, named("potholes", open_count)),
-        **_presence_quantities(setting, Holes(setting, passes, setting.parameters.cameras)),
+        "open_potholes_count": Quantity(
+            open_count, presence.sd_about(open_count), looks, newest, named("potholes", open_count)
+        ),
+        **_presence_quantities(setting, holes, presence),
     }
 
 
@@ -125,12 +136,11 @@ def new_per_day(setting: Setting) -> Floats:
     return usual * setting.parameters.season * relative_rate(count, 365 * usual)
 
 
-def _presence_quantities(setting: Setting, holes: Holes) -> dict[str, Quantity]:
+def _presence_quantities(setting: Setting, holes: Holes, presence: Presence) -> dict[str, Quantity]:
     n = len(setting.network.ids)
     passes = np.bincount(holes.cameras.segment, holes.cameras.good + holes.cameras.poor, n)
     people = np.bincount(holes.looks.segment, minlength=n)
     reports = np.bincount(holes.sightings.segment, holes.sightings.camera < 0, n)
-    presence = holes.presence(new_per_day(setting))
     looked = (passes > 0) | (people > 0) | (reports > 0)
     # Where nobody looked, the probability is that of the city's rate; where nobody ever looked at anything, unknown.
     known = looked | (holes.any_record and setting.network is setting.whole)
@@ -153,9 +163,9 @@ def _presence_quantities(setting: Setting, holes: Holes) -> dict[str, Quantity]:
     )
     newest_at = datetimes(np.fmax(newest, np.fmin(setting.newest(holes.cameras.segment, today), setting.instant)))
     count = (passes + people + reports).astype(int).tolist()
-    nothing = np.full(n, np.nan)  # a probability is its own uncertainty
+    # Of what is there or not, the sd follows from the probability.
     return {
-        "open_pothole_probability": Quantity(value, nothing, count, newest_at, source),
+        "open_pothole_probability": Quantity(value, np.sqrt(value * (1 - value)), count, newest_at, source),
         "open_potholes_expected_count": Quantity(expected, sd, count, newest_at, source),
     }
 

@@ -12,12 +12,19 @@ from models.inputs import WeatherHours
 from models.plausible import without_absurd_hours
 from models.state.fields import Estimate, Measured, Places, at_segments, interpolate
 from models.state.weather import (
+    DAY_ERROR_C,
+    LEAST_CYCLES_SD,
+    LEAST_FROST_SD_CD,
     NIGHT_OFFSET_FIELD,
     NIGHT_OFFSET_SHARED_C,
+    SOUND_MODULUS_SD_PCT,
+    WEAK_MODULUS_SD_PCT,
     base_modulus_share,
     freeze_thaw_cycles,
+    frost_days_sd_cd,
     over_offsets,
     surface_temp_from_weather_c,
+    with_errors,
 )
 from models.twin import day_count_sd, soil_moisture_from_rain_pct
 from roadtwin.storage.twin import SensorValue, read_sensor_values
@@ -46,7 +53,7 @@ class CityWeather:
     """Hours and local days up to a time, mean of the stations, oldest first; NaN unknown.
 
     `hour_end` (h,) instants; air temperature, surface temperature by the weather [°C] with its sd, `radiation_known`.
-    Days (d,): minimum, mean, maximum of the air, mean and minimum of the surface [°C], rain [mm].
+    Days (d,): minimum, mean, maximum of the air and of the surface [°C], rain [mm].
     """
 
     hour_end: NDArray[np.datetime64]
@@ -58,6 +65,7 @@ class CityWeather:
     maximum_c: Floats
     surface_minimum_c: Floats
     surface_mean_c: Floats
+    surface_maximum_c: Floats
     rain_mm: Floats
     newest_at: datetime | None
 
@@ -130,6 +138,7 @@ def city_weather(setting: Setting) -> CityWeather:
         maximum_c=by_day(air_c, "max"),
         surface_minimum_c=by_day(surface.value, "min"),
         surface_mean_c=by_day(surface.value, "mean"),
+        surface_maximum_c=by_day(surface.value, "max"),
         rain_mm=by_day(rain_mm, "sum"),
         newest_at=datetimes(hours[-1:])[0] if hours.size else None,
     )
@@ -180,20 +189,25 @@ def weather_quantities(setting: Setting) -> dict[str, Quantity]:
     surface_c = weather.surface.value[recent]
     complete = recent.sum() >= 0.8 * HOURS
     if complete and weather.radiation_known[recent].mean() >= RADIATION_SHARE:
-        cycles = by_place(over_offsets(lambda c: freeze_thaw_cycles(surface_c + c), offset_c))
+        low_c, high_c, usual = weather.surface_minimum_c, weather.surface_maximum_c, "weather"
+        cycles = over_offsets(lambda c: freeze_thaw_cycles(surface_c + c), offset_c)
     else:
-        air_cycles = window_sum(freeze_thaw_days(weather.minimum_c, weather.maximum_c), 30)
-        cycles = everywhere(air_cycles, day_count_sd(weather.minimum_c[-30:], weather.maximum_c[-30:]), known)
-        cycles = Quantity(cycles.value, cycles.sd, cycles.count, newest, named("air", cycles.value))
+        low_c, high_c, usual = weather.minimum_c, weather.maximum_c, "air"
+        cycles = over_offsets(lambda c: window_sum(freeze_thaw_days(low_c + c, high_c + c), 30), offset_c)
+    by_day = day_count_sd(low_c[-30:], high_c[-30:], place_sd_c=DAY_ERROR_C)
+    cycles = with_errors(cycles, by_day, LEAST_CYCLES_SD)
     frost = over_offsets(lambda c: frost_index_cd(weather.surface_mean_c + c, 30), offset_c)
+    frost = with_errors(frost, frost_days_sd_cd(weather.surface_mean_c[-30:]), LEAST_FROST_SD_CD)
     known_days = np.flatnonzero(np.isfinite(weather.mean_c))
     begin = int(known_days[0]) if known_days.size else DAYS
     days_c = weather.mean_c[begin:] if DAYS - begin >= LEAST_THAW_DAYS else np.full(1, np.nan)
     modulus = over_offsets(lambda c: 100 * base_modulus_share(days_c + c), offset_c)
     return {
-        "freeze_thaw_cycles_30d": cycles,
+        "freeze_thaw_cycles_30d": by_place(cycles, usual),
         "frost_index_30d_c_d": by_place(frost),
-        "base_modulus_pct": by_place(Estimate(modulus.value, np.hypot(modulus.sd, 10.0 * (modulus.value < 99.5)))),
+        "base_modulus_pct": by_place(
+            with_errors(modulus, SOUND_MODULUS_SD_PCT, np.where(modulus.value < 99.5, WEAK_MODULUS_SD_PCT, 0.0))
+        ),
         "rain_7d_mm": everywhere(rain_7d_mm, 1.0 + _RAIN_PLACE_SHARE * rain_7d_mm, wet),
         "surface_temp_c": _surface_temp(setting, weather),
         "soil_moisture_pct": _soil_moisture(setting, weather),

@@ -302,7 +302,8 @@ class SegmentPanel extends HTMLElement {
           "td",
           { class: "n" },
           q.quantity.endsWith("_probability") ? percent(q.value) : number(q.value, digits(q.value)),
-          q.sd === null ? "" : h("small", {}, ` ± ${number(q.sd, digits(q.value))}`),
+          // Of a probability, the sd says no more than itself.
+          q.sd === null || q.quantity.endsWith("_probability") ? "" : h("small", {}, ` ± ${number(q.sd, digits(q.value))}`),
           q.unit && q.unit !== "1" ? ` ${q.unit}` : "",
         ),
         h("td", { class: "n" }, number(q.count)),

@@ -1,6 +1,6 @@
 """The twin state of a simulated city beside its hidden truth."""
 
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime, timedelta
 
 import numpy as np
 import pytest
@@ -11,9 +11,11 @@ from roadtwin.jobs.simulated import SimulatedCity, world_of
 from roadtwin.twin.compute import learn_parameters, read_network, state_of
 from roadtwin.twin.parameters import Parameters
 from roadtwin.twin.setting import Setting
+from roadtwin.twin.weather import weather_quantities
 from simulators.instants import us_of
 from simulators.scenario import read_scenario
 from simulators.truth.truth import truth_of
+from simulators.weather.pavement import pavement_year
 
 START, NOW = datetime(2023, 12, 1, tzinfo=UTC), datetime(2026, 6, 1, 3, tzinfo=UTC)
 TIMES = [
@@ -40,18 +42,23 @@ def states(conn, simulated, network, times):
 
 
 def test_the_probability_of_an_open_pothole_ranks_and_is_as_often_right_as_it_says(conn, simulated, truth):
-    network = read_network(conn)
+    network = read_network(conn, now=NOW)
     row_of = {public_id: row for row, public_id in enumerate(truth.world.segment_ids)}
     order = [row_of[segment.public_id] for segment in network.segments]
     holes = truth.holes
-    said, known, there = [], [], []
+    said, known, there, counted = [], [], [], []
     for now, state, _ in states(conn, simulated, network, TIMES):
         is_open = (holes.born_us <= us_of(now)) & (holes.closed_us > us_of(now))
-        there.append(np.bincount(holes.segment[is_open], minlength=len(order))[order] > 0)
+        true_count = np.bincount(holes.segment[is_open], minlength=len(order))[order]
+        there.append(true_count > 0)
+        counted.append(within_90(state["open_potholes_count"], true_count))
+        assert_all_uncertain(state)
         said.append(state["open_pothole_probability"].value)
         known.append(state["open_potholes_count"].value)
-    said, known, there = (np.concatenate(column) for column in (said, known, there))
+    said, known, there, counted = (np.concatenate(column) for column in (said, known, there, counted))
 
+    assert 0.8 < counted.mean() <= 0.99
+    assert counted[there].mean() > 0.5  # not only where there is none
     assert there.sum() > 30  # else this test says nothing
     assert roc_auc(there, said) > 0.85
     assert roc_auc(there, said) > roc_auc(there, known)
@@ -63,7 +70,7 @@ def test_the_probability_of_an_open_pothole_ranks_and_is_as_often_right_as_it_sa
 
 def test_of_open_holes_that_no_person_found_the_twin_tells_those_that_are_there_from_ghosts(conn, simulated, truth):
     """What the worklist's order rests on, for holes as they were listed, also after they had been lost from sight."""
-    network = read_network(conn)
+    network = read_network(conn, now=NOW)
     row_of = {public_id: row for row, public_id in enumerate(truth.world.segment_ids)}
     segments = {s.segment_id: (number, row_of[s.public_id]) for number, s in enumerate(network.segments)}
     holes, count = truth.holes, len(truth.holes)
@@ -94,13 +101,24 @@ def test_of_open_holes_that_no_person_found_the_twin_tells_those_that_are_there_
     assert there[said < 0.1].mean() < 0.25
 
 
+def within_90(quantity, true):
+    """Whether the truth lies in the 90 % interval of each segment of which something is known."""
+    known = np.isfinite(quantity.value)
+    return (np.abs(quantity.value - true) <= 1.645 * quantity.sd)[known]
+
+
+def assert_all_uncertain(state):
+    sure = {name for name, q in state.items() if not (q.sd[np.isfinite(q.value)] > 0).all()}
+    assert not sure
+
+
 def roc_auc(there, said):
     ranks, positive = rankdata(said), there.sum()
     return (ranks[there].sum() - positive * (positive + 1) / 2) / (positive * (len(there) - positive))
 
 
 def test_cracks_lie_within_their_uncertainty_of_the_true_share(conn, simulated, truth):
-    network = read_network(conn)
+    network = read_network(conn, now=NOW)
     row_of = {public_id: row for row, public_id in enumerate(truth.world.segment_ids)}
     true_pct = truth.condition.crack_pct(2026, 4)[[row_of[segment.public_id] for segment in network.segments]]
 
@@ -111,3 +129,46 @@ def test_cracks_lie_within_their_uncertainty_of_the_true_share(conn, simulated, 
     off = (cracks.value - true_pct) / cracks.sd
     assert (np.abs(off) < 1.645).mean() > 0.75
     assert np.corrcoef(cracks.value, true_pct)[0, 1] > 0.9
+
+
+def surface_of(truth, now):
+    """True surface temperature of the 720 hours up to a time [°C] by exposure, and how weak the base is then [-]."""
+    year = now.year - (now.month < 7)
+    hours = np.concatenate([pavement_year(truth.condition.weather, y).surface_temp_c for y in (year - 1, year)])
+    end = (now - datetime(year - 1, 7, 1, tzinfo=UTC)) // timedelta(hours=1)
+    weakness = pavement_year(truth.condition.weather, year).thaw_weakness[(now.date() - date(year, 7, 1)).days]
+    return hours[end - 720 : end], weakness
+
+
+def cycles(surface_c):
+    side = np.sign(surface_c) * (np.abs(surface_c) > 1)
+    side = side[side != 0]
+    return np.count_nonzero((side[:-1] < 0) & (side[1:] > 0))
+
+
+def test_frost_and_its_cycles_lie_within_their_uncertainty_in_winter_and_none_is_sure_in_summer(conn, simulated, truth):
+    network = read_network(conn, now=NOW)
+    row_of = {public_id: row for row, public_id in enumerate(truth.world.segment_ids)}
+    exposure = truth.condition.exposure[[row_of[segment.public_id] for segment in network.segments]]
+    zone, held = simulated.settings.timezone, {}
+    winters = [(year, month, day) for year in (2025, 2026) for month in (1, 2, 3) for day in (5, 20)]
+    for at in (*winters, (2025, 7, 20), (2025, 10, 20)):
+        now = datetime(*at, 6, tzinfo=UTC)
+        state = weather_quantities(Setting(conn, network, network, zone, now, Parameters()))
+        surface_c, weakness = surface_of(truth, now)
+        columns = surface_c.T
+        true = {
+            "freeze_thaw_cycles_30d": np.array([cycles(c) for c in columns])[exposure],
+            "frost_index_30d_c_d": np.array([np.maximum(-c.reshape(30, 24).mean(1), 0).sum() for c in columns])[
+                exposure
+            ],
+            "base_modulus_pct": np.full(len(exposure), 100 * (1 - 0.65 * weakness)),
+        }
+        assert_all_uncertain(state)
+        for name, values in true.items() if at in winters else ():
+            held.setdefault(name, []).append(within_90(state[name], values))
+
+    share = {name: np.concatenate(column).mean() for name, column in held.items()}
+    assert 0.8 < share["freeze_thaw_cycles_30d"] <= 0.99
+    assert 0.8 < share["frost_index_30d_c_d"] <= 0.99
+    assert share["base_modulus_pct"] > 0.8  # weakness is of the whole city: all or none of a day

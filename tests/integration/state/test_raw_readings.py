@@ -55,13 +55,13 @@ def drive(db, day, vehicle, *, rms, segments=(0, 1, 2), seen=(), version="1", bl
 
 def state(db, parameters=None):
     match_new(db, Settings(), now=NOW)
-    network = read_network(db)
+    network = read_network(db, now=NOW)
     return state_of(Setting(db, network, network, ZONE, NOW, parameters or Parameters()))
 
 
 def learnt(db):
     match_new(db, Settings(), now=NOW)
-    return learn_parameters(db, read_network(db), zone=ZONE, now=NOW)
+    return learn_parameters(db, read_network(db, now=NOW), zone=ZONE, now=NOW)
 
 
 def test_a_road_that_only_the_hard_vehicle_drives_is_no_rougher_than_it_is(city):
@@ -143,7 +143,7 @@ def test_passes_that_were_wet_or_dark_are_told_from_blurred_ones_and_so_are_thei
     ):  # fmt: skip
         drive(city, 2, vehicle, rms=0.5, segments=(0,), seen=["D40"], **frames)
     match_new(city, Settings(), now=NOW)
-    network = read_network(city)
+    network = read_network(city, now=NOW)
     setting = Setting(city, network, network, ZONE, NOW, Parameters())
 
     holes = Holes(setting, Passes(setting), ("m 1",))
@@ -156,7 +156,7 @@ def test_passes_that_were_wet_or_dark_are_told_from_blurred_ones_and_so_are_thei
 def test_loaded_days_do_not_say_why_frames_were_poor(city):
     (segment,) = city.execute("SELECT min(segment_id) FROM segment").fetchone()
     load_segment_days(city, [(segment, date(2026, 1, 20), NOW - timedelta(days=9), "loaded", 4, 1, 0, 0, 0, 0, 0.6)])
-    network = read_network(city)
+    network = read_network(city, now=NOW)
     setting = Setting(city, network, network, ZONE, NOW, Parameters())
 
     cameras = Holes(setting, Passes(setting), ()).cameras

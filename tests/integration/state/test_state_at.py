@@ -1,6 +1,7 @@
 """The state as of a time: from what was recorded by then, and from nothing else."""
 
 import json
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from uuid import UUID, uuid5
 from zoneinfo import ZoneInfo
@@ -10,14 +11,16 @@ from typer.testing import CliRunner
 
 from roadtwin.cli.state import app
 from roadtwin.errors import SettingsError
-from roadtwin.jobs.importing import import_records
+from roadtwin.jobs.importing import import_network, import_records
 from roadtwin.jobs.match import match_new
 from roadtwin.jobs.state import refresh_state
+from roadtwin.network.sections import Attributes
 from roadtwin.records.schema import Finding, Inspection, Repair, Report, Survey, Weather
 from roadtwin.settings import Settings
 from roadtwin.storage.readings import load_segment_days
 from roadtwin.twin.compute import check_sensors, learn_parameters, read_network, states_at
 from roadtwin.types import Origin
+from tests.integration.state.conftest import FAR, NORTH
 
 NOW = datetime(2026, 1, 31, 11, tzinfo=UTC)
 ZONE = ZoneInfo("Europe/Berlin")
@@ -133,7 +136,7 @@ def test_what_is_recorded_later_changes_nothing_before(known):
     }  # fmt: skip
     for kind, record in records.items():
         import_records(known, kind, [record], origin=Origin.IMPORTED)
-    network = read_network(known)
+    network = read_network(known, now=NOW)
     refresh_state(known, Settings(), now=later)  # learns parameters from the late rows, too
 
     assert history(known, *times) == before
@@ -218,7 +221,7 @@ def test_sensors_are_checked_by_leaving_each_of_them_out(known):
                 known, "surface_temp_c", base + off, at, at + timedelta(minutes=1), lat=51.45 + 0.0002 * number,
                 device=f"s{number}",
             )  # fmt: skip
-    network = read_network(known)
+    network = read_network(known, now=NOW)
 
     parameters = check_sensors(known, network, zone=ZONE, now=NOW)
 
@@ -267,3 +270,28 @@ def test_options_that_do_not_fit_are_one_sentence(arguments, expected):
 
     assert isinstance(result.exception, SettingsError)
     assert expected in str(result.exception)
+
+
+def test_a_state_has_the_register_s_attributes_as_known_then(city):
+    weather(city, 24 * 40, lambda at: 6.0 + 0.1 * at.hour)
+    cover = [(30.0, NOW - timedelta(days=20)), (60.0, NOW - timedelta(days=10))]
+    for width_m, recorded_at in cover:
+        sections = [replace(section, attributes=Attributes(width_m=width_m)) for section in (NORTH, FAR)]
+        import_network(city, sections, recorded_at=recorded_at)
+    repair = Repair(
+        record_id=key("r"), observed_at=NOW - timedelta(days=30), recorded_at=NOW - timedelta(days=30),
+        segment_id=PUBLIC_ID, kind="repaired", method="cold_mix", area_m2=6.0,
+    )  # fmt: skip
+    survey = Survey(
+        record_id=key("s"), observed_at=NOW - timedelta(days=35), recorded_at=NOW - timedelta(days=35),
+        segment_id=PUBLIC_ID, rule_set="E EMI 2012", total_grade=2.0, crack_pct=1.0, patch_pct=0.0,
+    )  # fmt: skip
+    import_records(city, "repair", [repair], origin=Origin.IMPORTED)
+    import_records(city, "survey", [survey], origin=Origin.IMPORTED)
+
+    states = history(city, *(NOW - timedelta(days=back) for back in (25, 15, 5)))
+
+    unknown, narrow, wide = (values(one, "patch_pct")[0] for one in states)
+    assert unknown is None  # what share 6 m² are of a road of unknown width
+    assert narrow == pytest.approx(2 * wide, rel=0.02)
+    assert [read_network(city, now=NOW - timedelta(days=back)).width_m[0] for back in (15, 5)] == [30.0, 60.0]

@@ -5,6 +5,7 @@ from models.state.fields import Estimate
 from models.state.weather import (
     base_modulus_share,
     freeze_thaw_cycles,
+    frost_days_sd_cd,
     over_offsets,
     surface_temp_from_weather_c,
 )
@@ -72,3 +73,12 @@ def test_a_place_that_is_surely_colder_differs_and_one_that_may_be_is_uncertain(
     assert felt.sd[:2] == pytest.approx([0, 0])
     assert felt.sd[2] == pytest.approx(2, abs=0.5)
     assert np.isnan(over_offsets(lambda _: NAN, Estimate(a(0), a(1))).value[0])
+
+
+def test_a_frost_index_of_days_near_zero_is_as_uncertain_as_many_draws_of_them():
+    mean_c, rng = np.array([-8.0, -1.0, 0.0, 0.5, 2.0, 12.0, NAN]), np.random.default_rng(3)
+    drawn = np.maximum(-(mean_c + rng.normal(0, 1.5, (20_000, 7))), 0)
+
+    assert frost_days_sd_cd(mean_c, day_error_c=1.5) == pytest.approx(np.nansum(drawn, axis=1).std(), rel=0.03)
+    assert frost_days_sd_cd(a(20.0, 25.0)) == pytest.approx(0, abs=1e-9)
+    assert frost_days_sd_cd(a(NAN)) == 0

@@ -24,10 +24,11 @@ class Bullets:
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """Cells as they are to be read; all columns but the first are figures."""
+    """Cells as they are to be read; `strong` are the numbers of the rows that the others are to be compared with."""
 
     headings: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
+    strong: frozenset[int] = frozenset()
 
 
 Block = Paragraph | Bullets | Table
@@ -101,9 +102,11 @@ def _markdown_block(block: Block) -> list[str]:
     if isinstance(block, Bullets):
         return [f"- {_md(item)}" for item in block.items]
     rule = ["---", *["---:"] * (len(block.headings) - 1)]
-    return [
-        f"| {' | '.join(cells)} |" for cells in (map(_md, block.headings), rule, *(map(_md, r) for r in block.rows))
-    ]
+    rows = (
+        [f"**{_md(cell)}**" if number in block.strong else _md(cell) for cell in row]
+        for number, row in enumerate(block.rows)
+    )
+    return [f"| {' | '.join(cells)} |" for cells in (map(_md, block.headings), rule, *rows)]
 
 
 def _html_section(section: Section) -> str:
@@ -119,7 +122,8 @@ def _html_block(block: Block) -> str:
         return "<ul>" + "".join(f"<li>{escape(item)}</li>" for item in block.items) + "</ul>"
     head = "".join(f'<th scope="col">{escape(cell)}</th>' for cell in block.headings)
     rows = "".join(
-        f'<tr><th scope="row">{escape(row[0])}</th>{"".join(f"<td>{escape(cell)}</td>" for cell in row[1:])}</tr>'
-        for row in block.rows
+        f'<tr{" class=strong" if number in block.strong else ""}><th scope="row">{escape(row[0])}</th>'
+        f"{''.join(f'<td>{escape(cell)}</td>' for cell in row[1:])}</tr>"
+        for number, row in enumerate(block.rows)
     )
-    return f"<table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>"
+    return f'<div class="table"><table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table></div>'

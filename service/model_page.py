@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, Literal
 
+from roadtwin.reporting.words import Number
 from service.document import Block, Bullets, Document, Paragraph, Section, Table
 
 Language = Literal["de", "en"]
@@ -20,7 +21,7 @@ _WORDS: dict[str, tuple[str, str]] = {
     "data_recorded": ("Erfasste Daten einer Stadt.", "Recorded data of a city."),
     "data_window": (
         "{start} bis {end}, darin {winters} Winter; {segments} Abschnitte, {rows} Zeilen, {potholes} Schlaglöcher.",
-        "{start} to {end}, with {winters} winters; {segments} segments, {rows} rows, {potholes} potholes.",
+        "{start} to {end}, with {winters} {winters:winter|winters}; {segments} segments, {rows} rows, {potholes} potholes.",
     ),
     "positives": (
         "Zeilen mit neuem Schlagloch: {told}. Fenster, in denen niemand hinsah, sind unbekannt und nicht dabei.",
@@ -159,9 +160,10 @@ class _Page:
         told = ", ".join(f"{self._t('days', n=h)}: {self._number(count)}" for h, count in card["positives"].items())
         simulated = self._of(card, "simulated")
         start, end = self._day(window["from"]), self._day(window["until"])
+        winters = Number(window["winters"], comma=self._language == "de")
         return (
             Paragraph(simulated or self._t(f"data_{card['data']}")),
-            Paragraph(self._t("data_window", start=start, end=end, winters=window["winters"], **counts)),
+            Paragraph(self._t("data_window", start=start, end=end, winters=winters, **counts)),
             Paragraph(self._t("positives", told=told)),
         )
 
@@ -188,7 +190,9 @@ class _Page:
         first, last = self._day(holdout["first_test_cut"]), self._day(holdout["last_test_cut"])
         window = self._t("skill_window", first=first, last=last, notice=self._of(holdout, "notice"))
         what = (Paragraph(self._of(holdout, "what")),) if "what_en" in holdout else ()
-        return *what, Paragraph(window), Table(tuple(self._t(h) if h in _WORDS else h for h in headings), tuple(rows))
+        model = frozenset(range(0, len(rows), len(rows) // len(holdout["horizons"])))  # the first of each horizon
+        words = tuple(self._t(heading) if heading in _WORDS else heading for heading in headings)
+        return *what, Paragraph(window), Table(words, tuple(rows), strong=model)
 
     def _calibration(self, card: Mapping[str, Any]) -> tuple[Block, ...]:
         if not card.get("holdout"):

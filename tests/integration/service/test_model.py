@@ -194,7 +194,7 @@ def test_the_model_card_is_a_page_in_two_languages_and_markdown(client, city, db
     assert german.headers["content-type"] == "text/markdown; charset=utf-8"
     for text in (
         "# Modellkarte", "Ordnet Abschnitte.", "123.456 Zeilen",
-        "| 28 Tage | Modell | 0,812 | 0,300 | 0,200 | 1,04 | 4,2 |",
+        "| **28 Tage** | **Modell** | **0,812** | **0,300** | **0,200** | **1,04** | **4,2** |",
         "Merkmale: Straße und Abnutzung 1",
         "zu wenige zum Urteilen", "- 28 Tage: 60 vorhergesagt, 40 beobachtet.", "- Es kann nicht alles wissen.",
     ):  # fmt: skip
@@ -237,3 +237,13 @@ def test_scores_are_asked_for_by_an_operator_and_answered_by_whoever_scores(clie
     audit = db.execute("SELECT actor, subject FROM audit_log WHERE action = 'scores_requested'").fetchall()
     assert audit == [("operator-name", f"score_request/{done['score_request_id']}")]
     assert client.get("/v1/scores/requests/999999").json()["type"] == "urn:roadtwin:problem:score-request-not-found"
+
+
+@pytest.mark.parametrize(("count", "told"), [(1, "with 1 winter;"), (3, "with 3 winters;")])
+def test_the_card_counts_winters_in_words_that_agree(client, city, db, count, told):
+    card = CARD | {"data_window": CARD["data_window"] | {"winters": count}}
+    db.execute("UPDATE model_run SET card = %s WHERE active", [Jsonb(card)])
+    db.commit()
+
+    assert told in client.get("/model?lang=en", headers={"Accept": "text/markdown"}).text
+    assert f"darin {count} Winter;" in client.get("/model?lang=de", headers={"Accept": "text/markdown"}).text

@@ -20,7 +20,7 @@ from roadtwin.jobs.evaluate import DRAWS, PARTS, Part, evaluate
 from roadtwin.jobs.evaluate_truth import MOST_CUTS
 from roadtwin.jobs.evaluate_worlds import draw_seeds, evaluate_worlds
 from roadtwin.jobs.match import match_new
-from roadtwin.reporting.words import MISSING_MATPLOTLIB, can_draw
+from roadtwin.reporting.words import MISSING_MATPLOTLIB, can_draw, counted
 from roadtwin.settings import Settings
 from simulators.scenario import read_scenario
 
@@ -200,17 +200,28 @@ def _tell_city(report: dict[str, Any], out: Path, page: Path | None) -> None:
         console.print(f"No {missing['kind']} split: {missing['reason_en']}")
     if report["splits_missing"]:
         console.print(f"The {report['headline']} split speaks for the model in its place.")
-    winters = report["winters"]
-    console.print(
-        f"Data: {report['data']}, {winters['recorded']} winters recorded, {winters['tested']} of them tested. The "
-        "random split shows the leakage gap; it is no skill."
-    )
+    console.print(data_sentence(report))
     if "leaks" in report:
         console.print(_leaks(report["leaks"]), soft_wrap=True)
     if "truth" in report:
         gates = [gate for gate in report["truth"]["gates"] if gate["labels"] == "true"]
         console.print(_gate_table(gates, "This one city beside its truth"))
     console.print(_files(out, page))
+
+
+def data_sentence(report: dict[str, Any]) -> str:
+    """What the figures of a city's report rest on.
+
+    Examples
+    --------
+    >>> data_sentence({"data": "recorded", "winters": {"recorded": 1, "tested": 1}})[:44]
+    'Data: recorded, 1 winter recorded, 1 tested.'
+    """
+    winters = report["winters"]
+    return (
+        f"Data: {report['data']}, {counted(winters['recorded'], 'winter')} recorded, {winters['tested']} tested. "
+        "The random split shows the leakage gap; it is no skill."
+    )
 
 
 def _leaks(leaks: dict[str, Any]) -> str:

@@ -142,10 +142,11 @@ def _learned(model: RiskModel) -> dict[str, Any]:
         return {"cold_start": False, "notice_de": "", "notice_en": ""}
     positives = int(model.positives_.max(initial=0))
     if not positives:
+        months = round(12 * model.recorded_year_)
         return {
             "cold_start": True,
-            "notice_de": card_words.COLD_START_DE,
-            "notice_en": card_words.COLD_START_EN,
+            "notice_de": card_words.COLD_START_DE.format(months),
+            "notice_en": card_words.COLD_START_EN.format(months),
         }
     return {
         "cold_start": True,

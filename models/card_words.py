@@ -58,11 +58,13 @@ HOLDOUTS_EN = {
 
 COLD_START_DE = (
     "Kaltstart: Aus dieser Stadt wurde noch nichts gelernt. Reihenfolge und Höhe folgen allein aus Physik und Studien "
-    "anderer Orte; wie gut sie hier sind, ist unbekannt."
+    "anderer Orte; wie gut sie hier sind, ist unbekannt. Im Mittel eines Jahres haben alle Straßen zusammen die Rate, "
+    "die aus Essen bekannt ist; vom Wetter dieses Jahres sind {} von 12 Monaten hier gemessen."
 )
 COLD_START_EN = (
     "Cold start: nothing was learned from this city yet. Order and level follow from physics and studies of other "
-    "places alone; how good they are here is unknown."
+    "places alone; how good they are here is unknown. In the mean of a year all roads together have the rate that is "
+    "known of Essen; of that year's weather, {} of 12 months were measured here."
 )
 FEW_CASES_DE = (
     "Kaltstart: Aus {} Fällen dieser Stadt wurde gelernt; geprüft und kalibriert ist das Modell hier noch nicht."

@@ -25,7 +25,7 @@ References
 """
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -41,6 +41,7 @@ LEVEL_SD = 0.45
 """τ: standard deviation of a window's level that no feature explains. [log-odds] Weighs cuts against the priors."""
 _BASE_SD = 2.0
 _MOST_STEPS = 60
+_WIDEST_LEVEL, _GRID_STEP, _HALVINGS = 12.0, 0.25, 32
 
 
 class CityLevel(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
@@ -125,6 +126,10 @@ class CityLevel(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no typ
         """Effect of each city-wide feature on the level, shape (n, f); 0 at the centre of its prior or if unknown."""
         return np.asarray(self._coordinates(features) * self.slopes_)
 
+    def prior_effect(self, features: NDArray[np.float32]) -> Floats:
+        """What the prior expects of all city-wide features together, shape (n,), for features (n, f). [log-odds]"""
+        return np.asarray(self._coordinates(features) @ self._prior(0.0)[0][1:])
+
     def _coordinates(self, features: NDArray[np.float32]) -> Floats:
         names = tuple(self.feature_names)
         columns = [np.nan_to_num(EFFECTS[name].coordinate(features[:, i])) for i, name in enumerate(names)]
@@ -159,3 +164,34 @@ def level_of(score: Floats, labels: Floats, slope: float) -> float:
         if abs(step) < 1e-8:
             break
     return level / slope
+
+
+def level_of_year(number_at: Callable[[float], float], number: float, effects: Floats, weight: Floats) -> float:
+    """Level c at which Σ w_d N(c + e_d) is a number: so many holes are expected in a mean window of the year.
+
+    Parameters
+    ----------
+    number_at : callable
+        N: expected number in a window at a level, rising and nearly exponential.
+    number : float
+        The number that it shall be.
+    effects, weight : ndarray, shape (d,)
+        e_d of the dates of a year [log-odds], and what each weighs.
+
+    Examples
+    --------
+    >>> e = np.log([0.5, 3.5])
+    >>> round(level_of_year(np.exp, 1.0, e, np.array([0.5, 0.5])), 3)  # the mean of exp(e) is 2
+    -0.693
+    """
+    # N is a sum over all segments: worked out on a grid once, not for each date and step.
+    grid = np.arange(-_WIDEST_LEVEL, _WIDEST_LEVEL + _GRID_STEP, _GRID_STEP)
+    log_number = np.log([max(number_at(float(level)), 1e-300) for level in grid])
+    low, high = -_WIDEST_LEVEL, _WIDEST_LEVEL
+    for _ in range(_HALVINGS):
+        level = (low + high) / 2
+        if weight @ np.exp(np.interp(level + effects, grid, log_number)) < number:
+            low = level
+        else:
+            high = level
+    return (low + high) / 2

@@ -15,9 +15,9 @@ horizons makes P(7 d) ≤ P(28 d) ≤ P(90 d), as any probability of "at least o
 How closely a road is watched changes what is recorded, not what breaks: features of exposure take part in fitting, and
 forecasts are made as if all roads were watched alike.
 
-Without labels the model is the prior of `models.prior`, with a level at which the city's segments have the documented
-number of holes together; the boosted half comes in as positive labels do. Length is a feature with a prior slope of 1
-in its logarithm, in the place of an offset.
+Without labels the model is the prior of `models.prior`, with levels at which the city's segments have the documented
+number of holes together in the mean of a usual year (`models.climate`), whatever the horizon; the boosted half comes in
+as positive labels do. Length is a feature with a prior slope of 1 in its logarithm, in the place of an offset.
 """
 
 from collections.abc import Sequence
@@ -31,7 +31,8 @@ from sklearn.utils.validation import check_is_fitted
 
 from models.additive import AdditiveLogit, within_strata
 from models.boosting import BoostedEffects
-from models.city_level import CityLevel, level_of
+from models.city_level import CityLevel, level_of, level_of_year
+from models.climate import UsualYear
 from models.dataset import Dataset
 from models.dispersion import Dispersion, RiskForecast
 from models.features import FEATURE_SET
@@ -56,7 +57,6 @@ _SLOPE_SD = 0.3
 _CENTRE_ROWS, _PART = 4000, 100_000
 _POPULATION_ROWS = 10_000
 """Segments whose expected numbers set the prior of the level: to 2 % of it, where s has a spread of 1.2."""
-_WIDEST_LEVEL, _HALVINGS = 20.0, 32
 _CLOCK_CHANGE = np.timedelta64(1, "h")
 
 
@@ -91,6 +91,8 @@ class RiskModel(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no typ
     dispersion_ : Dispersion
     positives_ : ndarray, shape (n_horizons,)
         Positive labels learned from. All 0: the model is its prior.
+    recorded_year_ : float
+        How much of the year that the prior's level is a mean over was the city's own weather, 0 to 1.
     calibrated_ : bool
         Whether slopes and dispersion were measured; else they are assumed.
     """
@@ -108,7 +110,9 @@ class RiskModel(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no typ
         self.learning_rate = learning_rate
         self.random_state = random_state
 
-    def fit(self, rows: Dataset, *, population: NDArray[np.float32] | None = None) -> "RiskModel":
+    def fit(
+        self, rows: Dataset, *, population: NDArray[np.float32] | None = None, year: UsualYear | None = None
+    ) -> "RiskModel":
         """Fit to rows with labels 1, 0, or NaN (left out there). Any number of rows will do, also none.
 
         Parameters
@@ -118,6 +122,8 @@ class RiskModel(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no typ
         population : ndarray, shape (n_segments, n_features), optional
             Features of the segments that the prior's level is that of: all of the city as of now, or a fair part. Those
             of the rows if left out, which a city without labels does not have.
+        year : UsualYear, optional
+            Over which the prior's rate is a mean; days whose weather has no effect if left out.
 
         Raises ValueError when the horizons of the rows are not those of the model.
         """
@@ -133,7 +139,8 @@ class RiskModel(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no typ
         self.dispersion_ = Dispersion(len(tuple(self.horizons_days)))
         self.positives_ = np.array([int((rows.labels[:, i] == 1).sum()) for i in range(rows.labels.shape[1])])
         self.calibrated_ = False
-        self._fit_levels(rows, population)
+        self.recorded_year_ = 0.0 if year is None else year.recorded_share
+        self._fit_levels(rows, population, year)
         return self
 
     def _fit_place(self, rows: Dataset, population: NDArray[np.float32]) -> None:
@@ -178,7 +185,7 @@ class RiskModel(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no typ
         effects[:, self.exposure_] = 0.0
         return np.asarray(effects)
 
-    def _fit_levels(self, rows: Dataset, population: NDArray[np.float32]) -> None:
+    def _fit_levels(self, rows: Dataset, population: NDArray[np.float32], year: UsualYear | None = None) -> None:
         """ℓ_h for the present slopes and dispersion."""
         names = tuple(FEATURE_SET.features[i].name for i in self.city_)
         signs = tuple(FEATURE_SET.features[i].monotone for i in self.city_)
@@ -193,31 +200,33 @@ class RiskModel(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no typ
             _, first, cut = np.unique(rows.cut[known], return_index=True, return_inverse=True)
             y, weather = rows.labels[known, column], city[known[first]]
             fitted = CityLevel(names, signs, int(horizon))
-            base = self._prior_level(column, usual_score, length_m) if len(part) else None
+            base = self._prior_level(column, usual_score, length_m, fitted, year) if len(part) else None
             fitted.fit(weather, cut, score[known], y, float(self.slopes_[column]), step_days, base=base)
             self.levels_.append(fitted)
             centres.append(fitted.effects(weather).mean(axis=0) if first.size else np.zeros(self.city_.size))
         self.city_centre_ = np.array(centres)
         self.intercept_ = np.array([level.intercept_ for level in self.levels_]) + self.city_centre_.sum(axis=1)
 
-    def _prior_level(self, column: int, score: Floats, length_m: NDArray[np.float32]) -> float:
-        """Level at which segments with scores and lengths (n,) have the documented number of holes together.
+    def _prior_level(
+        self, column: int, score: Floats, length_m: NDArray[np.float32], level: CityLevel, year: UsualYear | None
+    ) -> float:
+        """Intercept of the level at which segments with scores and lengths (n,) have the documented number of holes.
 
-        A prior with other centres than the city's roads, and the mean of exp(s) above exp of the mean, would else make
-        a city without labels more dangerous than any that is known, by another factor for each horizon.
+        That number is one of all roads of a city together and of a year. A prior with other centres than the city's
+        roads and weather, and the mean of exp above exp of the mean, would else make a city without labels more
+        dangerous than any that is known, by another factor for each horizon.
         """
         weeks = tuple(self.horizons_days)[column] / 7
         known_m = np.where(length_m > 0, length_m, USUAL_LENGTH_M)  # also where it is unknown
         documented = RATE_PER_100_M_WEEK * weeks * float(known_m.sum()) / 100
-        low, high = -_WIDEST_LEVEL, _WIDEST_LEVEL
-        for _ in range(_HALVINGS):
-            level = (low + high) / 2
-            probability = expit(self.slopes_[column] * (score + level))
-            if self.dispersion_.expected(probability, score, column).sum() < documented:
-                low = level
-            else:
-                high = level
-        return (low + high) / 2
+
+        def number_at(at: float) -> float:
+            return float(self.dispersion_.expected(expit(self.slopes_[column] * (score + at)), score, column).sum())
+
+        effects, weight = np.zeros(1), np.ones(1)
+        if year is not None:
+            effects, weight = level.prior_effect(year.features[:, self.city_]), year.weight
+        return level_of_year(number_at, documented, effects, weight)
 
     def relative(self, features: NDArray[np.float32]) -> Floats:
         """s of each row, shape (n,): how much more dangerous a segment is than others on the same day. [log-odds]"""

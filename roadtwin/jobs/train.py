@@ -10,6 +10,7 @@ import psycopg
 from numpy.typing import NDArray
 
 from models.card import TrainingFacts, make_card
+from models.climate import UsualYear, usual_year, weather_alone
 from models.dataset import (
     MATURITY_DAYS,
     WARM_UP_DAYS,
@@ -246,15 +247,20 @@ def fit(
 
 
 def cold_start(
-    history: TrainingRows, *, recipe: Recipe, reference: dict[str, Any], population: NDArray[np.float32]
+    history: TrainingRows,
+    *,
+    recipe: Recipe,
+    reference: dict[str, Any],
+    population: NDArray[np.float32],
+    year: UsualYear,
 ) -> Trained:
     """The model of a city with too few records to test one: its prior, moved by what few labels there are.
 
     Its card says so. There is no hold-out and no calibration. `population`: features of the city's segments as of now,
-    which together have the number of holes that the prior documents.
+    which together, in the mean of the `year`, have the number of holes that the prior documents.
     """
     rolling = RollingOrigins(lambda: new_model(recipe), history.rows, ())
-    model = new_model(recipe).fit(history.rows, population=population)
+    model = new_model(recipe).fit(history.rows, population=population, year=year)
     card = make_card(model, _facts(history, recipe), (), (), code_version=code_version())
     return Trained(history, recipe, model, rolling, card, reference)
 
@@ -312,6 +318,7 @@ def learn(
     if not len(with_city.segments):
         with_city.check_enough()
     reference, population = drift_reference(with_city, recipe)
+    weather = weather_alone(with_city.inputs, with_city.data_until)
     history = with_city.rows_only()
     del with_city  # fitting has better use for the memory
     on_progress(0.4)
@@ -323,7 +330,8 @@ def learn(
         )  # fmt: skip
     except NotEnoughHistoryError as exc:
         log.warning("cold start: this model is its prior", action="cold_start", reason=str(exc))
-        return cold_start(history, recipe=recipe, reference=reference, population=population)
+        year = usual_year(weather, history.data_until, at=settings.score_daily_at)
+        return cold_start(history, recipe=recipe, reference=reference, population=population, year=year)
 
 
 def train(

@@ -5,7 +5,9 @@ from datetime import UTC, datetime, timedelta
 import numpy as np
 import pytest
 
+from models.features.build import FeatureBuilder
 from models.prior import EFFECTS, RATE_PER_100_M_WEEK
+from roadtwin.jobs.inputs import load_city
 from roadtwin.jobs.score import load_active_model, score_all
 from roadtwin.jobs.train import train
 
@@ -39,6 +41,8 @@ def test_a_city_of_which_only_the_register_is_known_is_scored_by_physics_alone(s
     ).fetchall()  # fmt: skip
     assert scores.segment_count > 0
     assert sorted(horizon for horizon, _, _ in rows) == [7, 28, 90]
+    assert "0 of 12 months were measured here" in learned["notice_en"]
+    assert model.recorded_year_ == 0
     for _, per_100_m_week, spread in rows:
         # of a day in June without any weather known; only the season moves it, by an eighth at most
         assert per_100_m_week == pytest.approx(RATE_PER_100_M_WEEK, rel=0.25)
@@ -56,3 +60,23 @@ def test_a_young_city_learns_from_what_it_has_and_is_not_called_tested(simulated
     moved = np.abs(model.additive_.slopes_ - [EFFECTS[name].slope for name in model.additive_.feature_names])
     assert moved.max() > 0.02
     assert model.dispersion_.variance_ == pytest.approx(1.0)  # assumed
+
+
+def test_without_cases_the_roads_have_the_documented_rate_in_the_mean_of_a_year_of_the_citys_weather(simulated, conn):
+    conn.execute(";".join(statement for statement in EVERYTHING.split(";") if "weather" not in statement))
+
+    run = train(conn, simulated.settings, now=NOW)
+
+    assert "12 of 12 months were measured here" in run.card["learned"]["notice_en"]
+    _, model = load_active_model(conn)
+    city = load_city(conn, simulated.settings, now=NOW)
+    builder, now = FeatureBuilder(city), np.datetime64(NOW.replace(tzinfo=None), "us")
+    dates = now - np.arange(26) * np.timedelta64(14, "D")
+    counts = np.array([model.predict(builder.at(date)).expected_count for date in dates])
+    assert (np.diff(counts, axis=2) >= 0).all()  # of each segment, in 7, 28 and 90 days
+    per_100_m_week = (
+        counts.sum(axis=1).mean(axis=0) / (city.segments.length_m.sum() / 100) / (np.array([7, 28, 90]) / 7)
+    )
+    # the year of the records is two and a half, that of these dates the last
+    assert per_100_m_week == pytest.approx(np.full(3, RATE_PER_100_M_WEEK), rel=0.25)
+    assert per_100_m_week.max() < 1.15 * per_100_m_week.min()

@@ -13,8 +13,9 @@ from pyproj import Transformer
 
 from roadtwin.network.sections import Segment
 
-MATCHER_VERSION = 2
-"""Raised whenever a position could be matched to another place than before. 2: readings of a pass match together."""
+MATCHER_VERSION = 3
+"""Raised whenever a position could be matched to another place than before. 2: readings of a pass match together.
+3: positions of a pass are smoothed by heading and speed first."""
 
 DEFAULT_ACCURACY_M = 5.0
 """Accuracy (1 σ) assumed of a position that states none: open-sky GNSS in a street. [m]"""

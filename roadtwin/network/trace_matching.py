@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from roadtwin.network.matching import DEFAULT_ACCURACY_M, Match, metric_projection
 from roadtwin.network.places import Places, places_near
@@ -20,6 +20,7 @@ from roadtwin.network.trace_model import (
     log_transition,
     turns_deg,
 )
+from roadtwin.network.trace_smoothing import smoothed
 from roadtwin.network.viterbi import best_states
 
 _BLOCK = 8192  # positions that are looked at together, in whole traces: what fits into a processor's cache
@@ -58,8 +59,10 @@ class TraceMatcher:
     ) -> Match:
         """Segment of each reading, given all readings of its trace.
 
-        A reading that is alone in its trace goes to the street that its position and heading agree with best: without
-        heading the nearest one. Others may be off the network although a street is near.
+        Where headings and speeds are known, positions are smoothed by them first (`trace_smoothing`); station and
+        offset are those of the smoothed position. A reading that is alone in its trace goes to the street that its
+        position and heading agree with best: without heading the nearest one. Others may be off the network although a
+        street is near.
 
         Parameters
         ----------
@@ -76,7 +79,7 @@ class TraceMatcher:
         accuracy_m : array-like, shape (n,), optional
             Accuracy (1 σ) of the positions. [m] NaN and None stand for 5 m.
         max_distance_m : float
-            Farthest a position may lie from a segment. [m]
+            Farthest a position, smoothed where it can be, may lie from a segment. [m]
         """
         number, time = np.asarray(trace, dtype=np.int64), np.asarray(time_s, dtype=np.float64)
         result = Match.nowhere(len(number))
@@ -91,8 +94,11 @@ class TraceMatcher:
         )
         accuracy = np.where(np.isnan(accuracy), DEFAULT_ACCURACY_M, accuracy)
         heading = np.where(speed < HEADING_SPEED_MPS, np.nan, heading)
-        way_m, most_m, run = _ways(number, time, position, speed, accuracy)
+        way_m, most_m, by_speed_m, stands, run = _ways(number, time, position, speed, accuracy)
         for part in _blocks(run):
+            position[part] = smoothed(
+                position[part], accuracy[part], heading[part], by_speed_m[part], stands[part], run[part]
+            )
             places = places_near(self._graph, self._pieces, position[part], max_distance_m)
             near = np.flatnonzero(places.exists[:, 0])
             if not len(near):
@@ -126,8 +132,9 @@ class TraceMatcher:
 
 def _ways(
     number: Ints, time_s: Floats, position: Floats, speed_mps: Floats, accuracy_m: Floats
-) -> tuple[Floats, Floats, Ints]:
-    """Way driven up to each reading, at least and at most, on an axis common to all [m]; number of its unbroken run.
+) -> tuple[Floats, Floats, Floats, NDArray[np.bool_], Ints]:
+    """Way driven up to each reading, at least and at most, on an axis common to all [m]; way from the reading before by
+    the speed alone [m], NaN without one; whether it stood or crept all that way; number of its unbroken run.
 
     By speed and time where there is a speed, but never shorter than positions can be apart. Else at least the straight
     line, and at most as far as one gets in that time.
@@ -139,10 +146,12 @@ def _ways(
     straight_m = np.hypot(*np.diff(position, axis=0, prepend=position[:1]).T)
     straight_m = np.where(first | ~np.isfinite(straight_m), 0.0, straight_m)
     least_m = straight_m - APART_SIGMA * np.hypot(accuracy_m, np.roll(accuracy_m, 1))
-    step_m = np.where(np.isnan(speed), straight_m, np.maximum(speed * step_s, least_m))
+    by_speed_m = speed * step_s
+    step_m = np.where(np.isnan(speed), straight_m, np.maximum(by_speed_m, least_m))
     most_m = np.where(np.isnan(speed), np.maximum(straight_m, np.minimum(UNKNOWN_SPEED_MPS * step_s, BREAK_M)), step_m)
     run = np.cumsum(first | (step_s > BREAK_S) | (np.maximum(step_m, straight_m) > BREAK_M))
-    return np.cumsum(step_m), np.cumsum(most_m), run
+    stands = (speed_mps < HEADING_SPEED_MPS) & (before < HEADING_SPEED_MPS)
+    return np.cumsum(step_m), np.cumsum(most_m), by_speed_m, stands, run
 
 
 def _blocks(run: Ints) -> Iterator[slice]:

@@ -36,7 +36,18 @@ def test_a_position_that_strays_to_the_next_street_stays_on_the_street_that_is_d
 
     assert match.section_index.tolist() == [0] * 10
     assert match.station_m == pytest.approx([100 + 10 * i for i in range(10)], abs=0.1)
-    assert match.offset_m[[0, 5]] == pytest.approx([-2, -13], abs=0.1)  # east of a street that runs north is its right
+    assert match.offset_m == pytest.approx([-3] * 10, abs=0.7)  # east of a street that runs north is its right
+
+
+def test_without_speed_station_and_offset_are_those_of_the_position_itself():
+    streets = matcher(*PARALLEL)
+    strayed = [(2, 100 + 10 * i) if i != 5 else (13, 150) for i in range(10)]
+
+    match = drive(streets, strayed, heading_deg=np.zeros(10))
+
+    assert match.section_index.tolist() == [0] * 10
+    assert match.station_m == pytest.approx([100 + 10 * i for i in range(10)], abs=0.1)
+    assert match.offset_m == pytest.approx([-2] * 5 + [-13] + [-2] * 4, abs=0.1)
 
 
 def test_a_way_round_the_corner_is_followed():

@@ -11,7 +11,7 @@ from models.event_history import EventHistory
 from models.inputs import Bools, Floats
 from roadtwin.jobs.event_files import EventFile
 from roadtwin.jobs.event_tables import is_missing, read_content, read_number, read_table, require_column
-from roadtwin.reporting.words import counted
+from roadtwin.reporting.words import Number, Words, counted, counted_german
 
 _MOST_CATEGORIES = 12
 _ABSURD_SPREADS = 20.0
@@ -24,6 +24,9 @@ _NAMED = 3
 
 def with_attributes(events: EventFile, path: Path, segment_column: str) -> EventFile:
     """The same events with the attributes of a register: every segment of it is known from the first day on.
+
+    A register has no dates. Its attributes count as known from the first day on, too, and a note says so: one that was
+    written after a cut tells of it what nobody knew.
 
     Columns of numbers are taken as such, columns of a few words as yes or no for each word. Words among numbers,
     missing and impossible values (see `impossible`) are unknown, and notes count them by column; notes also name the
@@ -47,11 +50,25 @@ def with_attributes(events: EventFile, path: Path, segment_column: str) -> Event
         if name != segment_column:
             columns.read(name, {segment: row[name].strip() for segment, row in register.items()}, ids)
     notes = [*events.notes, *columns.notes()]
+    if columns.names:
+        notes.append(f"{path.name} has no dates, it counts as known before the cut: {', '.join(columns.used)}")
     if repeated:
-        notes.append(f"{counted(repeated, 'row')} of {path.name} about a segment that came before: the first counts")
+        notes.append(
+            (
+                f"{counted(repeated, 'row')} of {path.name} about a segment that came before: the first counts",
+                f"{counted_german(repeated, 'Zeile', 'Zeilen')} aus {path.name} zu einem Abschnitt, der schon kam: es "
+                "zählt die erste",
+            )
+        )
     absent = len(ids) - len(register)
     if absent:
-        notes.append(f"{counted(absent, 'segment')} with events not in {path.name}: attributes unknown")
+        notes.append(
+            (
+                f"{counted(absent, 'segment')} with events not in {path.name}: attributes unknown",
+                f"{counted_german(absent, 'Abschnitt', 'Abschnitte')} mit Ereignissen nicht in {path.name}: Merkmale "
+                "unbekannt",
+            )
+        )
     place = {segment: number for number, segment in enumerate(ids)}
     old_to_new = np.array([place[segment] for segment in known], np.int32)
     history = events.history
@@ -99,9 +116,10 @@ class _Columns:
 
     def __init__(self, file_name: str) -> None:
         self.names: list[str] = []
+        self.used: list[str] = []
         self.values: list[Floats] = []
         self._file_name = file_name
-        self._unknown: list[str] = []
+        self._unknown: list[Words] = []
         self._empty: list[str] = []
         self._unused: list[str] = []
 
@@ -116,10 +134,12 @@ class _Columns:
             wrong = impossible(numbers)
             self._note(name, len(texts), missing, words.total() - int(np.isfinite(numbers).sum()), numbers[wrong])
             numbers[wrong] = np.nan
+            self.used.append(name)
             by_segment = dict(zip(texts, numbers.tolist(), strict=True))
             self._add(name, np.array([by_segment.get(segment, np.nan) for segment in ids]))
         elif 1 < len(words) <= _MOST_CATEGORIES:
             self._note(name, len(texts), missing, 0, np.zeros(0))
+            self.used.append(name)
             kept = [texts.get(segment, "") for segment in ids]
             for word in sorted(words):
                 self._add(f"{name}={word}", np.array([np.nan if is_missing(t) else float(t == word) for t in kept]))
@@ -131,27 +151,51 @@ class _Columns:
         self.values.append(values)
 
     def _note(self, name: str, rows: int, missing: int, words: int, impossible: Floats) -> None:
-        reasons = [f"{missing:,} missing"] if missing else []
+        reasons: list[Words] = []
+        if missing:
+            reasons.append((f"{missing:,} missing", counted_german(missing, "fehlt", "fehlen")))
         if words:
-            reasons.append(f"{words:,} not {'a number' if words == 1 else 'numbers'}")
+            no_number = counted_german(words, "keine Zahl", "keine Zahlen")
+            reasons.append((f"{words:,} not {'a number' if words == 1 else 'numbers'}", no_number))
         if impossible.size:
-            named = [f"{value:g}" for value in np.unique(impossible)[:_NAMED]]
-            more = ["…"] if np.unique(impossible).size > _NAMED else []
-            reasons.append(f"{impossible.size:,} impossible: {', '.join(named + more)}")
+            values = np.unique(impossible)
+            more = ", …" if values.size > _NAMED else ""
+            named, in_german = (
+                ", ".join(f"{Number(value, comma=comma):g}" for value in values[:_NAMED].tolist()) + more
+                for comma in (False, True)
+            )
+            count = Number(impossible.size, comma=True)
+            reasons.append((f"{impossible.size:,} impossible: {named}", f"{count:,} unmöglich: {in_german}"))
         if reasons:
             unknown = missing + words + impossible.size
+            english, german = ("; ".join(told) for told in zip(*reasons, strict=True))
             self._unknown.append(
-                f"{name} of {self._file_name}: {unknown:,} of {counted(rows, 'value')} unknown ({'; '.join(reasons)})"
+                (
+                    f"{name} of {self._file_name}: {unknown:,} of {counted(rows, 'value')} unknown ({english})",
+                    f"{name} aus {self._file_name}: {Number(unknown, comma=True):,} von "
+                    f"{counted_german(rows, 'Wert', 'Werten')} unbekannt ({german})",
+                )
             )
 
-    def notes(self) -> list[str]:
+    def notes(self) -> list[Words]:
         """What is unknown, by column, and which columns are left out."""
         notes = list(self._unknown)
         if self._empty:
-            notes.append(f"left out as empty, of {self._file_name}: {', '.join(self._empty)}")
-        if self._unused:
+            columns = ", ".join(self._empty)
             notes.append(
-                f"left out as neither numbers nor 2 to {_MOST_CATEGORIES} different words, of {self._file_name}: "
-                f"{', '.join(self._unused)}"
+                (
+                    f"left out as empty, of {self._file_name}: {columns}",
+                    f"als leer ausgelassen, aus {self._file_name}: {columns}",
+                )
+            )
+        if self._unused:
+            columns = ", ".join(self._unused)
+            notes.append(
+                (
+                    f"left out as neither numbers nor 2 to {_MOST_CATEGORIES} different words, of {self._file_name}: "
+                    f"{columns}",
+                    f"ausgelassen, da weder Zahlen noch 2 bis {_MOST_CATEGORIES} verschiedene Wörter, aus "
+                    f"{self._file_name}: {columns}",
+                )
             )
         return notes

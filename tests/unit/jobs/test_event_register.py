@@ -62,6 +62,7 @@ def test_unknown_empty_and_impossible_values_are_counted_by_column(tmp_path, eve
         "PCI of register.csv: 3 of 100 values unknown (1 missing; 1 not a number; 1 impossible: -50000)",
         "SURFACE of register.csv: 2 of 100 values unknown (2 missing)",
         "left out as empty, of register.csv: REMARK",
+        "register.csv has no dates, it counts as known before the cut: LANES, PCI, SURFACE",
         "1 segment with events not in register.csv: attributes unknown",
     )
     assert file.history.attribute_names == ("LANES", "PCI", "SURFACE=asphalt", "SURFACE=paving")

@@ -96,7 +96,8 @@ class SegmentTable(Columns):
     `district` (n,) points into `districts`; `road_class` (n,) into `roadtwin.network.sections.ROAD_CLASSES`.
     `pavement_class` (n,) is the rank of the RStO class, Bk0.3 = 0 … Bk100 = 6; `drainage` (n,) 0 good, 1 fair, 2 poor;
     `bus_route` (n,) 0 or 1; `axle_passes_per_day` (n,) equivalent 10-t axles (RStO). Lengths, stations, widths and
-    gully spacing [m], trench and tree cover [%], thickness and frost deficit [cm].
+    gully spacing [m], trench and tree cover [%], thickness and frost deficit [cm]. `construction_year` (n,) is that of
+    the pavement as a whole, `wearing_course_year` (n,) that of its surface.
     """
 
     segment_id: Ints
@@ -121,6 +122,7 @@ class SegmentTable(Columns):
     axle_passes_per_day: Floats
     thickness_cm: Floats
     gully_spacing_m: Floats
+    construction_year: Floats
 
     def positions_m(self) -> Floats:
         """Midpoints on a local plane, shape (n, 2) [m].
@@ -321,11 +323,12 @@ class Inspections(Facts):
 
 @dataclass(frozen=True, slots=True)
 class Repairs(Facts):
-    """Repairs of potholes; `renewal` (n,) where the whole surface was renewed."""
+    """Repairs of potholes; `renewal` (n,): of the whole surface; `cold_mix` (n,): with cold mix."""
 
     observed_at: Instants
     segment_index: Ints
     renewal: Bools
+    cold_mix: Bools
 
 
 @dataclass(frozen=True, slots=True)

@@ -64,6 +64,7 @@ _NEW_SURFACE: Mapping[str, _Effect] = {
     "potholes_90d": _to(0.0),
     "potholes_365d_relative": _at_most(1.0),
     "days_since_pothole": _at_least(QUIET_DAYS),
+    "cold_patches_365d": _to(0.0),  # by its definition a renewal takes them away
 }
 _DRAINED: Mapping[str, _Effect] = {"drainage": _at_most(0.0)}
 _EFFECTS: Mapping[Treatment, Mapping[str, _Effect]] = {
@@ -76,6 +77,8 @@ _EFFECTS: Mapping[Treatment, Mapping[str, _Effect]] = {
     Treatment.RECONSTRUCTION: {
         **_NEW_SURFACE,
         **_DRAINED,
+        "pavement_age_years": _to(0.0),
+        "design_load_used_pct": _known_to(0.0),
         "frost_deficit_cm": _at_most(0.0),
         "trench_area_pct": _to(0.0),
         "potholes_relative": _at_most(1.0),

@@ -72,9 +72,9 @@ _TREATMENT_TEXTS: Mapping[Treatment, Assumption] = {
     Treatment.COLD_MIX: Assumption(
         "treatment_cold_mix",
         "Kaltmischgut schließt die offenen Schlaglöcher; Risse, Alter und Entwässerung bleiben. Wie lange es hält, "
-        "weiß das Modell nicht: Es unterscheidet Verfahren nicht.",
-        "Cold mix closes the open potholes; cracks, age and drainage stay. How long it lasts the model cannot know: it "
-        "does not tell methods apart.",
+        "bleibt offen: Die neuen Kaltflicken zählen in dieser Antwort nicht mit.",
+        "Cold mix closes the open potholes; cracks, age and drainage stay. How long it lasts is left open: the new "
+        "cold patches are not counted in this answer.",
     ),
     Treatment.INFILL: Assumption(
         "treatment_infill",
@@ -91,11 +91,11 @@ _TREATMENT_TEXTS: Mapping[Treatment, Assumption] = {
     Treatment.RESURFACING: Assumption(
         "treatment_resurfacing",
         "Neue Deckschicht: Alter, Risse, offene und im letzten Vierteljahr entstandene Schlaglöcher auf null, Ebenheit "
-        "wie das glatteste Zehntel der Stadt, die Schlaglöcher des letzten Jahres höchstens wie im Stadtmittel. "
-        "Unterbau, Entwässerung, alte Aufbrüche, Umgebung und das Gedächtnis aller Jahre bleiben.",
+        "wie das glatteste Zehntel der Stadt, die Schlaglöcher des letzten Jahres höchstens wie im Stadtmittel, keine "
+        "Kaltflicken. Unterbau, Entwässerung, alte Aufbrüche, Umgebung und das Gedächtnis aller Jahre bleiben.",
         "New wearing course: age, cracks, open potholes and those of the last quarter at zero, as smooth as the city's "
-        "smoothest tenth, potholes of the last year at most the city's average. Base, drainage, old openings, "
-        "surroundings and the memory of all years stay.",
+        "smoothest tenth, potholes of the last year at most the city's average, no cold patches. Base, drainage, "
+        "old openings, surroundings and the memory of all years stay.",
     ),
     Treatment.DRAINAGE_REPAIR: Assumption(
         "treatment_drainage_repair",
@@ -104,10 +104,10 @@ _TREATMENT_TEXTS: Mapping[Treatment, Assumption] = {
     ),
     Treatment.RECONSTRUCTION: Assumption(
         "treatment_reconstruction",
-        "Neuer Oberbau: wie neue Deckschicht, dazu Entwässerung gut, frostsichere Dicke, keine Aufbrüche, und das "
-        "Gedächtnis aller Jahre höchstens wie im Stadtmittel.",
-        "New pavement: as a new wearing course, with good drainage, frost-safe thickness, no openings, and the memory "
-        "of all years at most the city's average.",
+        "Neuer Oberbau: wie neue Deckschicht, dazu Alter und Belastung des Oberbaus auf null, Entwässerung gut, "
+        "frostsichere Dicke, keine Aufbrüche, und das Gedächtnis aller Jahre höchstens wie im Stadtmittel.",
+        "New pavement: as a new wearing course, with age and load of the pavement at zero, good drainage, frost-safe "
+        "thickness, no openings, and the memory of all years at most the city's average.",
     ),
 }
 _WEATHER_TEXTS: Mapping[WeatherScenario, Assumption] = {

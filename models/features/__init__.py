@@ -1,63 +1,11 @@
 """The feature set: what the risk model sees of a segment as of a time, in fixed order, with words for people."""
 
-from collections.abc import Iterable
-from dataclasses import dataclass
-from typing import Literal
+from models.features.feature import GROUPS, Feature, FeatureSet, Group
 
-Group = Literal["weather", "wear", "memory", "camera", "sensors"]
-GROUPS: tuple[Group, ...] = ("weather", "wear", "memory", "camera", "sensors")
-
-
-@dataclass(frozen=True, slots=True)
-class Feature:
-    """One feature. NaN is *unknown*; `monotone` +1/−1: physics lets the risk only rise/fall with it, 0: either.
-
-    `text_de`, `text_en` say the value in a reason; `{value}` is filled with `decimals` decimals. `one_de`, `one_en`
-    stand in their place where grammar wants the singular.
-    """
-
-    name: str
-    group: Group
-    unit: str
-    monotone: Literal[-1, 0, 1]
-    label_de: str
-    label_en: str
-    text_de: str
-    text_en: str
-    decimals: int = 0
-    one_de: str | None = None
-    one_en: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class FeatureSet:
-    """A version of the features and their order. Another order, meaning or member needs another version."""
-
-    version: int
-    features: tuple[Feature, ...]
-
-    @property
-    def names(self) -> tuple[str, ...]:
-        """Names in order."""
-        return tuple(feature.name for feature in self.features)
-
-    @property
-    def monotone(self) -> tuple[int, ...]:
-        """Directions in order."""
-        return tuple(feature.monotone for feature in self.features)
-
-    def index(self, name: str) -> int:
-        """Position of a feature."""
-        return self.names.index(name)
-
-    def columns(self, groups: Iterable[Group]) -> list[int]:
-        """Positions of the features of these groups, for ablations."""
-        wanted = frozenset(groups)
-        return [i for i, feature in enumerate(self.features) if feature.group in wanted]
-
+__all__ = ["FEATURE_SET", "GROUPS", "Feature", "FeatureSet", "Group"]
 
 FEATURE_SET = FeatureSet(
-    version=3,
+    version=4,
     features=(
         # weather: the same for every segment at one time
         Feature(
@@ -166,6 +114,17 @@ FEATURE_SET = FeatureSet(
             "Alter der Deckschicht", "Age of the wearing course",
             "Deckschicht {value} Jahre alt", "wearing course {value} years old",
             one_de="Deckschicht 1 Jahr alt", one_en="wearing course 1 year old",
+        ),
+        Feature(
+            "pavement_age_years", "wear", "a", 1,
+            "Alter des Oberbaus", "Age of the pavement",
+            "Oberbau {value} Jahre alt", "pavement {value} years old",
+            one_de="Oberbau 1 Jahr alt", one_en="pavement 1 year old",
+        ),
+        Feature(
+            "design_load_used_pct", "wear", "%", 1,
+            "Verbrauchte Bemessungsbelastung", "Design load used",
+            "{value} % der Bemessungsbelastung verbraucht", "{value} % of the design load used",
         ),
         Feature(
             "pavement_class", "wear", "1", 0,
@@ -315,6 +274,12 @@ FEATURE_SET = FeatureSet(
             "Tage seit der letzten Reparatur hier", "Days since the last repair here",
             "letzte Reparatur hier vor {value} Tagen", "last repair here {value} days ago",
             one_de="letzte Reparatur hier vor 1 Tag", one_en="last repair here 1 day ago",
+        ),
+        Feature(
+            "cold_patches_365d", "memory", "1", 1,
+            "Kaltflicken hier (365 Tage)", "Cold patches here (365 days)",
+            "{value} Kaltflicken hier in 365 Tagen", "{value} cold patches here in 365 days",
+            one_de="1 Kaltflicken hier in 365 Tagen", one_en="1 cold patch here in 365 days",
         ),
         # camera: what was seen, and how much was looked
         Feature(

@@ -11,7 +11,13 @@ from models.features.forecast import ForecastFeatures
 from models.features.memory import count_by_segment, days_since, neighbours, newest_by_segment, relative_rate
 from models.features.passes import CameraFeatures
 from models.features.sensors import FinishedDays, SensorFeatures
-from models.features.wear import recent_trench_pct, wearing_course_age_years
+from models.features.wear import (
+    axle_passes_million,
+    design_load_used_pct,
+    pavement_age_years,
+    recent_trench_pct,
+    wearing_course_age_years,
+)
 from models.features.weather import (
     antecedent_precipitation_mm,
     freeze_thaw_days,
@@ -163,13 +169,16 @@ class FeatureBuilder:
         weights = permits.area_m2[recent]
         # bincount gives integers when there is no row at all
         opened = np.bincount(permits.segment_index[recent], weights=weights, minlength=count).astype(np.float64)
+        surface_years = wearing_course_age_years(segments.wearing_course_year, renewed, as_of, segments.road_class)
+        years = pavement_age_years(segments.construction_year, as_of, segments.road_class)
+        axles = segments.axle_passes_per_day
         return {
-            "wearing_course_age_years": wearing_course_age_years(
-                segments.wearing_course_year, renewed, as_of, segments.road_class
-            ),
+            "wearing_course_age_years": surface_years,
+            "pavement_age_years": years,
+            "design_load_used_pct": design_load_used_pct(axle_passes_million(axles, years), segments.pavement_class),
             "pavement_class": segments.pavement_class,
             "heavy_vehicles_per_day": segments.heavy_vehicles_per_day,
-            "axle_passes_per_day": segments.axle_passes_per_day,
+            "axle_passes_per_day": axles,
             "bus_route": segments.bus_route,
             "trench_area_pct": segments.trench_area_pct,
             "recent_trench_pct": recent_trench_pct(opened, segments.length_m, segments.width_m),
@@ -215,6 +224,9 @@ class FeatureBuilder:
         ever, year = count_by_segment(where, known, count), counted(365)
         usual = self._length_share  # of a city's potholes, if all of its roads were equal
         patched = mended & ~repairs.renewal
+        a_year_ago = as_of - np.timedelta64(365, "D")
+        renewed = newest_by_segment(repairs.segment_index, repairs.observed_at, mended & repairs.renewal, count)
+        gone = repairs.observed_at <= renewed[repairs.segment_index]  # NaT compares false
         return {
             "potholes_30d": counted(30),
             "potholes_90d": counted(90),
@@ -232,6 +244,9 @@ class FeatureBuilder:
             ),
             "days_since_repair": days_since(
                 newest_by_segment(repairs.segment_index, repairs.observed_at, patched, count), as_of
+            ),
+            "cold_patches_365d": count_by_segment(
+                repairs.segment_index, patched & repairs.cold_mix & (repairs.recorded_at > a_year_ago) & ~gone, count
             ),
         }
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from models.features import Group, forecast, memory, sensors, weather, windows
 from models.features.camera import HALF_LIFE_DAYS
+from models.features.wear import DESIGN_LOADS_MILLION
 from models.state.fields import NEAREST_SENSORS, SOIL_MOISTURE_FIELD, SURFACE_TEMP_FIELD, Field
 
 
@@ -26,6 +27,7 @@ _RSTO = "RStO 12"
 _KRIGING = "Cressie 1993, *Statistics for Spatial Data*, ch. 3"
 _K, _K_AROUND, _NEAR_M = memory.FRAILTY_SHAPE, 2.0, memory.NEIGHBOURHOOD_M
 _TRENCH_DAYS = 730
+_LOADS = ", ".join(f"{load:g}" for load in DESIGN_LOADS_MILLION.tolist())
 _SHARE = f"{weather.KNOWN_SHARE:.0%}".replace("%", " %")
 
 
@@ -170,6 +172,15 @@ DEFINITIONS: dict[str, Definition] = {
         "the year lies after that of t, without a renewal: the median of the known ages of the same road class, of all "
         "roads where the class has none."
     ),
+    "pavement_age_years": Definition(
+        "As the age of the wearing course, from the year of construction: renewals of the surface do not count."
+    ),
+    "design_load_used_pct": Definition(
+        "100 · A · 365.25 d · age of the pavement / B, A = equivalent 10-t axles a day (`axle_passes_per_day`: today's, "
+        f"without growth), B = {_LOADS} million, the largest design load of the pavement class; unknown where one of the "
+        "three is.",
+        _RSTO,
+    ),
     "pavement_class": _register("rank of the class, Bk0.3, 1.0, 1.8, 3.2, 10, 32, 100 = 0 … 6", _RSTO),
     "heavy_vehicles_per_day": _register("heavy vehicles a day, both directions"),
     "axle_passes_per_day": _register(
@@ -210,6 +221,11 @@ DEFINITIONS: dict[str, Definition] = {
     "repairs_90d": Definition("Number of repairs, renewals left out, recorded in (t − 90 d, t]."),
     "days_since_repair": Definition(
         "t − newest observed_at of the repairs recorded by t, renewals left out; NaN without one."
+    ),
+    "cold_patches_365d": Definition(
+        "Number of repairs with cold mix recorded in (t − 365 d, t] and observed after the newest renewal recorded by t. A "
+        "later repair with hot mix takes none away: repairs name no common place.",
+        "SHRP H-106",
     ),
     # camera
     "linear_cracks_per_pass": Definition("Σ w · (D00 + D10 seen) / Σ w · good passes; NaN without a good pass."),

@@ -10,11 +10,14 @@ from numpy.typing import NDArray
 Floats = NDArray[np.float64]
 
 REGISTER_FEATURES: tuple[str, ...] = (
-    "wearing_course_age_years", "pavement_class", "heavy_vehicles_per_day", "axle_passes_per_day", "bus_route",
+    "wearing_course_age_years", "pavement_age_years", "design_load_used_pct",
+    "pavement_class", "heavy_vehicles_per_day", "axle_passes_per_day", "bus_route",
     "trench_area_pct", "recent_trench_pct", "thickness_cm", "frost_deficit_cm", "drainage", "gully_spacing_m",
     "tree_cover_pct", "width_m", "length_m",
 )  # fmt: skip
 """Features that an attribute of the register stands in, alone or beside recorded facts (renewals, openings)."""
+DESIGN_LOADS_MILLION = np.array([0.3, 1.0, 1.8, 3.2, 10.0, 32.0, 100.0])
+"""Largest load of each class of RStO 12, Bk0.3 … Bk100, over its thirty years [million equivalent 10-t axles]."""
 
 
 def wearing_course_age_years(
@@ -66,6 +69,47 @@ def wearing_course_age_years(
         if among.any():
             ages[later & (road_class == code)] = np.median(ages[among])
     return ages
+
+
+def pavement_age_years(construction_year: Floats, as_of: np.datetime64, road_class: NDArray[np.int32]) -> Floats:
+    """Age of the pavement as a whole, shape (n,): as of its wearing course, from the year of construction.
+
+    A renewed surface does not make it younger. A year after that of `as_of` gives the median of the road class, too.
+    """
+    return wearing_course_age_years(
+        construction_year, np.full(construction_year.size, np.datetime64("NaT"), "datetime64[us]"), as_of, road_class
+    )
+
+
+def axle_passes_million(axle_passes_per_day: Floats, years: Floats) -> Floats:
+    """Equivalent axles of so many years at today's traffic, shape (n,) [million]; NaN where either is unknown.
+
+    Examples
+    --------
+    >>> axle_passes_million(np.array([1000.0, np.nan]), np.array([20.0, 20.0])).round(2)
+    array([7.3,  nan])
+    """
+    return np.asarray(axle_passes_per_day * years * 365.25 / 1e6)
+
+
+def design_load_used_pct(passes_million: Floats, pavement_class: Floats) -> Floats:
+    """Share of the load that the pavement was designed for that has passed. [%]
+
+    Parameters
+    ----------
+    passes_million : ndarray, shape (n,)
+        Equivalent 10-t axles since construction. [million]
+    pavement_class : ndarray, shape (n,)
+        Rank of the class of RStO 12, NaN unknown. Its design load is the largest of the class. [1]
+
+    Examples
+    --------
+    >>> design_load_used_pct(np.array([0.6, 5.0, 5.0]), np.array([0.0, 4.0, np.nan]))
+    array([200.,  50.,  nan])
+    """
+    known = np.isfinite(pavement_class)
+    design = np.where(known, DESIGN_LOADS_MILLION[np.where(known, pavement_class, 0).astype(np.int64)], np.nan)
+    return np.asarray(100 * passes_million / design)
 
 
 def recent_trench_pct(area_m2: Floats, length_m: Floats, width_m: Floats) -> Floats:

@@ -176,6 +176,7 @@ def load_city(conn: psycopg.Connection[Any], settings: Settings, *, now: datetim
             observed_at=repairs["observed_at"],
             segment_index=repairs["segment_index"],
             renewal=repairs["renewal"],
+            cold_mix=repairs["cold_mix"],
         ),
         trench_permits=TrenchPermits(
             recorded_at=permits["recorded_at"],
@@ -337,4 +338,5 @@ def to_segment_table(rows: list[ModelSegment]) -> SegmentTable:
         axle_passes_per_day=numbers("axle_passes_per_day"),
         thickness_cm=numbers("thickness_cm"),
         gully_spacing_m=numbers("gully_spacing_m"),
+        construction_year=built,
     )

@@ -60,6 +60,7 @@ _COLUMNS: dict[str, tuple[tuple[str, str], ...]] = {
     "copy_inspections": (("recorded_at", "timestamptz"), ("observed_at", "timestamptz"), ("segment_id", "int4")),
     "copy_repairs": (
         ("recorded_at", "timestamptz"), ("observed_at", "timestamptz"), ("segment_id", "int4"), ("renewal", "bool"),
+        ("cold_mix", "bool"),
     ),
     "copy_trench_permits": (
         ("recorded_at", "timestamptz"), ("observed_at", "timestamptz"), ("segment_id", "int4"), ("area_m2", "float4"),

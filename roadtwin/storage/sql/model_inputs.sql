@@ -165,7 +165,8 @@ COPY (
 
 -- name: copy_repairs
 COPY (
-    SELECT DISTINCT ON (r.record_id) r.recorded_at, r.observed_at, m.segment_id, r.method = 'resurfacing'
+    SELECT DISTINCT ON (r.record_id)
+        r.recorded_at, r.observed_at, m.segment_id, r.method = 'resurfacing', r.method = 'cold_mix'
     FROM repair AS r
     INNER JOIN record_match AS m ON r.record_id = m.record_id AND m.record_kind = 'repair'
     WHERE r.recorded_at <= %(now)s AND r.kind = 'repaired' AND m.segment_id IS NOT NULL

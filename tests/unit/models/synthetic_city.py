@@ -71,6 +71,7 @@ def make_segments(count: int, rng: np.random.Generator) -> SegmentTable:
         axle_passes_per_day=np.linspace(5.0, 400.0, count),
         thickness_cm=np.full(count, np.nan),
         gully_spacing_m=np.full(count, 45.0),
+        construction_year=np.linspace(1950.0, 2010.0, count),
     )
 
 
@@ -199,5 +200,6 @@ def _observe(
         observed_at=evidence.observed_at[mended],
         segment_index=segment[mended].astype(np.int32),
         renewal=np.zeros(int(mended.sum()), bool),
+        cold_mix=np.arange(int(mended.sum())) % 3 > 0,
     )
     return evidence, repairs

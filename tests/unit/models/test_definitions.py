@@ -53,7 +53,16 @@ def by_definition(inputs: CityInputs, as_of: np.datetime64) -> dict[str, np.ndar
     def total(values: np.ndarray) -> np.ndarray:
         return np.array([(weight * values[seen])[index == i].sum() for i in range(len(segments))])
 
+    repairs = inputs.repairs
+    new = (repairs.recorded_at <= as_of) & (repairs.recorded_at > as_of - 365 * DAY) & repairs.cold_mix
+    cold = repairs.segment_index[new & ~repairs.renewal]
+    year = float((as_of - as_of.astype("datetime64[Y]")) / (365.25 * DAY)) + float(str(as_of)[:4])
+    built = np.maximum(year - segments.construction_year - 0.5, 0)
+    design = np.array([{0: 0.3, 1: 1.0, 2: 1.8, 3: 3.2, 4: 10, 5: 32, 6: 100}[int(c)] for c in segments.pavement_class])
     return {
+        "pavement_age_years": built,
+        "design_load_used_pct": 100 * segments.axle_passes_per_day * 365.25 * built / (design * 1e6),
+        "cold_patches_365d": np.array([float((cold == i).sum()) for i in range(len(segments))]),
         "freeze_thaw_30d": float(sum(min(temp[d]) < 0 < max(temp[d]) for d in days[:30])),
         "mean_temp_14d_c": float(np.mean([np.mean(temp[d]) for d in days[:14]])),
         "antecedent_precipitation_mm": float(sum(0.9**k * sum(rain[d]) for k, d in enumerate(days))),

@@ -10,7 +10,7 @@ import pytest
 from models.days import local_day
 from models.features import FEATURE_SET, GROUPS
 from models.features.build import FeatureBuilder, superseded_at
-from models.inputs import CityInputs, SegmentTable, WeatherHours, instant
+from models.inputs import CityInputs, Repairs, SegmentTable, WeatherHours, instant
 
 TABLES = ("weather", "segment_days", "inspections", "repairs", "trench_permits")
 
@@ -199,6 +199,72 @@ def test_feature_set_is_complete_in_both_languages():
         if not feature.name.startswith("season"):
             assert "{value}" in feature.text_de
             assert "{value}" in feature.text_en
+
+
+def with_repairs(inputs: CityInputs, *rows: tuple[str, str, bool, bool]) -> CityInputs:
+    """The city with repairs on its first segment alone: observed, recorded, renewal, cold mix."""
+    observed, recorded, renewal, cold_mix = zip(*rows, strict=True)
+    repairs = Repairs(
+        recorded_at=np.array(recorded, "datetime64[us]"),
+        observed_at=np.array(observed, "datetime64[us]"),
+        segment_index=np.zeros(len(rows), np.int32),
+        renewal=np.array(renewal),
+        cold_mix=np.array(cold_mix),
+    )
+    return replace(inputs, repairs=repairs)
+
+
+def test_cold_patches_count_for_a_year_until_the_surface_is_renewed(city):
+    inputs = with_repairs(
+        city.inputs,
+        ("2025-01-10", "2025-01-12", False, True),
+        ("2025-02-10", "2025-02-12", False, True),
+        ("2025-02-11", "2025-02-12", False, False),  # hot mix
+        ("2025-06-01", "2025-06-03", True, False),
+        ("2025-05-20", "2025-06-05", False, True),  # laid before the renewal, recorded after it
+        ("2025-07-01", "2025-07-02", False, True),
+    )
+
+    def patches(at: str) -> float:
+        return float(value(inputs, "cold_patches_365d", instant(at))[0])
+
+    assert [patches(at) for at in ("2025-01-11", "2025-01-12", "2025-02-12", "2025-06-02")] == [0, 1, 2, 2]
+    assert [patches(at) for at in ("2025-06-03", "2025-06-06", "2025-07-02", "2026-07-01T23:59")] == [0, 0, 1, 1]
+    assert patches("2026-07-02") == 0  # a year after the record
+    assert not value(inputs, "cold_patches_365d", instant("2025-02-12"))[1:].any()
+
+
+def test_used_design_load_is_unknown_where_the_register_is_silent_and_no_renewal_of_the_surface_unloads_it(city):
+    segments = city.inputs.segments
+    count = len(segments)
+    silent = np.arange(count) % 3
+    inputs = with_repairs(
+        replace(
+            city.inputs,
+            segments=replace(
+                segments,
+                construction_year=np.where(silent == 0, np.nan, 1990.0),
+                pavement_class=np.where(silent == 1, np.nan, 4.0),
+                axle_passes_per_day=np.full(count, 1000.0),
+            ),
+        ),
+        ("2025-06-01", "2025-06-03", True, False),
+    )
+    at = instant("2026-07-02")
+    used = value(inputs, "design_load_used_pct", at)
+
+    assert np.isnan(used[silent < 2]).all()
+    assert used[silent == 2] == pytest.approx(100 * 1000 * 365.25 * 36 / 10e6, rel=1e-4)
+    assert np.isnan(value(inputs, "pavement_age_years", at)[silent == 0]).all()
+    without = replace(inputs, segments=replace(inputs.segments, pavement_class=np.full(count, np.nan)))
+    assert np.isnan(value(without, "design_load_used_pct", at)).all()
+
+
+def test_a_year_of_construction_that_lies_ahead_tells_nothing(city):
+    years = np.where(np.arange(len(city.inputs.segments)) == 0, 2030.0, 1990.0)
+    inputs = replace(city.inputs, segments=replace(city.inputs.segments, construction_year=years))
+
+    assert value(inputs, "pavement_age_years", instant("2026-07-02")) == pytest.approx(36.0, abs=0.01)
 
 
 def test_superseded_rows_end_when_the_next_one_was_recorded():

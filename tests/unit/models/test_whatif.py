@@ -166,6 +166,14 @@ def test_reconstruction_gives_the_thickness_that_was_missing():
     assert column(after, "frost_deficit_cm") == 0
 
 
+def test_a_new_surface_takes_cold_patches_with_it_and_a_new_pavement_its_load_too():
+    rows = np.full((1, len(FEATURE_SET.names)), 3.0, dtype=np.float32)
+    surface, pavement = (apply_treatment(rows, t) for t in (Treatment.RESURFACING, Treatment.RECONSTRUCTION))
+    under = ("pavement_age_years", "design_load_used_pct")
+    assert [column(surface, name) for name in ("cold_patches_365d", *under)] == [0, 3, 3]
+    assert [column(pavement, name) for name in ("cold_patches_365d", *under)] == [0, 0, 0]
+
+
 def test_only_what_was_changed_is_held_within_the_range_of_training():
     before = np.full((1, len(FEATURE_SET.names)), 9.0, dtype=np.float32)
     after = before.copy()

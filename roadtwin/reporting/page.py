@@ -1,10 +1,13 @@
 """The page itself: one HTML file without anything from outside, in German and English."""
 
 import html
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from roadtwin.reporting.words import Plot, Words, bilingual
+
+_CODE = re.compile(r"`([^`]+)`")
 
 STYLE = """
 :root { --ink: #14202b; --muted: #4e5d6a; --line: #d3dae1; --accent: #0b5c9e; font: 15px/1.45 system-ui, "Segoe UI",
@@ -107,10 +110,9 @@ def _figure(plot: Plot, german: Mapping[str, str], *, marked: bool) -> str:
 
 
 def both(words: Words) -> str:
-    """Escaped text in both languages, one of which the page hides."""
-    if words[0] == words[1]:
-        return html.escape(words[0])
-    return f'<span lang="en">{html.escape(words[0])}</span><span lang="de">{html.escape(words[1])}</span>'
+    """Escaped text in both languages, one of which the page hides; what stands between backticks is set as code."""
+    english, german = (_CODE.sub(r"<code>\1</code>", html.escape(text)) for text in words)
+    return english if english == german else f'<span lang="en">{english}</span><span lang="de">{german}</span>'
 
 
 def paragraph(words: Words) -> str:

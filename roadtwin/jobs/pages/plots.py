@@ -204,7 +204,7 @@ def worlds_plot(worlds: Sequence[Horizons]) -> Plot:
 
 def coverage_plot(coverage: Sequence[Mapping[str, Any]], horizons: Horizons) -> Plot:
     """Share inside the intervals by fifth of the forecast."""
-    fifths = ("lowest", "2nd", "3rd", "4th", "highest")
+    fifths = ("least", "2nd", "3rd", "4th", "most")
     with figure(WIDE, columns=len(coverage), sharey=True) as (drawing, axes):
         for place, found, horizon in zip(axes, coverage, horizons, strict=True):
             place.axhspan(85, 95, color=BAND, lw=0)

@@ -54,9 +54,9 @@ KINDS: dict[str, Words] = {
     "spring": ("spring", "Frühling"),
     "summer": ("summer", "Sommer"),
     "autumn": ("autumn", "Herbst"),
-    "main": ("main", "Haupt-"),
-    "collector": ("collector", "Sammel-"),
-    "residential": ("residential", "Anlieger-"),
+    "main": ("main", "Hauptstraße"),
+    "collector": ("collector", "Sammelstraße"),
+    "residential": ("residential", "Anliegerstraße"),
     "other": ("other", "sonstige"),
     "lowest": ("lowest", "kleinster Wert"),
     "highest": ("highest", "größter Wert"),
@@ -76,7 +76,7 @@ GERMAN: dict[str, str] = {
     "reasons: mean size of the effect [log-odds]": "Gründe: mittlere Größe der Wirkung [Log-Odds]",
     "effect [log-odds]": "Wirkung [Log-Odds]",
     "inside [%]": "darin [%]",
-    "lowest": "kleinste", "2nd": "2.", "3rd": "3.", "4th": "4.", "highest": "größte",
+    "least": "kleinste", "2nd": "2.", "3rd": "3.", "4th": "4.", "most": "größte",
     "ROC-AUC of the model over that of the ceiling": "ROC-AUC des Modells über der Obergrenze",
     "Brier skill of the model over that of the ceiling": "Brier-Skill des Modells über der Obergrenze",
     "informed ceiling": "informierte Obergrenze",
@@ -112,10 +112,12 @@ def number(value: float | None, decimals: int = 3) -> Words:
 
     Examples
     --------
-    >>> number(0.8512), number(None)
-    (('0.851', '0,851'), ('–', '–'))
+    >>> number(0.8512), number(-0.8512), number(None)
+    (('0.851', '0,851'), ('−0.851', '−0,851'), ('–', '–'))
     """
     if value is None:
         return "–", "–"
-    english, german = (format(Number(value, comma=comma), f",.{decimals}f") for comma in (False, True))
+    english, german = (
+        format(Number(value, comma=comma), f",.{decimals}f").replace("-", "−") for comma in (False, True)
+    )
     return english, german

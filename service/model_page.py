@@ -21,8 +21,10 @@ _WORDS: dict[str, tuple[str, str]] = {
     "data_recorded": ("Erfasste Daten einer Stadt.", "Recorded data of a city."),
     "data_window": (
         "{start} bis {end}, darin {winters} Winter; {segments} Abschnitte, {rows} Zeilen, {potholes} Schlaglöcher.",
-        "{start} to {end}, with {winters} {winters:winter|winters}; {segments} segments, {rows} rows, "
-        "{potholes} potholes.",
+        (
+            "{start} to {end}, with {winters} {winters:winter|winters}; {segments} segments, {rows} rows, "
+            "{potholes} potholes."
+        ),
     ),
     "positives": (
         "Zeilen mit neuem Schlagloch: {told}. Fenster, in denen niemand hinsah, sind unbekannt und nicht dabei.",

@@ -17,6 +17,7 @@ from roadtwin.errors import InputFileError
 from roadtwin.jobs.event_positions import StreetNetwork, checked_positions, from_houston_feet, on_a_plane
 from roadtwin.jobs.event_tables import find_column, read_content, read_number, read_table, require_column
 from roadtwin.jobs.file_checks import foreign_offsets, only_foreign_offsets
+from roadtwin.reporting.words import Words
 
 FORMATS = ("columns", "houston")
 _EPOCH = date(1970, 1, 1)
@@ -45,7 +46,7 @@ class EventFile:
     sha256: str
     rows: int
     left_out: Mapping[str, int]
-    notes: tuple[str, ...]
+    notes: tuple[Words, ...]
 
     @property
     def first_day(self) -> date:
@@ -163,7 +164,7 @@ def block_of(location: str) -> str:
     return f"{int(words[0]) // 100 * 100} {name}" if name else ""
 
 
-def read_daily_weather(path: Path, timezone: ZoneInfo) -> tuple[WeatherDays, list[str]]:
+def read_daily_weather(path: Path, timezone: ZoneInfo) -> tuple[WeatherDays, list[Words]]:
     """Daily weather from a CSV file: a date column (date, day, OpenDate, MESS_DATUM …) and columns of numbers; notes.
 
     A column named after events (cases) is no weather and is left out. Raises InputFileError.
@@ -221,7 +222,7 @@ class _Dates:
         self._years.add(at.year)
         return day_number(at.astimezone(self._timezone).date()), True, at.utcoffset()
 
-    def check(self) -> list[str]:
+    def check(self) -> list[Words]:
         """Notes on the offsets.
 
         Raises InputFileError for a mix: which hour, and at midnight which day, the others mean cannot be known.
@@ -237,7 +238,7 @@ class _Dates:
         if foreign:
             raise InputFileError(f"{self._path}: {foreign}")
         note = only_foreign_offsets(offsets, self._years, self._timezone)
-        return [f"{self._path.name}: {note}"] if note else []
+        return [] if note is None else [(f"{self._path.name}: {note[0]}", f"{self._path.name}: {note[1]}")]
 
 
 def _streets(index: np.ndarray, streets: list[str], segments: int) -> np.ndarray | None:

@@ -14,7 +14,7 @@ from roadtwin.network.extent import swapped_for_zone
 from roadtwin.network.geojson import ReadOptions
 from roadtwin.network.matching import SegmentMatcher
 from roadtwin.network.split import split_network
-from roadtwin.reporting.words import counted
+from roadtwin.reporting.words import Words, counted, counted_german
 
 MATCH_M = 40.0
 """An event is on a segment that lies within this distance [m]: addresses are placed on houses, not on the road."""
@@ -51,13 +51,13 @@ def from_houston_feet(x: Floats, y: Floats) -> Floats:
     return np.where(np.isfinite(np.column_stack([x, y])), np.column_stack([lon, lat]), np.nan)
 
 
-def checked_positions(lon_lat: Floats, zone: ZoneInfo, name: str) -> tuple[Floats, list[str]]:
+def checked_positions(lon_lat: Floats, zone: ZoneInfo, name: str) -> tuple[Floats, list[Words]]:
     """Positions of one city (n, 2) [°], NaN unknown, and notes of what was put right or is taken as unknown.
 
     Exchanged headers are told by latitudes beyond 90° and by the place of the city's time zone, exchanged rows by the
     middle of all. At 0, 0, beyond the globe and far from the middle nothing of the city is.
     """
-    notes: list[str] = []
+    notes: list[Words] = []
     given = np.isfinite(lon_lat).all(axis=1)
     known = given & lon_lat.any(axis=1)  # at 0, 0 somebody knew nothing
     if not known.any():
@@ -65,15 +65,32 @@ def checked_positions(lon_lat: Floats, zone: ZoneInfo, name: str) -> tuple[Float
     middle = np.median(lon_lat[known], axis=0)
     if (abs(middle[1]) > 90 >= abs(middle[0])) or swapped_for_zone(float(middle[0]), float(middle[1]), zone.key):
         lon_lat, middle = lon_lat[:, ::-1], middle[::-1]
-        notes.append(f"longitude and latitude of {name} were swapped: put right")
+        notes.append(
+            (
+                f"longitude and latitude of {name} were swapped: put right",
+                f"Länge und Breite von {name} waren vertauscht: berichtigt",
+            )
+        )
     near, near_exchanged = (known & _near(positions, middle) for positions in (lon_lat, lon_lat[:, ::-1]))
     exchanged = ~near & near_exchanged
     if exchanged.any():
         lon_lat = np.where(exchanged[:, None], lon_lat[:, ::-1], lon_lat)
-        notes.append(f"{counted(int(exchanged.sum()), 'position')} had longitude and latitude swapped: put right")
+        number = int(exchanged.sum())
+        notes.append(
+            (
+                f"{counted(number, 'position')} had longitude and latitude swapped: put right",
+                f"{counted_german(number, 'Position', 'Positionen')} mit vertauschter Länge und Breite: berichtigt",
+            )
+        )
     impossible = given & ~near & ~exchanged
     if impossible.any():
-        notes.append(f"{counted(int(impossible.sum()), 'impossible position')} taken as unknown")
+        number = int(impossible.sum())
+        notes.append(
+            (
+                f"{counted(number, 'impossible position')} taken as unknown",
+                f"als unbekannt genommen: {counted_german(number, 'unmögliche Position', 'unmögliche Positionen')}",
+            )
+        )
     return np.where((near | exchanged)[:, None], lon_lat, np.nan), notes
 
 

@@ -51,13 +51,18 @@ def with_attributes(events: EventFile, path: Path, segment_column: str) -> Event
             columns.read(name, {segment: row[name].strip() for segment, row in register.items()}, ids)
     notes = [*events.notes, *columns.notes()]
     if columns.names:
-        notes.append(f"{path.name} has no dates, it counts as known before the cut: {', '.join(columns.used)}")
+        used = ", ".join(columns.used)
+        notes.append(
+            (
+                f"{path.name} has no dates, it counts as known before the cut: {used}",
+                f"{path.name} nennt keine Daten, es gilt als vor dem Stichtag bekannt: {used}",
+            )
+        )
     if repeated:
         notes.append(
             (
                 f"{counted(repeated, 'row')} of {path.name} about a segment that came before: the first counts",
-                f"{counted_german(repeated, 'Zeile', 'Zeilen')} aus {path.name} zu einem Abschnitt, der schon kam: es "
-                "zählt die erste",
+                f"{counted_german(repeated, 'Zeile', 'Zeilen')} aus {path.name} zu Abschnitten davor: die erste zählt",
             )
         )
     absent = len(ids) - len(register)
@@ -65,8 +70,7 @@ def with_attributes(events: EventFile, path: Path, segment_column: str) -> Event
         notes.append(
             (
                 f"{counted(absent, 'segment')} with events not in {path.name}: attributes unknown",
-                f"{counted_german(absent, 'Abschnitt', 'Abschnitte')} mit Ereignissen nicht in {path.name}: Merkmale "
-                "unbekannt",
+                f"{counted_german(absent, 'Abschnitt fehlt', 'Abschnitte fehlen')} in {path.name}: Merkmale unbekannt",
             )
         )
     place = {segment: number for number, segment in enumerate(ids)}
@@ -172,8 +176,10 @@ class _Columns:
             self._unknown.append(
                 (
                     f"{name} of {self._file_name}: {unknown:,} of {counted(rows, 'value')} unknown ({english})",
-                    f"{name} aus {self._file_name}: {Number(unknown, comma=True):,} von "
-                    f"{counted_german(rows, 'Wert', 'Werten')} unbekannt ({german})",
+                    (
+                        f"{name} aus {self._file_name}: {Number(unknown, comma=True):,} von "
+                        f"{counted_german(rows, 'Wert', 'Werten')} unbekannt ({german})"
+                    ),
                 )
             )
 
@@ -192,10 +198,14 @@ class _Columns:
             columns = ", ".join(self._unused)
             notes.append(
                 (
-                    f"left out as neither numbers nor 2 to {_MOST_CATEGORIES} different words, of {self._file_name}: "
-                    f"{columns}",
-                    f"ausgelassen, da weder Zahlen noch 2 bis {_MOST_CATEGORIES} verschiedene Wörter, aus "
-                    f"{self._file_name}: {columns}",
+                    (
+                        f"left out as neither numbers nor 2 to {_MOST_CATEGORIES} different words, of "
+                        f"{self._file_name}: {columns}"
+                    ),
+                    (
+                        f"ausgelassen, da weder Zahlen noch 2 bis {_MOST_CATEGORIES} verschiedene Wörter, aus "
+                        f"{self._file_name}: {columns}"
+                    ),
                 )
             )
         return notes

@@ -12,7 +12,7 @@ from roadtwin.errors import InputFileError, NaiveTimeError, RecordRejectedError
 from roadtwin.network.extent import FAR_KM, Extent, Verdict, extent_of, swapped_for_zone
 from roadtwin.network.sections import RoadSection
 from roadtwin.records.schema import Inspection, Record, RecordPosition, Repair, Report, positions_of
-from roadtwin.reporting.words import counted
+from roadtwin.reporting.words import Number, Words, counted
 
 Read = tuple[str, Record | RecordRejectedError]
 """A record with where it stands in its file, or why it is none."""
@@ -41,7 +41,7 @@ def check_times(records: Sequence[Read], zone: ZoneInfo | None) -> list[str]:
     if foreign:
         raise InputFileError(foreign)
     note = only_foreign_offsets(offsets, years, zone)
-    return [*notes, f"{note[0].upper()}{note[1:]}."] if note else notes
+    return notes if note is None else [*notes, f"{note[0][0].upper()}{note[0][1:]}."]
 
 
 def foreign_offsets(offsets: Mapping[timedelta, int], years: Iterable[int], zone: ZoneInfo) -> str:
@@ -57,18 +57,25 @@ def foreign_offsets(offsets: Mapping[timedelta, int], years: Iterable[int], zone
     return f"Mixed time zones: got {told}, which {zone.key} never has, beside {usual}. Write all times in one zone."
 
 
-def only_foreign_offsets(offsets: Mapping[timedelta, int], years: Iterable[int], zone: ZoneInfo) -> str:
-    """What a note says of a file of which every time has an offset that the zone never has; "" otherwise.
+def only_foreign_offsets(offsets: Mapping[timedelta, int], years: Iterable[int], zone: ZoneInfo) -> Words | None:
+    """What a note says of a file of which every time has an offset that the zone never has; None otherwise.
 
     Such times name instants and are taken; but the file, or the zone, may be another city's.
     """
     foreign = _foreign(offsets, years, zone)
     if not foreign or len(foreign) < len(offsets):
-        return ""
+        return None
     told = ", ".join(_text(offset) for offset in sorted(foreign))
+    number = sum(foreign.values())
     return (
-        f"all times ({sum(foreign.values()):,}) have an offset that {zone.key} never has ({told}) and are taken as the "
-        "instants they name; check the file and ROADTWIN_CITY_TIMEZONE"
+        (
+            f"all times ({number:,}) have an offset that {zone.key} never has ({told}) and are taken as the instants "
+            "they name; check the file and ROADTWIN_CITY_TIMEZONE"
+        ),
+        (
+            f"alle Zeiten ({Number(number, comma=True):,}) haben einen Versatz, den {zone.key} nie hat ({told}), und "
+            "gelten als die Zeitpunkte, die sie nennen; Datei und ROADTWIN_CITY_TIMEZONE prüfen"
+        ),
     )
 
 

@@ -57,6 +57,17 @@ def counted(number: int, one: str, many: str | None = None) -> str:
     return f"{number:,} {one if number == 1 else many or f'{one}s'}"
 
 
+def counted_german(number: int, one: str, many: str) -> str:
+    """The same with a German noun.
+
+    Examples
+    --------
+    >>> counted_german(1, "Zeile", "Zeilen"), counted_german(1200, "Zeile", "Zeilen")
+    ('1 Zeile', '1.200 Zeilen')
+    """
+    return f"{number:,}".translate(_COMMA) + f" {one if number == 1 else many}"
+
+
 def plot(captions: Mapping[str, Mapping[str, str]], key: str, image: str, **numbers: float) -> Plot:
     """A plot with its title and caption from a report's table, in which `numbers` are filled in.
 

@@ -46,7 +46,8 @@ def _facts(report: Mapping[str, Any]) -> list[tuple[Words, Words | str]]:
         (("Features", "Merkmale"), number(len(report["features"]), 0)),
         (("Weather", "Wetter"), weather.get(report["weather"], (report["weather"], report["weather"]))),
         (("SHA-256 of the file (unpacked)", "SHA-256 der Datei (entpackt)"), events["sha256"][:16] + "…"),
-        (("Notes on the files", "Hinweise zu den Dateien (englisch)"), "; ".join(events["notes"]) or "–"),
+        (("Notes on the files", "Hinweise zu den Dateien"),
+         ("; ".join(events["notes"]) or "–", "; ".join(events["notes_de"]) or "–")),
     ]  # fmt: skip
 
 

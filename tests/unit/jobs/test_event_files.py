@@ -50,7 +50,7 @@ def test_events_are_read_and_every_row_is_accounted_for(tmp_path):
     assert np.isnan(file.history.position_m[2]).all()
     east = file.history.position_m[1, 0] - file.history.position_m[0, 0]
     assert east == pytest.approx(693, abs=3)
-    assert file.notes == ("1 impossible position taken as unknown",)
+    assert file.notes == (("1 impossible position taken as unknown", "als unbekannt genommen: 1 unmögliche Position"),)
 
 
 def test_gzip_and_times_with_offsets_are_local_days(tmp_path):
@@ -83,7 +83,7 @@ def test_swapped_headers_are_put_right_where_that_is_certain(tmp_path):
 
     file = read_events(written(tmp_path, text), EventColumns("SEGMENT", "DATE"), BERLIN, file_format="columns")
 
-    assert "swapped: put right" in file.notes[0]
+    assert "swapped: put right" in file.notes[0][0]
     assert abs(file.history.position_m[1, 1] - file.history.position_m[0, 1]) == pytest.approx(11_132, rel=0.01)
 
 
@@ -164,8 +164,11 @@ def test_positions_of_service_requests_are_put_right_or_unknown(requests):
 
     assert file.history.segment_ids == ("4600 EXAMPLE",)
     assert file.notes == (
-        "1 position had longitude and latitude swapped: put right",
-        "2 impossible positions taken as unknown",
+        (
+            "1 position had longitude and latitude swapped: put right",
+            "1 Position mit vertauschter Länge und Breite: berichtigt",
+        ),
+        ("2 impossible positions taken as unknown", "als unbekannt genommen: 2 unmögliche Positionen"),
     )
     known = np.isfinite(file.history.position_m).all(axis=1)
     assert known.tolist() == [True, True, True, False, False, False, True, True]
@@ -196,7 +199,7 @@ def test_headers_that_only_the_citys_time_zone_tells_to_be_swapped_are_put_right
 
     file = read_events(written(tmp_path, text), EventColumns("SEGMENT", "DATE"), BERLIN, file_format="columns")
 
-    assert "swapped: put right" in file.notes[0]
+    assert "swapped: put right" in file.notes[0][0]
     assert abs(file.history.position_m[1, 1] - file.history.position_m[0, 1]) == pytest.approx(1113, rel=0.01)
 
 
@@ -215,7 +218,8 @@ def test_a_file_of_which_all_offsets_are_those_of_elsewhere_is_taken_with_a_note
 
     assert file.history.day[0] == day_number(date(2025, 1, 2))
     assert len(file.notes) == 1
-    assert "all times (2) have an offset that Europe/Berlin never has (-06:00, -05:00)" in file.notes[0]
+    assert "all times (2) have an offset that Europe/Berlin never has (-06:00, -05:00)" in file.notes[0][0]
+    assert "alle Zeiten (2) haben einen Versatz, den Europe/Berlin nie hat (-06:00, -05:00)" in file.notes[0][1]
     assert at_home.notes == ()
     rain = written(tmp_path, "date,rain\n2025-01-01T00:00:00-06:00,1\n", "weather.csv")
-    assert "weather.csv: all times (1) have an offset" in read_daily_weather(rain, BERLIN)[1][0]
+    assert "weather.csv: all times (1) have an offset" in read_daily_weather(rain, BERLIN)[1][0][0]

@@ -44,9 +44,12 @@ def test_a_register_adds_attributes_and_segments_without_events(tmp_path, events
     assert np.isnan(history.attributes[1, 0])
     assert history.segment.tolist() == [1]
     assert history.street[:3].tolist() == [-1, 0, -1]
-    assert any("REMARK" in note for note in file.notes)
-    assert "PCI of register.csv: 1 of 23 values unknown (1 not a number)" in file.notes
-    assert any("1 row of register.csv about a segment that came before" in note for note in file.notes)
+    english, german = ("\n".join(told) for told in zip(*file.notes, strict=True))
+    assert "REMARK" in english
+    assert "PCI of register.csv: 1 of 23 values unknown (1 not a number)" in english
+    assert "1 row of register.csv about a segment that came before" in english
+    assert "ausgelassen, da weder Zahlen noch 2 bis" in german
+    assert "1 Zeile aus register.csv zu Abschnitten davor: die erste zählt" in german
 
 
 def test_unknown_empty_and_impossible_values_are_counted_by_column(tmp_path, events):
@@ -57,13 +60,22 @@ def test_unknown_empty_and_impossible_values_are_counted_by_column(tmp_path, eve
 
     file = with_attributes(events, register, "SEGMENT")
 
-    assert file.notes == (
+    english, german = zip(*file.notes, strict=True)
+    assert english == (
         "LANES of register.csv: 3 of 100 values unknown (1 missing; 1 not a number; 1 impossible: 1e+30)",
         "PCI of register.csv: 3 of 100 values unknown (1 missing; 1 not a number; 1 impossible: -50000)",
         "SURFACE of register.csv: 2 of 100 values unknown (2 missing)",
         "left out as empty, of register.csv: REMARK",
         "register.csv has no dates, it counts as known before the cut: LANES, PCI, SURFACE",
         "1 segment with events not in register.csv: attributes unknown",
+    )
+    assert german == (
+        "LANES aus register.csv: 3 von 100 Werten unbekannt (1 fehlt; 1 keine Zahl; 1 unmöglich: 1e+30)",
+        "PCI aus register.csv: 3 von 100 Werten unbekannt (1 fehlt; 1 keine Zahl; 1 unmöglich: -50000)",
+        "SURFACE aus register.csv: 2 von 100 Werten unbekannt (2 fehlen)",
+        "als leer ausgelassen, aus register.csv: REMARK",
+        "register.csv nennt keine Daten, es gilt als vor dem Stichtag bekannt: LANES, PCI, SURFACE",
+        "1 Abschnitt fehlt in register.csv: Merkmale unbekannt",
     )
     assert file.history.attribute_names == ("LANES", "PCI", "SURFACE=asphalt", "SURFACE=paving")
     assert np.isnan(file.history.attributes).sum(axis=0).tolist() == [4, 4, 3, 3]

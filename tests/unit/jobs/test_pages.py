@@ -114,7 +114,8 @@ def of_backtest():
         "segments": 500, "horizon_days": 365, "cut": "2020-06-01", "window_end": "2021-06-01", "features": ["a", "b"],
         "training_windows": 8, "weather": "not given",
         "events": {"used": 9000, "rows": 9100, "left_out": {"without a date": 100}, "first_day": "2017-01-01",
-                   "last_day": "2022-01-01", "sha256": "ab" * 32, "notes": ["lanes: 1 of 9 values unknown"]},
+                   "last_day": "2022-01-01", "sha256": "ab" * 32, "notes": ["lanes: 1 of 9 values unknown"],
+                   "notes_de": ["lanes: 1 von 9 Werten unbekannt"]},
         "scored": {
             "events_in_window": 900, "segments_with_event": 250, "winters_tested": 1, "resamples": 200,
             "log": {"this_window": 1, "this_file": 5,
@@ -206,7 +207,7 @@ def test_the_page_of_a_backtest_counts_winters_and_scorings(of_backtest):
     assert "While the method was made, this window was scored 6 times, windows of this file 12 times." in text
     assert "The rule for the level was changed 3 times after windows of this file had been seen" in text
     assert "wurde 3-mal geändert" in text
-    assert "lanes: 1 of 9 values unknown" in text
+    assert '<span lang="en">lanes: 1 of 9 values unknown</span><span lang="de">lanes: 1 von 9 Werten unb' in text
     assert "(s)" not in text
 
 

@@ -36,6 +36,9 @@ demo: install
 # demos, faults) begin first, and the many short ones of tests/unit fill up the end.
 TEST_PROCESSES ?= $(if $(ROADTWIN_TEST_MQTT_URL),1,3)
 
+# Idle threads of BLAS and OpenMP spin: with three processes on two cores they take more time than they save.
+test: export OMP_NUM_THREADS ?= 1
+
 test: install
 	$(BIN)/pytest -q -ra -o faulthandler_timeout=300 -n $(TEST_PROCESSES) --dist loadfile --no-loadscope-reorder
 

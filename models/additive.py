@@ -24,6 +24,7 @@ from sklearn.exceptions import ConvergenceWarning
 
 from models.inputs import Floats
 from models.prior import EFFECTS
+from models.threads import one_thread
 
 _MOST_STEPS = 60
 _MISSING_SD = 0.3
@@ -62,9 +63,10 @@ class AdditiveLogit(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no
             # A part of the rows finds the neighbourhood, so that all of them take two or three steps and not ten.
             part = slice(None, None, max(1, labels.size // _SCOUT_ROWS))
             near = mean[used]
-            if 0 < labels[part].mean() < 1:
-                near = _signed(x[part], labels[part], stratum[part], mean[used], precision[used], signs[used], near)
-            beta[used] = _signed(x, labels, stratum, mean[used], precision[used], signs[used], near)
+            with one_thread():
+                if 0 < labels[part].mean() < 1:
+                    near = _signed(x[part], labels[part], stratum[part], mean[used], precision[used], signs[used], near)
+                beta[used] = _signed(x, labels, stratum, mean[used], precision[used], signs[used], near)
         self.slopes_, self.missing_ = beta[:count], beta[count:]
         return self
 

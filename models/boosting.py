@@ -10,17 +10,15 @@ a table of one value a bin: effects are exact, and cost a search in 254 edges an
 """
 
 from collections.abc import Sequence
-from contextlib import AbstractContextManager
-from functools import cache
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import logit
 from sklearn.base import BaseEstimator
 from sklearn.ensemble import HistGradientBoostingClassifier
-from threadpoolctl import ThreadpoolController
 
 from models.inputs import Floats
+from models.threads import one_thread
 
 MOST_BINS = 255
 """Of one feature: as many as the trees tell apart."""
@@ -145,16 +143,3 @@ def _tables(estimator: HistGradientBoostingClassifier, edges: Sequence[int], ref
         return []
     varied = estimator.decision_function(rows) - estimator.decision_function(reference[None])[0]
     return np.split(varied, ends[:-1])
-
-
-@cache
-def _threads() -> ThreadpoolController:
-    """The thread pools of this process; finding them reads its memory map, so it is done once."""
-    return ThreadpoolController()
-
-
-def one_thread() -> AbstractContextManager[object]:
-    """OpenMP with one thread: its idle threads spin, which on a machine that also runs a database and an ingester
-    made fitting ten times slower where two threads alone gain a third."""
-    limit: AbstractContextManager[object] = _threads().limit(limits=1, user_api="openmp")
-    return limit

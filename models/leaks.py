@@ -11,12 +11,12 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.metrics import roc_auc_score
-from threadpoolctl import threadpool_limits
 
 from models.dataset import MATURITY_DAYS, Dataset, days
 from models.features import FEATURE_SET, FeatureSet
 from models.features.wear import REGISTER_FEATURES
 from models.inputs import Floats, Instant
+from models.threads import one_thread
 
 MOST_AUC_OF_SHUFFLED = 0.6
 """What learned from shuffled labels and ranks test rows better than this, or worse than its mirror, has seen them."""
@@ -182,7 +182,7 @@ def _differ(labels: Floats) -> bool:
 
 def _learned(x: NDArray[np.float32], y: Floats, test: NDArray[np.float32]) -> Floats:
     learner = HistGradientBoostingClassifier(max_iter=12, max_leaf_nodes=8, early_stopping=False, random_state=0)
-    with threadpool_limits(limits=1, user_api="openmp"):
+    with one_thread():
         return np.asarray(learner.fit(x, y).decision_function(test))
 
 

@@ -29,25 +29,31 @@ class CameraFeatures:
 
     def __init__(self, days: SegmentDayTable, segment_count: int) -> None:
         self._count = segment_count
-        same, ordered = self._neighbours(days)
+        editions, ordered = self._editions(days)
         if not ordered:
             days = days.take(np.lexsort((days.recorded_at, days.segment_index, days.day)))
-            same, _ = self._neighbours(days)
+            editions, _ = self._editions(days)
         self._days = days
-        self._replaced, self._replaced_at = same, days.recorded_at[same + 1]
+        self._replaced, self._replaced_at = editions, days.recorded_at[editions + 1]
 
     @staticmethod
-    def _neighbours(days: SegmentDayTable) -> tuple[NDArray[np.int64], bool]:
+    def _editions(days: SegmentDayTable) -> tuple[NDArray[np.int64], bool]:
         """Rows whose next one is an edition of the same day, and whether all rows are in order.
 
-        Compared column by column: a joint key of tens of millions of rows would be their largest column.
+        Compared column by column and in parts: a joint key of tens of millions of rows would be their largest column.
         """
-        later, one_day = days.day[1:] > days.day[:-1], days.day[1:] == days.day[:-1]
-        same = one_day & (days.segment_index[1:] == days.segment_index[:-1])
-        in_order = later | one_day & (days.segment_index[1:] >= days.segment_index[:-1])
-        editions = np.flatnonzero(same)
-        ordered = in_order.all() and (days.recorded_at[editions + 1] >= days.recorded_at[editions]).all()
-        return editions, bool(ordered)
+        found, ordered = [np.zeros(0, np.int64)], True
+        for begin in range(0, len(days) - 1, _PART_ROWS):
+            end = min(begin + _PART_ROWS, len(days) - 1)
+            here, after = slice(begin, end), slice(begin + 1, end + 1)
+            later, one_day = days.day[after] > days.day[here], days.day[after] == days.day[here]
+            same = one_day & (days.segment_index[after] == days.segment_index[here])
+            in_order = later | one_day & (days.segment_index[after] >= days.segment_index[here])
+            editions = begin + np.flatnonzero(same)
+            dated = days.recorded_at[editions + 1] >= days.recorded_at[editions]
+            ordered = ordered and bool(in_order.all() and dated.all())
+            found.append(editions)
+        return np.concatenate(found), ordered
 
     def at(self, as_of: Instant, today: Instant, wanted: Bools | None = None) -> dict[str, Floats]:
         """Features as of an instant on the local day `today`, each of shape (n_segments,), without `last_seen_days`.
@@ -83,11 +89,11 @@ class CameraFeatures:
             self._enter(newest, rows)
         unseen = np.isnat(newest) if wanted is None else np.isnat(newest) & wanted
         first = int(np.searchsorted(self._days.day, today - CAMERA_DAYS, side="right"))
-        if unseen.any() and first:
-            earlier = np.flatnonzero(unseen[self._days.segment_index[:first]] & (self._days.good_passes[:first] > 0))
-            held = self._days.recorded_at[earlier] <= as_of
-            held &= ~np.isin(earlier, self._replaced[self._replaced_at <= as_of])
-            self._enter(newest, self._days.take(earlier[held]))
+        for begin in reversed(range(0, first, _PART_ROWS)):
+            if not unseen.any():
+                break
+            self._enter(newest, self._known(begin, min(begin + _PART_ROWS, first), as_of, unseen))
+            unseen &= np.isnat(newest)
         return newest
 
     def _window(self, as_of: Instant, today: Instant, wanted: Bools | None) -> Iterator[SegmentDayTable]:

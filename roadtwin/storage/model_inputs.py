@@ -91,8 +91,9 @@ class ModelSegment(NamedTuple):
 def read_model_segments(conn: psycopg.Connection[Any]) -> list[ModelSegment]:
     """The valid segments in the order of their ids."""
     decode = msgspec.json.Decoder(dict[str, Any]).decode
-    rows = conn.execute(_SQL["read_model_segments"]).fetchall()
-    return [ModelSegment._make((*row[:-1], decode(row[-1]))) for row in rows]
+    with conn.cursor() as cursor:  # as they come: the texts of all attributes would take more than the rest of them
+        rows = cursor.stream(_SQL["read_model_segments"])
+        return [ModelSegment._make((*row[:-1], decode(row[-1]))) for row in rows]
 
 
 def read_changed_attributes(conn: psycopg.Connection[Any]) -> list[tuple[int, datetime, dict[str, Any]]]:

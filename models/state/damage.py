@@ -23,15 +23,16 @@ FALSE_SPREAD = 0.3
 """How segments differ in the cracks that are reported by mistake: sd as a share of their mean. [-] Assumed."""
 _LEAST_SURVEYS = 20
 _COUNT_SPREAD = 2.0  # variance over mean of weighted counts: between 1 (linear cracks) and 3 (alligator areas)
-_SLOPE_SD, _FALSE_SD = 0.4, 0.3  # of the prior: logarithm of the slope, and false cracks a pass and 100 m
+_FALSE_SD = 0.3  # of the prior: false counts a pass and 100 m
 
 
 @dataclass(frozen=True, slots=True)
-class CrackCamera:
-    """What cameras report of cracks: a pass over 100 m counts `false` + `per_pct` · (cracked share in %), alligator
-    areas threefold; `scatter` is the sd by which segments differ from that, as a share of the cracked share. [-]
+class DamageCamera:
+    """What cameras report of a kind of damage: a pass over 100 m counts `false` + `per_pct` · (share of the area in %);
+    `scatter` is the sd by which segments differ from that, as a share of the share. [-]
 
-    The default follows from 1 m by a third of a lane: a crack of 3 m touches 3 of 300 cells, and 75 % are reported.
+    The default is that of cracks, alligator areas counted threefold: of cells of 1 m by a third of a lane a crack of
+    3 m touches 3 of 300, and 75 % are reported.
     """
 
     false: float = 0.0
@@ -39,8 +40,13 @@ class CrackCamera:
     scatter: float = 0.4
 
 
-def crack_rate(linear: Floats, alligator: Floats, good: Floats, poor: Floats, length_m: Floats) -> Estimate:
-    """Weighted cracks a pass and 100 m that cameras counted.
+PATCH_CAMERA = DamageCamera(per_pct=1.6, scatter=0.8)
+"""What cameras report of patches until surveys tell: 1 % of 100 m of a road 6.5 m wide are two patches of 3 m², of
+which 75 % are reported; but patches have any size. Assumed."""
+
+
+def damage_rate(linear: Floats, alligator: Floats, good: Floats, poor: Floats, length_m: Floats) -> Estimate:
+    """Weighted cracks a pass and 100 m that cameras counted; or patches, as `linear` with no `alligator`.
 
     Parameters
     ----------
@@ -57,7 +63,7 @@ def crack_rate(linear: Floats, alligator: Floats, good: Floats, poor: Floats, le
     Examples
     --------
     >>> one = np.ones(1)
-    >>> crack_rate(6 * one, 2 * one, 4 * one, 0 * one, 100 * one).value
+    >>> damage_rate(6 * one, 2 * one, 4 * one, 0 * one, 100 * one).value
     array([3.])
     """
     with np.errstate(divide="ignore", invalid="ignore"):
@@ -69,12 +75,12 @@ def crack_rate(linear: Floats, alligator: Floats, good: Floats, poor: Floats, le
     return Estimate(np.where(seen, value, np.nan), np.where(seen, sd, np.nan))
 
 
-def cracks_from_camera_pct(rate: Estimate, camera: CrackCamera) -> Estimate:
-    """Cracked share from a rate, without what the camera reports by mistake. [%]
+def share_from_camera_pct(rate: Estimate, camera: DamageCamera) -> Estimate:
+    """Cracked or patched share from a rate, without what the camera reports by mistake. [%]
 
     Examples
     --------
-    >>> cracks_from_camera_pct(Estimate(np.array([3.0]), np.array([0.3])), CrackCamera()).value
+    >>> share_from_camera_pct(Estimate(np.array([3.0]), np.array([0.3])), DamageCamera()).value
     array([4.])
     """
     value = np.clip((rate.value - camera.false) / camera.per_pct, 0.0, 100.0)
@@ -87,21 +93,23 @@ def camera_exposure(good: Floats, poor: Floats, length_m: Floats) -> Floats:
     return np.asarray((good + POOR_FRAMES * poor) * length_m / 100.0)
 
 
-def fit_crack_camera(rate: Estimate, exposure: Floats, survey_pct: Floats) -> CrackCamera | None:
+def fit_camera(rate: Estimate, exposure: Floats, survey_pct: Floats, usual: DamageCamera) -> DamageCamera | None:
     """Calibrate the cameras on segments that were surveyed lately; None with fewer than 20 of them.
 
     Parameters
     ----------
     rate : Estimate, shape (n,)
-        From `crack_rate`.
+        From `damage_rate`.
     exposure : ndarray, shape (n,)
         From `camera_exposure`. [-]
     survey_pct : ndarray, shape (n,)
-        Cracked share of a survey of the last year. [%]
+        Cracked or patched share of a survey of the last year. [%]
+    usual : DamageCamera
+        What holds until surveys tell otherwise.
 
     Notes
     -----
-    Weighted least squares of the rate on the share, with priors about the default: slope ± 40 %, mistakes 0 ± 0.3;
+    Weighted least squares of the rate on the share, with priors about the usual: slope ± its scatter, mistakes 0 ± 0.3;
     several times, each with the variance of counting that the fit before lets one expect (that of the counts themselves
     would trust the lowest of them most). The scatter is what is left beyond counting, at least 0.05.
     """
@@ -109,9 +117,8 @@ def fit_crack_camera(rate: Estimate, exposure: Floats, survey_pct: Floats) -> Cr
     if known.sum() < _LEAST_SURVEYS:
         return None
     y, share, passes = rate.value[known], survey_pct[known], exposure[known]
-    usual = CrackCamera()
     design = np.column_stack([np.ones_like(share), share])
-    mean, precision = np.array([0.0, usual.per_pct]), np.diag([_FALSE_SD**-2, (_SLOPE_SD * usual.per_pct) ** -2])
+    mean, precision = np.array([0.0, usual.per_pct]), np.diag([_FALSE_SD**-2, (usual.scatter * usual.per_pct) ** -2])
     fitted = usual
     for _ in range(4):
         expected = fitted.false + fitted.per_pct * share
@@ -121,7 +128,7 @@ def fit_crack_camera(rate: Estimate, exposure: Floats, survey_pct: Floats) -> Cr
         false, slope = np.linalg.solve(normal, design.T @ (weight * y) + precision @ mean).tolist()
         off = y - design @ np.array([false, slope])
         beyond = max((off**2 - counting).sum(), 0.0) / max((slope * share) @ (slope * share), 1e-9)
-        fitted = CrackCamera(max(false, 0.0), max(slope, 0.05), float(np.clip(np.sqrt(beyond), 0.05, 1.0)))
+        fitted = DamageCamera(max(false, 0.0), max(slope, 0.05), float(np.clip(np.sqrt(beyond), 0.05, 1.0)))
     return fitted
 
 

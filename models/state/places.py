@@ -19,8 +19,9 @@ PLACE_M = 10.0
 """Length of the road that one place takes: ± 5 m, within which evidence is of the same hole. [m]"""
 LID_NEAR_M = 3.0
 """A detection of a lid or a worn line so near to a place says that it is one. [m] Assumed."""
-LID_FACTOR = 20.0
-"""How many times as likely a lasting mistake is where a lid was detected. [-] Assumed."""
+LID_FACTOR, RAIL_FACTOR = 20.0, 5.0
+"""How many times as likely a lasting mistake is where a lid was detected, and where rails run along. [-] Assumed; rails
+are somewhere in the carriageway of the whole segment, a lid is at the place itself."""
 MAKING = (EvidenceKind.DETECTION, EvidenceKind.FINDING, EvidenceKind.REPORT, EvidenceKind.SECURING)
 """Kinds of evidence that make a place; repairs close some."""
 
@@ -29,10 +30,12 @@ _REPAIR_LEAST_M, _STATION_SIGMA_M = 5.0, 5.0
 
 @dataclass(frozen=True, slots=True)
 class Road:
-    """n segments in the order of their index: code of the `section` (n,) and `length_m` (n,) [m]."""
+    """n segments in the order of their index: code of the `section` (n,), `length_m` (n,) [m] and `rails` (n,), whether
+    rails are known to run along them; None: of none."""
 
     section: Ints
     length_m: Floats
+    rails: NDArray[np.bool_] | None = None
 
 
 class Frames(IntEnum):
@@ -105,7 +108,7 @@ class Places:
     """p places, in the order in which they were first reported.
 
     `segment`, `first_day`, `station_m` and `width_m` (p,) [m]: where, when, and how long a stretch it may be.
-    `lid_factor` (p,) raises the chance of a lasting mistake. `of_sighting` (k,) is the place of each sighting, −1 for
+    `mask_factor` (p,) raises the chance of a lasting mistake. `of_sighting` (k,) is the place of each sighting, −1 for
     repairs; `closed_by` gives for the row of a repair the places that it closes.
     """
 
@@ -113,7 +116,7 @@ class Places:
     first_day: Ints
     station_m: Floats
     width_m: Floats
-    lid_factor: Floats
+    mask_factor: Floats
     of_sighting: Ints
     closed_by: dict[int, list[int]]
 
@@ -145,7 +148,8 @@ def places_of(road: Road, sightings: Sightings, lids: Sightings) -> Places:
 
     Inexact reports (those that name only a segment) join the place next to them within 2 σ, else they are places of
     their own, as long as they are inexact. A repair closes every place within max(5 m, 2 σ), σ of both; an inexact one
-    the nearest of them. `lids` are detections of what is no damage: lids, worn lines and cross-walks.
+    the nearest of them. `lids` are detections of what is no damage: lids, worn lines and cross-walks; those and rails
+    mask places.
     """
     found = _Found()
     of = _group_exact(found, road, sightings)
@@ -157,15 +161,16 @@ def places_of(road: Road, sightings: Sightings, lids: Sightings) -> Places:
     rank = np.empty(total, np.int64)
     rank[order] = np.arange(total)
     of[made] = rank[of[made]]
-    lid_factor = np.ones(total)
+    segment = _usual(of[made], sightings.segment[made], total)
+    mask_factor = np.ones(total) if road.rails is None else np.where(road.rails[segment], RAIL_FACTOR, 1.0)
     for section, station in zip(road.section[lids.segment].tolist(), lids.station_m.tolist(), strict=True):
-        lid_factor[rank[found.near(section, station, LID_NEAR_M)]] = LID_FACTOR
+        mask_factor[rank[found.near(section, station, LID_NEAR_M)]] = LID_FACTOR
     return Places(
-        segment=_usual(of[made], sightings.segment[made], total),
+        segment=segment,
         first_day=first_day[order],
         station_m=np.array(found.station_m, np.float64)[order],
         width_m=np.array(found.width_m, np.float64)[order],
-        lid_factor=lid_factor,
+        mask_factor=mask_factor,
         of_sighting=of,
         closed_by=_closed_by(found, rank, road, sightings),
     )

@@ -108,7 +108,7 @@ def open_potholes(
         fresh = slice(first, begun)
         weight[fresh, _HOLE] = (unseen[:, segment[fresh]] * share[fresh]).T
         weight[fresh, _MISTAKE] = np.outer(
-            places.width_m[fresh] * places.lid_factor[fresh], [skill.often_per_m, skill.seldom_per_m]
+            places.width_m[fresh] * places.mask_factor[fresh], [skill.often_per_m, skill.seldom_per_m]
         )
         fit, prone, looked = *rows.worth(day), rows.looked(day)
         touched = np.flatnonzero((fit > 0)[segment[:begun]] | looked[segment[:begun]] | rows.told(day, begun))

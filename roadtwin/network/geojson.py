@@ -333,12 +333,13 @@ def _osm_class(highway: object) -> str | None:
 
 def _osm_attributes(tags: Mapping[str, Any]) -> Attributes:
     """A tag that is missing or no number is unknown (`maxspeed=walk` names no speed)."""
-    lanes = _number(tags.get("lanes"))
+    lanes, rails = _number(tags.get("lanes")), _text(tags.get("embedded_rails"))
     return Attributes(
         surface=_text(tags.get("surface")),
         lanes=None if lanes is None else int(lanes),
         width_m=_number(tags.get("width")),
         speed_limit_kmh=_speed_kmh(tags.get("maxspeed")),
+        tram_track=None if rails is None else rails != "no",
     )
 
 

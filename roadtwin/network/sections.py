@@ -25,6 +25,8 @@ class Attributes(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     axle_passes_per_day: float | None = None
     """Equivalent passes of a 10-t axle on the heaviest lane (RStO 12, without slope and growth)."""
     bus_route: bool | None = None
+    tram_track: bool | None = None
+    """Rails in the carriageway, which cameras take for damage again and again."""
     trench_area_pct: float | None = None
     thickness_cm: float | None = None
     """Frost-safe thickness built, all layers above the subgrade. [cm]"""

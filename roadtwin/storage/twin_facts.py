@@ -31,6 +31,10 @@ _COLUMNS: dict[str, tuple[tuple[str, str], ...]] = {
     "lids": (("segment_id", "int4"), ("station_m", "float8")),
     "looks": (("segment_id", "int4"), ("observed_at", "timestamptz")),
     "patched": (("segment_id", "int4"), ("observed_at", "timestamptz"), ("area_m2", "float4")),
+    "patch_days": (
+        ("segment_id", "int4"), ("day", "date"), ("recorded_at", "timestamptz"), ("good", "int4"), ("poor", "int4"),
+        ("patches", "int4"),
+    ),
     "renewals": (("segment_id", "int4"), ("observed_at", "timestamptz")),
     "surveys": (
         ("segment_id", "int4"), ("observed_at", "timestamptz"), ("total_grade", "float4"), ("crack_pct", "float4"),
@@ -86,9 +90,9 @@ def read_facts(
     limits: FrameLimits | None = None,
     matcher_version: int = 0,
 ) -> dict[str, NDArray[Any]]:
-    """Columns of weather_hours, night_minima, camera_days, sightings, lids, looks, patched, renewals, surveys or
-    pothole_counts. `since` (with `recent` for the newest part) or `first_day` begins the window; `limits` tell the
-    frames of sightings apart."""
+    """Columns of weather_hours, night_minima, camera_days, sightings, lids, looks, patched, patch_days, renewals,
+    surveys or pothole_counts. `since` (with `recent` for the newest part) or `first_day` begins the window; `limits`
+    tell frames apart."""
     parameters = {
         "now": scope.now,
         "segment_ids": scope.segment_ids,
@@ -106,6 +110,12 @@ def read_facts(
 def read_cameras(conn: psycopg.Connection[Any], *, now: datetime, since: datetime) -> list[str]:
     """Model and version of the cameras that sent readings after `since`."""
     rows = conn.execute(_SQL["read_cameras"], {"now": now, "since": since, "unfit": int(UNFIT)}).fetchall()
+    return [name for (name,) in rows]
+
+
+def read_patch_cameras(conn: psycopg.Connection[Any], *, now: datetime, since: datetime) -> list[str]:
+    """Model and version of the cameras that reported a patch after `since`: what others do not report is unknown."""
+    rows = conn.execute(_SQL["read_patch_cameras"], {"now": now, "since": since, "unfit": int(UNFIT)}).fetchall()
     return [name for (name,) in rows]
 
 

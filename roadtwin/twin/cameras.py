@@ -1,36 +1,45 @@
 """What vehicles see and feel of segments: cracks, patches, roughness, and when one passed last."""
 
 from datetime import UTC, date, datetime
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from models.days import local_day_start
 from models.state.damage import (
     CRACK_GROWTH_PCT,
     PATCH_GROWTH_PCT,
     camera_exposure,
-    crack_rate,
-    cracks_from_camera_pct,
+    damage_rate,
     merge,
     patches_left,
     patches_pct,
+    share_from_camera_pct,
     survey_now,
 )
 from models.state.fields import Estimate
 from models.state.presence import WINDOW_DAYS
 from models.state.roughness import VEHICLE_SPREAD, Shaking, roughness_mps2
 from roadtwin.network.matching import MATCHER_VERSION
-from roadtwin.records.segment_days import ROUGHNESS_REFERENCE_SPEED_MPS, ROUGHNESS_SPEED_MIN_MPS
+from roadtwin.records.segment_days import (
+    FIT_FRAME_BLUR_MAX,
+    FIT_FRAME_LIGHT_MIN,
+    FIT_FRAME_WET_MAX,
+    ROUGHNESS_REFERENCE_SPEED_MPS,
+    ROUGHNESS_SPEED_MIN_MPS,
+)
 from roadtwin.storage.twin import read_last_passes
-from roadtwin.storage.twin_facts import SegmentShaking, read_shaking
+from roadtwin.storage.twin_facts import FrameLimits, SegmentShaking, read_shaking
 from roadtwin.twin.setting import Columns, Floats, Quantity, Setting, datetimes, latest, named
 
 CAMERA_WINDOW_DAYS = 90
 """Passes of this many local days make the crack index and the roughness."""
 DAY_SD_D = 12**-0.5
 """A pass is known by its day: uniform within it. [d]"""
-SHAKING_DAYS = 28
-"""Raw readings of this many days tell vehicles apart. [d]"""
+RAW_DAYS = 28
+"""Raw readings of this many days tell vehicles apart, and patches. [d]"""
+FIT_FRAMES = FrameLimits(FIT_FRAME_BLUR_MAX, FIT_FRAME_WET_MAX, FIT_FRAME_LIGHT_MIN)
 
 
 class Passes:
@@ -58,26 +67,40 @@ class Passes:
 
     def cracks(self, setting: Setting) -> tuple[Estimate, Floats, Floats, list[datetime | None]]:
         """Weighted cracks a pass and 100 m; passes with fit frames and exposure (n,), and their newest recording."""
-        rows, n = self.rows, len(setting.network.ids)
         since = setting.today - np.timedelta64(CAMERA_WINDOW_DAYS - 1, "D")
-        begins = local_day_start(rows["day"], setting.zone)
-        renewed = self.renewed_at[rows["segment"]]
-        counts = (rows["day"] >= since) & (np.isnat(renewed) | (begins >= renewed))
-        segment = rows["segment"][counts]
-        linear, alligator, good, poor = (
-            np.bincount(segment, rows[name][counts], n).astype(np.float64)
-            for name in ("linear", "alligator", "good", "poor")
+        rows = {name: column[self.rows["day"] >= since] for name, column in self.rows.items()}
+        return self._rate(setting, rows, rows["linear"], rows["alligator"])
+
+    def patches(self, setting: Setting) -> tuple[Estimate, Floats, Floats, list[datetime | None]]:
+        """The same of patches, by the passes of those cameras that report any."""
+        rows = setting.read(
+            "patch_days",
+            since=setting.days_ago(RAW_DAYS),
+            cameras=setting.parameters.patch_cameras,
+            limits=FIT_FRAMES,
+            matcher_version=MATCHER_VERSION,
         )
-        newest = setting.newest(segment, rows["recorded_at"][counts])
-        length_m = setting.network.length_m
-        exposure = camera_exposure(good, poor, length_m)
-        return crack_rate(linear, alligator, good, poor, length_m), good, exposure, datetimes(newest)
+        return self._rate(setting, rows, rows["patches"], np.zeros(len(rows["day"])))
+
+    def _rate(
+        self, setting: Setting, rows: Columns, linear: NDArray[Any], alligator: NDArray[Any]
+    ) -> tuple[Estimate, Floats, Floats, list[datetime | None]]:
+        """What was counted on the present surface a pass and 100 m; the rest as in `cracks`."""
+        renewed = self.renewed_at[rows["segment"]]
+        counts = np.isnat(renewed) | (local_day_start(rows["day"], setting.zone) >= renewed)
+        segment, length_m = rows["segment"][counts], setting.network.length_m
+        one, area, good, poor = (
+            np.bincount(segment, column[counts], len(length_m)).astype(np.float64)
+            for column in (linear, alligator, rows["good"], rows["poor"])
+        )
+        newest = datetimes(setting.newest(segment, rows["recorded_at"][counts]))
+        return damage_rate(one, area, good, poor, length_m), good, camera_exposure(good, poor, length_m), newest
 
 
 def camera_quantities(setting: Setting, passes: Passes) -> tuple[dict[str, Quantity], Estimate]:
     """Cracks, patches, roughness and the age of the newest pass; and the cracks by cameras alone."""
     rate, good, _, newest = passes.cracks(setting)
-    camera = cracks_from_camera_pct(rate, setting.parameters.cracks)
+    camera = share_from_camera_pct(rate, setting.parameters.cracks)
     age_years = setting.years_since(passes.surveyed_at)
     merged = merge(camera, survey_now(passes.crack_pct, age_years, CRACK_GROWTH_PCT))
     surveyed = np.isfinite(passes.crack_pct)
@@ -117,16 +140,20 @@ def _patches(setting: Setting, passes: Passes, survey_at: list[datetime | None])
     fresh = survey_now(np.zeros(n), np.nan_to_num(setting.years_since(passes.renewed_at)), PATCH_GROWTH_PCT)
     before = Estimate(np.where(renewed, 0.0, usual[0]), np.where(renewed, fresh.sd, usual[1]))
     area_m2 = setting.network.length_m * setting.network.width_m
-    patches = patches_pct(passes.patch_pct, setting.years_since(passes.surveyed_at), patched_m2, area_m2, before)
+    recorded = patches_pct(passes.patch_pct, setting.years_since(passes.surveyed_at), patched_m2, area_m2, before)
+    rate, good, _, passed_at = passes.patches(setting)
+    camera = share_from_camera_pct(rate, setting.parameters.patches)
+    patches = merge(recorded, camera)
     repairs = np.bincount(segment[after], minlength=n)
-    source = np.select(
-        [np.isnan(patches.value), surveyed & (repairs > 0), surveyed, repairs > 0],
-        ["none", "survey+repairs", "survey", "repairs"],
-        "usual",
-    )
+    repaired = (repairs > 0) & np.isfinite(recorded.value)
+    told = {"camera": np.isfinite(camera.value), "survey": surveyed, "repairs": repaired}
+    source = [
+        "none" if value != value else "+".join(name for name, by in told.items() if by[row]) or "usual"
+        for row, value in enumerate(patches.value.tolist())
+    ]
     newest = datetimes(setting.newest(segment[after], rows["observed_at"][after]))
-    at = [latest(repaired, seen) for repaired, seen in zip(newest, survey_at, strict=True)]
-    return Quantity(patches.value, patches.sd, (repairs + surveyed).tolist(), at, source.tolist())
+    at = [latest(*times) for times in zip(newest, survey_at, passed_at, strict=True)]
+    return Quantity(patches.value, patches.sd, (repairs + surveyed + good).astype(int).tolist(), at, source)
 
 
 def shaking_of(setting: Setting) -> list[SegmentShaking]:
@@ -134,7 +161,7 @@ def shaking_of(setting: Setting) -> list[SegmentShaking]:
     return read_shaking(
         setting.conn,
         setting.scope,
-        since=setting.days_ago(SHAKING_DAYS),
+        since=setting.days_ago(RAW_DAYS),
         reference_speed_mps=ROUGHNESS_REFERENCE_SPEED_MPS,
         speed_min_mps=ROUGHNESS_SPEED_MIN_MPS,
         matcher_version=MATCHER_VERSION,

@@ -9,12 +9,12 @@ import numpy as np
 import psycopg
 from numpy.typing import NDArray
 
-from models.state.damage import fit_crack_camera
+from models.state.damage import PATCH_CAMERA, SURVEY_SD_PCT, fit_camera
 from models.state.fields import Measured, fit_field, sensor_skill
 from models.state.roughness import Shaking, vehicle_effects
 from roadtwin.storage.model_inputs import read_changed_attributes, read_model_segments
-from roadtwin.storage.twin_facts import read_cameras
-from roadtwin.twin.cameras import CAMERA_WINDOW_DAYS, Passes, camera_quantities, shaking_of
+from roadtwin.storage.twin_facts import read_cameras, read_patch_cameras
+from roadtwin.twin.cameras import CAMERA_WINDOW_DAYS, RAW_DAYS, Passes, camera_quantities, shaking_of
 from roadtwin.twin.parameters import USUAL_NEW_PER_M_DAY, Parameters, read_parameters
 from roadtwin.twin.people import Holes, grade_quantity, people_quantities
 from roadtwin.twin.setting import Network, Quantity, Setting
@@ -128,12 +128,14 @@ def states_at(
 def learn_parameters(conn: psycopg.Connection[Any], network: Network, *, zone: tzinfo, now: datetime) -> Parameters:
     """What the facts recorded by `now` tell of the city as a whole."""
     cameras = tuple(read_cameras(conn, now=now, since=now - timedelta(days=CAMERA_WINDOW_DAYS)))
-    setting = Setting(conn, network, network, zone, now, Parameters())
+    patch_cameras = tuple(read_patch_cameras(conn, now=now, since=now - timedelta(days=RAW_DAYS)))
+    setting = Setting(conn, network, network, zone, now, Parameters(patch_cameras=patch_cameras))
     passes = Passes(setting)
     skill = Holes(setting, passes, cameras).learnt_skill()
     rate, _, exposure, _ = passes.cracks(setting)
     age_years = setting.years_since(passes.surveyed_at)
-    recent = np.where(age_years <= 1.0, passes.crack_pct, np.nan)
+    cracked, patches = (np.where(age_years <= 1.0, pct, np.nan) for pct in (passes.crack_pct, passes.patch_pct))
+    patch_rate, _, patch_exposure, _ = passes.patches(setting)
     patched = passes.patch_pct[np.isfinite(passes.patch_pct)]
     counts = setting.read("pothole_counts", since=setting.days_ago(365), recent=setting.days_ago(28))
     length_m, total, newest = float(network.length_m.sum()), float(counts["count"].sum()), float(counts["recent"].sum())
@@ -143,9 +145,13 @@ def learn_parameters(conn: psycopg.Connection[Any], network: Network, *, zone: t
         cameras=cameras,
         new_per_m_day=new_per_m_day,
         season=(PRIOR_HOLES + newest) / (PRIOR_HOLES + 28 * length_m * new_per_m_day),
-        cracks=fit_crack_camera(rate, exposure, recent) or Parameters().cracks,
+        cracks=fit_camera(rate, exposure, cracked, Parameters().cracks) or Parameters().cracks,
+        patches=fit_camera(patch_rate, patch_exposure, patches, PATCH_CAMERA) or PATCH_CAMERA,
+        patch_cameras=patch_cameras,
         vehicles=_vehicles(setting),
-        usual_patch_pct=(float(patched.mean()), float(patched.std())) if patched.size > 1 else None,
+        usual_patch_pct=(float(patched.mean()), float(np.hypot(patched.std(), SURVEY_SD_PCT)))
+        if patched.size > 1
+        else None,
     )
     return _with_sensors(learnt, setting)
 

@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 import psycopg
 
-from models.state.damage import CrackCamera
+from models.state.damage import PATCH_CAMERA, DamageCamera
 from models.state.fields import SOIL_MOISTURE_FIELD, SURFACE_TEMP_FIELD, Field, SensorSkill
 from models.state.skill import Skill
 from roadtwin.storage import twin_facts
@@ -20,17 +20,20 @@ USUAL_NEW_PER_M_DAY = 0.0375 / 7 / 100
 class Parameters:
     """Parameters of a city; the defaults are published or assumed values.
 
-    `cameras` names model and version of the codes of `skill.camera_factors`. `new_per_m_day` [1/(m·d)] is the mean of a
-    year, `season` how many times that the last four weeks had. `vehicles` gives for a calibration id how much more it
-    shakes (logarithm) and the sd of that. `usual_patch_pct` is mean and sd over surveys. `fitted` names the fields that
-    were fitted; the others are assumed. `sensor_skill` is that of leaving one sensor out, by quantity.
+    `cameras` names model and version of the codes of `skill.camera_factors`, `patch_cameras` those that report patches.
+    `new_per_m_day` [1/(m·d)] is the mean of a year, `season` how many times that the last four weeks had. `vehicles`
+    gives for a calibration id how much more it shakes (logarithm) and the sd of that. `usual_patch_pct` is mean and sd
+    over surveys. `fitted` names the fields that were fitted; the others are assumed. `sensor_skill` is that of leaving
+    one sensor out, by quantity.
     """
 
     skill: Skill = field(default_factory=Skill)
     cameras: tuple[str, ...] = ()
     new_per_m_day: float = USUAL_NEW_PER_M_DAY
     season: float = 1.0
-    cracks: CrackCamera = field(default_factory=CrackCamera)
+    cracks: DamageCamera = field(default_factory=DamageCamera)
+    patches: DamageCamera = PATCH_CAMERA
+    patch_cameras: tuple[str, ...] = ()
     vehicles: dict[str, tuple[float, float]] = field(default_factory=dict)
     usual_patch_pct: tuple[float, float] | None = None
     fields: dict[str, Field] = field(

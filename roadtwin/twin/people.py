@@ -13,13 +13,10 @@ from models.state.presence import WINDOW_DAYS, Presence, open_potholes
 from models.state.skill import Skill, skill_of
 from models.twin import LEAST_GOOD_PASSES, condition_grade
 from roadtwin.network.matching import MATCHER_VERSION
-from roadtwin.records.segment_days import FIT_FRAME_BLUR_MAX, FIT_FRAME_LIGHT_MIN, FIT_FRAME_WET_MAX
 from roadtwin.storage.twin import read_last_inspections
-from roadtwin.storage.twin_facts import FrameLimits, OpenHoles, read_open_potholes
-from roadtwin.twin.cameras import Passes
+from roadtwin.storage.twin_facts import OpenHoles, read_open_potholes
+from roadtwin.twin.cameras import FIT_FRAMES, Passes
 from roadtwin.twin.setting import Columns, Floats, Quantity, Setting, datetimes, latest, named
-
-_FIT = FrameLimits(FIT_FRAME_BLUR_MAX, FIT_FRAME_WET_MAX, FIT_FRAME_LIGHT_MIN)
 
 VISIT_SD_D = 8 / 24 / 12**0.5
 """An inspection names one time for a round that takes up to a working day of 8 h: uniform within it. [d]"""
@@ -33,14 +30,14 @@ class Holes:
     def __init__(self, setting: Setting, passes: Passes, cameras: tuple[str, ...]) -> None:
         self._setting = setting
         since = setting.days_ago(WINDOW_DAYS + 1)
-        self.found: Columns = setting.read("sightings", since=since, cameras=cameras, limits=_FIT)
+        self.found: Columns = setting.read("sightings", since=since, cameras=cameras, limits=FIT_FRAMES)
         self.looked: Columns = setting.read("looks", since=since)
         lids = setting.read("lids", since=since, matcher_version=MATCHER_VERSION)
         day = self._days(self.found["observed_at"])
         keep = (day >= 0) & (day < WINDOW_DAYS)
         self.found = {name: column[keep] for name, column in self.found.items()}
         sections = np.array([segment.section_id for segment in setting.network.segments], np.int64)
-        self.road = Road(sections, setting.network.length_m)
+        self.road = Road(sections, setting.network.length_m, setting.network.rails)
         self.sightings = Sightings(
             kind=self.found["kind"].astype(np.int64),
             day=day[keep],

@@ -56,6 +56,11 @@ class Network:
         return self._numbers("width_m")
 
     @cached_property
+    def rails(self) -> NDArray[np.bool_]:
+        """Whether rails are known to run in the carriageway, shape (n,)."""
+        return np.array([bool(segment.attributes.get("tram_track")) for segment in self.segments], np.bool_)
+
+    @cached_property
     def places(self) -> Places:
         """Midpoints on a plane and site traits."""
         attributes = [segment.attributes for segment in self.segments]

@@ -179,6 +179,7 @@ export const TEXTS = {
   "attr_heavy_vehicles_per_day": ["Schwerverkehr je Tag", "Heavy vehicles per day"],
   "attr_axle_passes_per_day": ["Äquivalente 10-t-Achsübergänge je Tag", "Equivalent 10-t axle passes per day"],
   "attr_bus_route": ["Buslinie", "Bus route"],
+  "attr_tram_track": ["Gleise in der Fahrbahn", "Rails in the carriageway"],
   "attr_trench_area_pct": ["Aufbruchfläche", "Trench area"],
   "attr_thickness_cm": ["Dicke des frostsicheren Oberbaus", "Frost-safe thickness"],
   "attr_frost_deficit_cm": ["Fehlende Frostschutzdicke", "Missing frost protection"],

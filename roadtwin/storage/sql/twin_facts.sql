@@ -114,6 +114,64 @@ COPY (
         AND (%(segment_ids)s::integer [] IS NULL OR s.segment_id = any(%(segment_ids)s::integer []))
 ) TO STDOUT (FORMAT BINARY);
 
+-- name: read_patch_cameras
+SELECT DISTINCT r.camera_model || ' ' || r.camera_version
+FROM detection AS d
+INNER JOIN vehicle_reading AS r ON d.observed_at = r.observed_at AND d.event_id = r.event_id
+WHERE
+    d.class_code = 'PATCH' AND d.recorded_at <= %(now)s AND d.observed_at > %(since)s AND d.observed_at <= %(now)s
+    AND r.origin <> 'loaded' AND r.flags & %(unfit)s = 0
+ORDER BY 1;
+
+-- name: copy_patch_days
+-- Passes of the cameras that report patches, and the patches that they saw, by segment and local day. A tracked patch
+-- counts once in a pass. Loaded readings are those in which something was seen: they are no exposure.
+COPY (
+    WITH reading AS (
+        SELECT
+            m.segment_id, (r.observed_at AT TIME ZONE c.timezone)::date AS day, r.vehicle_pseudonym, r.pass_id,
+            r.observed_at, r.event_id, r.recorded_at,
+            r.blur <= %(blur_max)s AND r.wet <= %(wet_max)s AND r.light >= %(light_min)s AS fit
+        FROM vehicle_reading AS r
+        INNER JOIN reading_match AS m
+            ON
+                r.observed_at = m.observed_at AND r.event_id = m.event_id AND m.matcher_version = %(matcher_version)s
+                AND m.segment_id IS NOT NULL
+        CROSS JOIN city AS c
+        WHERE
+            r.recorded_at <= %(now)s AND r.observed_at > %(since)s AND r.observed_at <= %(now)s
+            AND r.origin <> 'loaded' AND r.flags & %(unfit)s = 0
+            AND cardinality(%(cameras)s::text []) > 0  -- else nothing is read
+            AND r.camera_model || ' ' || r.camera_version = any(%(cameras)s::text [])
+            AND (%(segment_ids)s::integer [] IS NULL OR m.segment_id = any(%(segment_ids)s::integer []))
+    ), pass AS (
+        SELECT segment_id, day, avg(fit::integer) >= 0.5 AS good, max(recorded_at) AS recorded_at
+        FROM reading
+        GROUP BY segment_id, day, vehicle_pseudonym, pass_id
+    ), driven AS (
+        SELECT
+            segment_id, day, max(recorded_at) AS recorded_at, count(*) FILTER (WHERE good) AS good,
+            count(*) FILTER (WHERE NOT good) AS poor
+        FROM pass
+        GROUP BY segment_id, day
+    ), seen AS (
+        SELECT
+            r.segment_id, r.day,
+            count(DISTINCT (
+                r.vehicle_pseudonym, r.pass_id, coalesce(d.track_id, d.event_id::text || ' ' || d.detection_no::text)
+            )) AS patches
+        FROM reading AS r
+        INNER JOIN detection AS d
+            ON r.observed_at = d.observed_at AND r.event_id = d.event_id AND d.class_code = 'PATCH'
+        GROUP BY r.segment_id, r.day
+    )
+
+    SELECT
+        p.segment_id, p.day, p.recorded_at, p.good::integer, p.poor::integer, coalesce(s.patches, 0)::integer
+    FROM driven AS p
+    LEFT JOIN seen AS s ON p.segment_id = s.segment_id AND p.day = s.day
+) TO STDOUT (FORMAT BINARY);
+
 -- name: copy_renewals
 COPY (
     SELECT m.segment_id, max(r.observed_at)

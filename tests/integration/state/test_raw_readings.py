@@ -1,13 +1,19 @@
 """What raw vehicle readings and sensor-days add to the state: vehicles told apart, lids, cold places."""
 
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from uuid import UUID, uuid5
 from zoneinfo import ZoneInfo
 
+import numpy as np
 import pytest
 
+from models.state.damage import PATCH_CAMERA
 from models.state.places import Frames
+from roadtwin.jobs.importing import import_network, import_records
 from roadtwin.jobs.match import match_new
+from roadtwin.network.sections import Attributes
+from roadtwin.records.schema import Repair
 from roadtwin.settings import Settings
 from roadtwin.storage.readings import load_segment_days, load_vehicle_readings
 from roadtwin.twin.cameras import Passes
@@ -16,6 +22,7 @@ from roadtwin.twin.parameters import Parameters
 from roadtwin.twin.people import Holes
 from roadtwin.twin.setting import Setting
 from roadtwin.types import Detection, Origin, Position, VehicleReading
+from tests.integration.state.conftest import FAR, NORTH
 
 NOW = datetime(2026, 1, 31, 11, tzinfo=UTC)
 ZONE = ZoneInfo("Europe/Berlin")
@@ -163,3 +170,39 @@ def test_loaded_days_do_not_say_why_frames_were_poor(city):
 
     assert cameras.worth(0.5, (0.9, 0.9, 0.9)).tolist() == [1 + 3 * 0.5]
     assert cameras.passes(Frames.WET).tolist() == [0]
+
+
+def test_patches_that_cameras_report_count_by_the_passes_of_cameras_that_report_any(city):
+    for day in range(1, 9):
+        drive(city, day, "old", rms=0.5, segments=(2,))
+        drive(city, day, "new", rms=0.5, segments=(0, 1), seen=["PATCH", "PATCH", "D00"], version="2")
+
+    parameters = learnt(city)
+    blind, patches = state(city)["patch_pct"], state(city, parameters)["patch_pct"]
+
+    assert parameters.patch_cameras == ("m 2",)
+    assert np.isnan(blind.value[:3]).all()
+    assert patches.value[0] == pytest.approx(2 / PATCH_CAMERA.per_pct, rel=0.01)
+    assert patches.value[1] == 0
+    assert patches.sd[0] > patches.sd[1] > 0
+    assert np.isnan(patches.value[2])  # the old camera does not say that there are none
+    assert list(patches.source)[:3] == ["camera", "camera", "none"]
+    assert list(patches.count)[:3] == [8, 8, 0]
+
+    renewal = Repair(
+        record_id=uuid5(NAMESPACE, "renewal"), observed_at=NOW - timedelta(days=4), recorded_at=NOW - timedelta(days=3),
+        segment_id="reg:7:0-100", kind="repaired", method="resurfacing",
+    )  # fmt: skip
+    import_records(city, "repair", [renewal], origin=Origin.IMPORTED)
+    assert state(city, parameters)["patch_pct"].count[0] == 3  # passes before the renewal are gone
+
+
+def test_rails_in_the_carriageway_mask_what_cameras_see_again_and_again(city):
+    for day in (1, 5, 9):
+        drive(city, day, "v", rms=0.5, seen=["D40"])
+    bare = state(city)["open_pothole_probability"].value[0]
+
+    railed = [replace(section, attributes=Attributes(tram_track=True)) for section in (NORTH, FAR)]
+    import_network(city, railed, recorded_at=NOW - timedelta(days=1))
+
+    assert state(city)["open_pothole_probability"].value[0] < bare

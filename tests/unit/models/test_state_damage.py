@@ -2,11 +2,13 @@ import numpy as np
 import pytest
 
 from models.state.damage import (
-    crack_rate,
-    cracks_from_camera_pct,
-    fit_crack_camera,
+    PATCH_CAMERA,
+    DamageCamera,
+    damage_rate,
+    fit_camera,
     merge,
     patches_pct,
+    share_from_camera_pct,
     survey_now,
 )
 from models.state.fields import Estimate
@@ -20,7 +22,7 @@ def a(*values):
 
 
 def test_more_passes_make_the_rate_surer_poor_ones_count_less_and_none_leaves_it_unknown():
-    rate = crack_rate(a(3, 30, 3, 0, 3), a(1, 10, 1, 0, 1), a(2, 20, 1, 5, 0), a(0, 0, 1, 0, 9), np.full(5, 100.0))
+    rate = damage_rate(a(3, 30, 3, 0, 3), a(1, 10, 1, 0, 1), a(2, 20, 1, 5, 0), a(0, 0, 1, 0, 9), np.full(5, 100.0))
 
     assert rate.value[0] == pytest.approx(rate.value[1])
     assert rate.sd[1] < rate.sd[0]
@@ -31,7 +33,7 @@ def test_more_passes_make_the_rate_surer_poor_ones_count_less_and_none_leaves_it
 
 
 def test_a_short_segment_with_the_same_cracks_is_worse():
-    rate = crack_rate(a(5, 5), a(0, 0), a(5, 5), a(0, 0), a(100, 50))
+    rate = damage_rate(a(5, 5), a(0, 0), a(5, 5), a(0, 0), a(100, 50))
 
     assert rate.value[1] == pytest.approx(2 * rate.value[0])
 
@@ -41,10 +43,10 @@ def test_cameras_are_calibrated_on_surveys():
     share = rng.gamma(1.0, 8.0, 300)
     passes = 30.0
     counts = rng.poisson(passes * (0.25 + 0.3 * share)).astype(float)
-    rate = crack_rate(counts, np.zeros(300), np.full(300, passes), np.zeros(300), np.full(300, 100.0))
+    rate = damage_rate(counts, np.zeros(300), np.full(300, passes), np.zeros(300), np.full(300, 100.0))
 
-    camera = fit_crack_camera(rate, np.full(300, passes), share * np.exp(rng.normal(0, 0.15, 300)))
-    found = cracks_from_camera_pct(rate, camera)
+    camera = fit_camera(rate, np.full(300, passes), share * np.exp(rng.normal(0, 0.15, 300)), DamageCamera())
+    found = share_from_camera_pct(rate, camera)
 
     assert camera.per_pct == pytest.approx(0.3, rel=0.1)
     assert camera.false == pytest.approx(0.25, abs=0.12)
@@ -52,10 +54,26 @@ def test_cameras_are_calibrated_on_surveys():
     assert 0.8 < (np.abs(off) < 1.645).mean() <= 1.0
 
 
+def test_patches_are_told_by_cameras_roughly_at_first_and_as_well_as_surveys_calibrate_them():
+    rng = np.random.default_rng(8)
+    share, size = rng.gamma(1.5, 2.0, 300), np.exp(rng.normal(0, 0.2, 300))
+    counts = rng.poisson(8 * 4.0 * share / size).astype(float)  # patches are smaller than assumed
+    rate = damage_rate(counts, np.zeros(300), np.full(300, 8.0), np.zeros(300), np.full(300, 100.0))
+
+    camera = fit_camera(rate, np.full(300, 8.0), np.where(np.arange(300) < 80, share, NAN), PATCH_CAMERA)
+    rough, fitted = (share_from_camera_pct(rate, one) for one in (PATCH_CAMERA, camera))
+
+    assert camera.per_pct == pytest.approx(4.0, rel=0.2)
+    off = {name: np.abs(one.value - share)[80:] / one.sd[80:] for name, one in (("rough", rough), ("fitted", fitted))}
+    assert (off["fitted"] < 1.645).mean() > 0.8
+    assert (off["rough"] < 1.645).mean() > 0.5  # 2.5 times as many as assumed
+    assert fitted.sd[80:].mean() < 0.5 * rough.sd[80:].mean()
+
+
 def test_few_surveys_calibrate_nothing():
     rate = Estimate(np.full(30, 2.0), np.ones(30))
 
-    assert fit_crack_camera(rate, np.full(30, 9.0), np.where(np.arange(30) < 10, 4.0, NAN)) is None
+    assert fit_camera(rate, np.full(30, 9.0), np.where(np.arange(30) < 10, 4.0, NAN), DamageCamera()) is None
 
 
 def test_an_old_survey_yields_to_the_camera_and_a_fresh_one_leads():

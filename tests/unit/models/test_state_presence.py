@@ -35,8 +35,8 @@ def looks(*days, segment=0):
     return Looks(np.full(len(days), segment), np.array(days, np.int64))
 
 
-def result(seen=(), cameras=NO_PASSES, looked=(), lids=(), *, skill=None, n=1, length_m=100.0):
-    road = Road(np.arange(n), np.full(n, length_m))
+def result(seen=(), cameras=NO_PASSES, looked=(), lids=(), *, rails=None, skill=None, n=1, length_m=100.0):
+    road = Road(np.arange(n), np.full(n, length_m), None if rails is None else np.array(rails))
     rows = sightings(*seen)
     places = places_of(road, rows, sightings(*lids))
     return open_potholes(
@@ -131,6 +131,18 @@ def test_a_lid_at_the_place_makes_a_detection_worth_less():
 
     assert with_lid.probability[0] < bare.probability[0]
     assert with_lid.mistake[0] > bare.mistake[0]
+
+
+def test_rails_mask_what_is_seen_along_them_less_than_a_lid_does_and_a_person_outweighs_them():
+    rows, cameras = [(DETECTION, 55, 0, 40.0), (DETECTION, 58, 0, 40.0)], passes(days=[55, 58])
+
+    bare, railed = result(rows, cameras, rails=[False]), result(rows, cameras, rails=[True])
+    with_lid = result(rows, cameras, lids=[(DETECTION, 20, 0, 41.0)], rails=[True])
+
+    assert with_lid.probability[0] < railed.probability[0] < bare.probability[0]
+    assert with_lid.mistake[0] > railed.mistake[0] > bare.mistake[0]
+    assert result(rows, cameras).probability == bare.probability  # unknown is none
+    assert probability([*rows, (FINDING, 59, 0, 40.0)], cameras, looked=[59], rails=[True]) > 0.9
 
 
 def test_two_places_make_two_holes_and_reports_count_for_less_than_findings():

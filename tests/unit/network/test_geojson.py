@@ -124,6 +124,17 @@ def test_odd_speed_limits_are_understood_or_unknown(value, expected):
     assert section.attributes.speed_limit_kmh == expected
 
 
+@pytest.mark.parametrize(
+    ("tags", "expected"), [({"embedded_rails": "tram"}, True), ({"embedded_rails": "no"}, False), ({}, None)]
+)
+def test_rails_in_a_carriageway_are_there_not_there_or_unknown(tags, expected):
+    (section,), _ = read(collection(feature({"osm_id": 1, "highway": "primary", **tags})))
+    (own,), _ = read(collection(feature({"id": "7", "tram_track": expected})))
+
+    assert section.attributes.tram_track is expected
+    assert own.attributes.tram_track is expected
+
+
 def test_ways_without_cars_are_left_out_only_when_asked():
     content = collection(
         *[

@@ -37,7 +37,7 @@ from models.dataset import Dataset
 from models.dispersion import Dispersion, RiskForecast
 from models.features import FEATURE_SET
 from models.inputs import Floats, Instant, Instants
-from models.prior import EFFECTS, RATE_PER_100_M_WEEK, USUAL_LENGTH_M
+from models.prior import EFFECTS, RATE_PER_100_M_WEEK, USUAL_LENGTH_M, base_log_odds
 from roadtwin.types import HORIZONS_DAYS
 
 LEAST_POSITIVES = 30
@@ -195,13 +195,20 @@ class RiskModel(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no typ
         part = population[_sample(len(population), _POPULATION_ROWS, self.random_state)]
         usual_score, length_m = self.relative(part), part[:, FEATURE_SET.index("length_m")]
         self.levels_, centres = [], []
+        told = 0.0  # how far labels of a shorter horizon moved its level [log-odds]
         for column, horizon in enumerate(self.horizons_days):
             known = np.flatnonzero(np.isfinite(rows.labels[:, column]))
             _, first, cut = np.unique(rows.cut[known], return_index=True, return_inverse=True)
             y, weather = rows.labels[known, column], city[known[first]]
             fitted = CityLevel(names, signs, int(horizon))
-            base = self._prior_level(column, usual_score, length_m, fitted, year) if len(part) else None
-            fitted.fit(weather, cut, score[known], y, float(self.slopes_[column]), step_days, base=base)
+            slope = float(self.slopes_[column])
+            base = base_log_odds(int(horizon))
+            if len(part):
+                base = self._prior_level(column, usual_score, length_m, fitted, year)
+            # A city's rate is no other for longer windows: where none of them is settled, the shorter ones tell it.
+            expected = base if known.size else base + told / slope
+            fitted.fit(weather, cut, score[known], y, slope, step_days, base=expected)
+            told = slope * (fitted.intercept_ - base)
             self.levels_.append(fitted)
             centres.append(fitted.effects(weather).mean(axis=0) if first.size else np.zeros(self.city_.size))
         self.city_centre_ = np.array(centres)

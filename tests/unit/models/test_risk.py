@@ -228,6 +228,18 @@ def test_with_labels_the_level_that_was_assumed_hardly_matters(rng):
     assert np.abs(other_prior / own_prior - 1).max() > 0.1
 
 
+def test_a_horizon_of_which_no_window_is_settled_has_the_rate_that_shorter_ones_told(rng):
+    rows = made_up(rng)
+    quiet = (rng.random(rows.labels.shape) < 0.1) & (rows.labels == 1)  # a tenth of the holes
+    young = replace(rows, labels=np.where([True, True, False], quiet, np.nan))
+
+    model, prior = (RiskModel(max_iter=5).fit(each) for each in (young, no_labels(rows)))
+
+    number, expected = (each.predict(rows.features).expected_count.sum(axis=0) for each in (model, prior))
+    assert number[2] / expected[2] == pytest.approx(number[1] / expected[1], rel=0.25)
+    assert number[2] < 0.5 * expected[2]
+
+
 def test_labels_take_over_from_the_prior_as_they_come(rng):
     rows = made_up(rng, effect=0.1)  # a city in which old damage means little danger
     name = tuple(RiskModel().fit(no_labels(rows)).additive_.feature_names).index("potholes_relative")

@@ -119,6 +119,7 @@ def draw_attributes(site: Site, epoch: date, streams: Streams) -> list[Attribute
             heavy_vehicles_per_day=round(float(heavy[i]), 1),
             axle_passes_per_day=round(float(axle_passes[i]), 1),
             bus_route=bool(site.bus[i]),
+            tram_track=False,  # no line of this city runs in a carriageway
             trench_area_pct=round(float(min(trench[i], 40.0)), 1),
             thickness_cm=round(float(thickness[i]), 1),
             frost_deficit_cm=round(float(required[i] - thickness[i]), 1),

@@ -1,6 +1,7 @@
 """Tables into the arrays of `models.inputs`, as recorded by a time."""
 
 from collections.abc import Sequence
+from dataclasses import fields, replace
 from datetime import UTC, datetime, timedelta, tzinfo
 from typing import Any
 from uuid import UUID
@@ -54,6 +55,11 @@ log = get_logger(__name__)
 
 _SENSOR_NEAR_M = 1000.0  # a sensor farther from every segment is none of this network
 _M_PER_DEG = 111_195.0
+_NO_ATTRIBUTES = frozenset(
+    ("segment_id", "section_id", "from_station_m", "to_station_m", "length_m", "mid_lon", "mid_lat", "district",
+     "districts", "road_class")
+)  # fmt: skip
+"""Columns of segments that an edition of the register does not change."""
 _SETTLING_DAYS = 30  # of weather before its windows: whether an hour is plausible depends on those before it
 
 
@@ -136,7 +142,7 @@ def load_city(conn: psycopg.Connection[Any], settings: Settings, *, now: datetim
     an earlier time are not. Potholes come from their table where it is as of `now`, which is the same, too.
     """
     city = read_city(conn)
-    segments, editions = _register(read_model_segments(conn), read_changed_attributes(conn), now)
+    segments, editions = _register(read_model_segments(conn), read_changed_attributes(conn), now, current=current)
     ids = segments.segment_id
     heirs = Heirs(read_heirs(conn))
     if current:
@@ -194,34 +200,56 @@ def load_city(conn: psycopg.Connection[Any], settings: Settings, *, now: datetim
             total_grade=surveys["total_grade"].astype(np.float64),
         ),
         timezone=ZoneInfo(city.timezone) if city is not None else settings.timezone,
-        editions=() if current else editions,
+        editions=editions,
     )
 
 
 def _register(
-    rows: list[ModelSegment], changed: list[tuple[int, datetime, dict[str, Any]]], now: datetime
+    rows: list[ModelSegment], changed: list[tuple[int, datetime, dict[str, Any]]], now: datetime, *, current: bool
 ) -> tuple[SegmentTable, tuple[tuple[Instant, SegmentTable], ...]]:
     """The segments as the register was known at `now`, and its former editions with the times they were replaced at.
 
     `changed`, oldest first: the first edition of a segment counts from always, for nobody knows what was before it.
+    With `current` there are no former ones. A register that is brought in every night has hundreds: of each, only the
+    segments that it changes are read, and columns that it leaves alone are those of the edition before.
     """
-    first: dict[int, dict[str, Any]] = {}
+    place = {row.segment_id: number for number, row in enumerate(rows)}
+    at_first: dict[int, dict[str, Any]] = {}
     later: dict[datetime, dict[int, dict[str, Any]]] = {}
     for segment_id, recorded_at, attributes in changed:
-        if segment_id not in first:
-            first[segment_id] = attributes
+        if segment_id not in place:
+            continue  # an import came in between two queries
+        if segment_id not in at_first:
+            at_first[segment_id] = attributes
         elif recorded_at <= now:
             later.setdefault(recorded_at, {})[segment_id] = attributes
+    if current:
+        at_first = {segment_id: told for edition in (at_first, *later.values()) for segment_id, told in edition.items()}
+        later = {}
 
-    def edition(before: list[ModelSegment], others: dict[int, dict[str, Any]]) -> list[ModelSegment]:
-        return [row._replace(attributes=others.get(row.segment_id, row.attributes)) for row in before]
+    def with_attributes(told: dict[int, dict[str, Any]]) -> list[ModelSegment]:
+        return [rows[place[segment_id]]._replace(attributes=attributes) for segment_id, attributes in told.items()]
 
-    rows = edition(rows, first) if first else rows
-    former = []
-    for replaced_at, others in later.items():
-        former.append((to_instant(replaced_at), to_segment_table(rows)))
-        rows = edition(rows, others)
-    return to_segment_table(rows), tuple(former)
+    rows = rows.copy()
+    for row in with_attributes(at_first):
+        rows[place[row.segment_id]] = row
+    table, former = to_segment_table(rows), []
+    for replaced_at, told in later.items():
+        former.append((to_instant(replaced_at), table))
+        index = np.array([place[segment_id] for segment_id in told])
+        table = _changed(table, index, to_segment_table(with_attributes(told)))
+    return table, tuple(former)
+
+
+def _changed(table: SegmentTable, index: Ints, segments: SegmentTable) -> SegmentTable:
+    """The table with the attributes of these segments (m,), which stand at `index` (m,) in it."""
+    columns = {}
+    for column in {field.name for field in fields(SegmentTable)} - _NO_ATTRIBUTES:
+        before, after = getattr(table, column), getattr(segments, column)
+        if not np.array_equal(before[index], after, equal_nan=True):
+            columns[column] = before.copy()
+            columns[column][index] = after
+    return replace(table, **columns)
 
 
 def _derived_potholes(conn: psycopg.Connection[Any], segment_ids: Ints, now: datetime) -> tuple[Potholes, OpenSpells]:

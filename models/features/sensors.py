@@ -59,24 +59,20 @@ class _Sites:
         order = np.argsort(days.day, kind="stable")
         self._rows, self._superseded_at = days.take(order), superseded_at[order]
         self.segments, self._site = np.unique(self._rows.segment_index, return_inverse=True)
-        at_m, self._field = editions[-1].positions_m(), field
-        self._editions = [Places(at_m, site_traits(s.tree_cover_pct, s.pavement_class, s.drainage, s.width_m))
-                          for s in editions]  # fmt: skip
-        self._edition = len(editions) - 1
+        self._editions, self._edition, self._field = editions, len(editions) - 1, field
+        self._places, self._alike_as = Places(editions[-1].positions_m(), _traits(editions[-1])), self._edition
         self._kept: OrderedDict[tuple[int, bytes], csr_array] = OrderedDict()
-
-    @property
-    def _places(self) -> Places:
-        return self._editions[self._edition]
 
     def spread_by(self, edition: int) -> None:
         """From now on the segments are as alike as this edition of the register calls them.
 
-        Of editions that say the same of what makes segments alike it is the first: their weights are the same.
+        Traits of all editions would be hundreds of MB where a large register is brought in every night: those of one
+        are held, and an edition that says the same of what makes segments alike has the weights of the one before.
         """
-        traits = self._editions[edition].traits
-        alike = (np.array_equal(traits, earlier.traits) for earlier in self._editions)
-        self._edition = next(number for number, same in enumerate(alike) if same)
+        if edition != self._edition:
+            self._edition, traits = edition, _traits(self._editions[edition])
+            if not np.array_equal(traits, self._places.traits):
+                self._places, self._alike_as = Places(self._places.at_m, traits), edition
 
     def known(
         self, first: Instant, last: Instant, as_of: Instant
@@ -141,13 +137,17 @@ class _Sites:
 
     def _weights_of(self, sites: NDArray[np.bool_]) -> csr_array:
         """Weights of sites at all segments; of the newest few sets of sites they are kept."""
-        key = (self._edition, sites.tobytes())
+        key = (self._alike_as, sites.tobytes())
         if key not in self._kept:
             self._kept[key] = self._weights(self._places, sites)
             if len(self._kept) > _SETS_KEPT:
                 self._kept.popitem(last=False)
         self._kept.move_to_end(key)
         return self._kept[key]
+
+
+def _traits(segments: SegmentTable) -> Floats:
+    return site_traits(segments.tree_cover_pct, segments.pavement_class, segments.drainage, segments.width_m)
 
 
 class SensorFeatures:

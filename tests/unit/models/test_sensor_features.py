@@ -1,5 +1,6 @@
 """Features from sensors: near what the sensors say, as of a time, unknown where none tells."""
 
+import tracemalloc
 from dataclasses import fields, replace
 
 import numpy as np
@@ -7,7 +8,7 @@ import pytest
 
 from models.features import FEATURE_SET
 from models.features.build import FeatureBuilder
-from models.features.sensors import NAMES
+from models.features.sensors import NAMES, SensorFeatures
 from models.inputs import CityInputs, SensorDays, SensorQuantity
 from tests.unit.models.synthetic_city import DAY, START, make_city
 
@@ -144,3 +145,18 @@ def test_the_normal_of_the_season_needs_a_year(inputs):
 
     assert np.isnan(early["base_moisture_anomaly_pct"]).all()
     assert np.isfinite(early["base_moisture_trend_30d_pct"]).all()
+
+
+def test_editions_of_the_register_are_not_held_again_for_the_sensors():
+    """A register that is brought in every night has hundreds; the traits of all would be the largest table of all."""
+    segments = make_city(segment_count=2000, days=2).inputs.segments
+    editions = [replace(segments, width_m=segments.width_m + number) for number in range(40)]
+
+    tracemalloc.start()
+    held = SensorFeatures(SensorDays.empty(), np.zeros(0, "datetime64[us]"), editions)
+    size_bytes, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+
+    traits_bytes = 4 * 8 * len(segments)
+    assert held
+    assert size_bytes < 5 * traits_bytes  # traits and places of surface and moisture, of one edition

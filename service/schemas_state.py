@@ -1,6 +1,7 @@
 """Answers about the twin state at other times, and about what it has learnt of the city."""
 
 from datetime import datetime
+from typing import Literal
 
 from pydantic import Field
 
@@ -46,12 +47,25 @@ class FieldAnswer(Answer):
     fitted: bool = Field(description="false: assumed, there were too few sensors.")
 
 
+PoorFrames = Literal["wet", "dark", "blurred"]
+
+
+class FramesAnswer(Answer):
+    """How cameras do with frames of a kind, relative to fit ones."""
+
+    frames: PoorFrames
+    recall_factor: float = Field(description="Chance to report an open pothole.")
+    mistakes_factor: float = Field(description="Potholes reported a pass where there are none.")
+
+
 class TwinParameters(Answer):
     """What the twin has learnt of the city as a whole."""
 
     as_of: datetime | None = Field(description="null: nothing yet, published and assumed values are in use.")
     camera_recall: float = Field(description="Chance that one pass with fit frames reports an open pothole.")
     poor_frame_factor: float = Field(description="Recall with blurred, wet or dark frames relative to that.")
+    poor_frame_mistakes: float = Field(description="Mistakes a pass with such frames relative to fit ones.")
+    frames: list[FramesAnswer] = Field(description="The same by kind; empty: no passes were told apart by why.")
     new_potholes_per_km_year: float
     season_factor: float = Field(description="New potholes of the last four weeks relative to the mean of the year.")
     vehicles: int = Field(description="Vehicles whose shaking is told from that of the road.")

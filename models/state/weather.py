@@ -34,7 +34,7 @@ DAY_ERROR_C = 1.0
 LEAST_CYCLES_SD, LEAST_FROST_SD_CD = 0.1, 0.1
 """Beside all that is estimated, one count in a hundred is off by one [-], and a frost index by as little [°C·d]: a
 surface that nobody measured is never known exactly, not even in summer. Assumed."""
-SOUND_MODULUS_SD_PCT, WEAK_MODULUS_SD_PCT = 3.0, 10.0
+SOUND_MODULUS_SD_PCT, WEAK_MODULUS_SD_PCT = 3.0, 15.0
 """A base that was never frozen is as stiff as its moisture lets it be; how weak a thaw makes it is known roughly. [%]
 Assumed."""
 

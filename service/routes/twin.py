@@ -9,13 +9,22 @@ from fastapi import APIRouter, Query
 from fastapi.concurrency import run_in_threadpool
 from pydantic import AwareDatetime
 
+from models.state.skill import Skill
 from roadtwin.errors import RequestInvalidError, SegmentNotFoundError
 from roadtwin.storage.twin_facts import read_parameters_time
 from roadtwin.twin.compute import SegmentState, states_at
 from roadtwin.twin.parameters import Parameters, read_parameters
 from service.problems import responses
 from service.routes.segment import PublicId, find_segment, state_quantities
-from service.schemas_state import FieldAnswer, SensorSkillAnswer, StateAt, StateHistory, TwinParameters
+from service.schemas_state import (
+    FieldAnswer,
+    FramesAnswer,
+    PoorFrames,
+    SensorSkillAnswer,
+    StateAt,
+    StateHistory,
+    TwinParameters,
+)
 from service.security import Reader
 from service.state import STATEMENT_TIMEOUT_MS, Db, Now, Running, Service
 
@@ -38,6 +47,8 @@ async def read_twin_parameters(running: Running, now: Now, _reader: Reader) -> T
         as_of=as_of,
         camera_recall=parameters.skill.recall,
         poor_frame_factor=parameters.skill.poor_factor,
+        poor_frame_mistakes=parameters.skill.poor_mistakes,
+        frames=frames_of(parameters.skill),
         new_potholes_per_km_year=parameters.new_per_m_day * 1000 * 365.25,
         season_factor=parameters.season,
         vehicles=len(parameters.vehicles),
@@ -101,6 +112,16 @@ def _connect(running: Service) -> psycopg.Connection[Any]:
 def _states(running: Service, segment_id: int, times: list[datetime]) -> list[SegmentState]:
     with _connect(running) as conn:
         return states_at(conn, segment_id, times, zone=running.timezone)
+
+
+def frames_of(skill: Skill) -> list[FramesAnswer]:
+    """What was learnt of each kind of poor frames, none where they were not told apart."""
+    if not skill.frame_factors:
+        return []
+    mistakes = skill.frame_mistakes or (skill.poor_mistakes,) * len(skill.frame_factors)
+    kinds: tuple[PoorFrames, ...] = ("wet", "dark", "blurred")
+    both = zip(kinds, skill.frame_factors, mistakes, strict=True)
+    return [FramesAnswer(frames=name, recall_factor=sees, mistakes_factor=errs) for name, sees, errs in both]
 
 
 def _parameters(running: Service, now: datetime) -> tuple[datetime | None, Parameters]:

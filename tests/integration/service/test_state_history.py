@@ -2,6 +2,8 @@ from datetime import timedelta
 
 import pytest
 
+from models.state.skill import Skill
+from service.routes.twin import frames_of
 from tests.integration.service.test_reading import get
 from tests.service_city import FIXED_NOW
 
@@ -70,3 +72,14 @@ def test_what_the_twin_has_learnt_says_when_it_is_only_assumed(reading, read_cit
         "soil_moisture_pct": False,
     }
     assert learnt["sensor_skill"] == []
+    assert (learnt["poor_frame_mistakes"], learnt["frames"]) == (1.0, [])
+
+
+def test_kinds_of_poor_frames_are_told_with_what_was_learnt_of_them():
+    told = frames_of(Skill(frame_factors=(0.9, 0.3, 0.6), frame_mistakes=(1.0, 4.0, 1.5)))
+    only_recall = frames_of(Skill(frame_factors=(0.9, 0.3, 0.6), poor_mistakes=1.2))
+
+    assert [(one.frames, one.recall_factor, one.mistakes_factor) for one in told] == [
+        ("wet", 0.9, 1.0), ("dark", 0.3, 4.0), ("blurred", 0.6, 1.5)
+    ]  # fmt: skip
+    assert {one.mistakes_factor for one in only_recall} == {1.2}

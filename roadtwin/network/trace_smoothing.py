@@ -13,6 +13,8 @@ from scipy.linalg import solveh_banded
 
 from roadtwin.network.road_graph import Floats
 
+Vectors = NDArray[np.complex128]
+
 KIN_M = 100.0
 """Way after which a position's error is a new one: what is as near counts by its share of it. Assumption: two blocks
 of house fronts. [m]"""
@@ -62,41 +64,44 @@ def smoothed(
     numpy.ndarray, shape (n, 2)
     """
     accuracy_m = np.maximum(accuracy_m, STANDING_ERROR_M)  # no receiver is exact, whatever it states
+    # Complex numbers stand for vectors in the plane: east + i north.
+    place = np.ascontiguousarray(position).view(np.complex128)[:, 0]
     course = np.radians(heading_deg)
-    here = np.column_stack([np.sin(course), np.cos(course)])
-    before = np.roll(here, 1, axis=0)
-    unknown, unknown_before = np.isnan(here), np.isnan(before)
-    here, before = np.where(unknown, before, here), np.where(unknown_before, here, before)
-    step = np.where(stands[:, None], 0.0, way_m[:, None] * (here + before) / 2)
-    bend = np.where(stands, 1.0, ((here - before) ** 2).sum(axis=1) / 24)
+    here = np.sin(course) + 1j * np.cos(course)
+    before = np.roll(here, 1)
+    here, before = np.where(np.isnan(here), before, here), np.where(np.isnan(before), here, before)
+    step = np.where(stands, 0.0, way_m * (here + before) / 2)
+    bend = np.where(stands, 1.0, _square(here - before) / 24)
     variance = way_m**2 * (STEP_ERROR_RAD**2 + bend) + STANDING_ERROR_M**2
-    finite = np.asarray(np.isfinite(position).all(axis=1))
-    seen = np.where(finite[:, None], position, 0.0)
-    known = np.asarray(np.isfinite(step).all(axis=1) & finite & np.roll(finite, 1))
-    known &= np.diff(run, prepend=run[:1] - 1) == 0
     # How much farther the position came than the step.
-    excess = np.where(known[:, None], np.diff(seen, axis=0, prepend=seen[:1]) - step, 0.0)
+    with np.errstate(invalid="ignore"):
+        excess = np.diff(place, prepend=place[:1]) - step
+    known = np.isfinite(excess) & (np.diff(run, prepend=run[:1] - 1) == 0)
+    excess = np.where(known, excess, 0.0)
     known &= ~_astray(excess, accuracy_m, run)
     if not known.any():
         return position.copy()
     share = np.where(known, np.clip(way_m / KIN_M, LEAST_SHARE, 1.0), 1.0)
-    tie = np.where(known, 1 / np.where(known, variance, 1.0), 0.0)
-    pull: Floats = tie[:, None] * excess
+    tie = np.where(known, 1 / variance, 0.0)
+    pull = tie * excess
     # Normal equations of min Σ share · |correction|² / accuracy² + Σ tie · |change of correction + excess|².
     bands = np.empty((2, len(tie)))
     bands[0] = -tie
     bands[1] = share / accuracy_m**2 + tie
     bands[1, :-1] += tie[1:]
-    pull -= np.append(pull[1:], np.zeros((1, 2)), axis=0)
-    return np.asarray(position - solveh_banded(bands, pull, check_finite=False))
+    correction = solveh_banded(bands, np.append(pull[1:], 0.0) - pull, check_finite=False)
+    return np.asarray(position + np.ascontiguousarray(correction).view(np.float64).reshape(-1, 2))
 
 
-def _astray(excess: Floats, accuracy_m: Floats, run: NDArray[np.intp]) -> NDArray[np.bool_]:
+def _astray(excess: Vectors, accuracy_m: Floats, run: NDArray[np.intp]) -> NDArray[np.bool_]:
     """Whether the steps around each one lead elsewhere than the positions before and after them."""
     number = np.arange(len(run))
     first = np.maximum(number - 1 - CHECK_READINGS, np.searchsorted(run, run))
     last = np.minimum(number + CHECK_READINGS, np.searchsorted(run, run, side="right") - 1)
-    first = np.minimum(first, last)
-    total = np.cumsum(excess, axis=0)
-    apart_m = np.hypot(*(total[last] - total[first]).T)
-    return np.asarray(apart_m > ASTRAY_SIGMA * np.hypot(accuracy_m[first], accuracy_m[last]))
+    total = np.cumsum(excess)
+    apart2_m2 = _square(total[last] - total[first])
+    return np.asarray(apart2_m2 > ASTRAY_SIGMA**2 * (accuracy_m[first] ** 2 + accuracy_m[last] ** 2))
+
+
+def _square(vector: Vectors) -> Floats:
+    return np.asarray(vector.real**2 + vector.imag**2)

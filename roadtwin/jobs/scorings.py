@@ -44,7 +44,7 @@ def note_scoring(log: Path, events: EventFile, cut: date, horizon_days: int, met
     dict
         `file`: name of the log; `this_window`, `this_file`: scorings in it. `while_made`: the same by the project's own
         record, with `level_rule_changes`, how often the rule for the level was changed after windows of the file had
-        been seen; None for files that no part was played by.
+        been seen; None for files on which it was not made.
 
     Raises
     ------
@@ -59,15 +59,19 @@ def note_scoring(log: Path, events: EventFile, cut: date, horizon_days: int, met
         "horizon_days": horizon_days,
         "method_version": method_version,
     }
+    is_of_file = _of_file(events)
     try:
         log.parent.mkdir(parents=True, exist_ok=True)
         with log.open("a", encoding="utf-8") as file:
             file.write(json.dumps(entry) + "\n")
         entries = [json.loads(line) for line in log.read_text("utf-8").splitlines() if line.strip()]
+        here = _count(entries, is_of_file, cut, horizon_days)
+    except (KeyError, TypeError) as exc:
+        raise InputFileError(
+            f"{log}: a line is no entry of the log of scorings ({exc}): mend it or take it out."
+        ) from None
     except (OSError, ValueError) as exc:
         raise InputFileError(f"{log}: the log of scorings cannot be kept: {exc}.") from None
-    is_of_file = _of_file(events)
-    here = _count(entries, is_of_file, cut, horizon_days)
     record = tomllib.loads((resources.files("roadtwin.jobs") / _RECORD).read_text("utf-8"))
     made = [window for window in record["windows"] if is_of_file(window)]
     while_made = None

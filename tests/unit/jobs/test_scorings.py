@@ -7,6 +7,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
+from roadtwin.errors import InputFileError
 from roadtwin.jobs.event_files import EventColumns, read_events
 from roadtwin.jobs.scorings import LOG_NAME, note_scoring, pairs_sha256
 
@@ -55,6 +56,17 @@ def test_entries_of_earlier_logs_count_by_their_file(read, tmp_path):
     log.write_text(f'{{"events_sha256": "{file.sha256}", "cut": "{CUT}", "horizon_days": {DAYS}}}\n', "utf-8")
 
     assert note_scoring(log, file, CUT, DAYS, 3)["this_window"] == 2
+
+
+@pytest.mark.parametrize(
+    "line", ["{}", "[1]", '{"events_sha256": "x", "cut": "2025-01-01", "horizon_days": "1"}', '{"cut": "soon"}', "{"]
+)
+def test_a_log_that_holds_something_else_is_refused_by_its_name(read, tmp_path, line):
+    log = tmp_path / LOG_NAME
+    log.write_text(f"{line}\n", "utf-8")
+
+    with pytest.raises(InputFileError, match=LOG_NAME):
+        note_scoring(log, read(ROWS), CUT, DAYS, 3)
 
 
 def test_the_record_of_the_project_names_each_window_once():

@@ -270,14 +270,13 @@ class OpenSpells(Columns):
 class SegmentDayTable(Facts):
     """What all vehicle passes of one local day saw of one segment; a correction is a row with a later `recorded_at`.
 
-    Counts (n,) are sums over the passes of the day; `good_passes` had frames fit for detection;
+    `day` (n,) counts local days since 1970-01-01: as instants they would be the largest column of tens of millions of
+    rows. Counts (n,) are sums over the passes of the day; `good_passes` had frames fit for detection;
     `linear_cracks` are D00 and D10, `alligator_cracks` D20; `roughness_mps2` (n,) is NaN where not measured [m/s²].
     """
 
-    DAYS: ClassVar[frozenset[str]] = frozenset({"day"})
-
     segment_index: Ints
-    day: Instants
+    day: Ints
     good_passes: Counts
     linear_cracks: Counts
     alligator_cracks: Counts

@@ -17,6 +17,7 @@ FRAILTY_SHAPE = 0.5
 """Shape of the gamma distribution of frailty over places: strong clustering. [-]"""
 NEIGHBOURHOOD_M = 200.0
 """How far the surroundings of a segment reach. [m]"""
+_PART_ROWS = 1 << 18
 
 
 def count_by_segment(segment_index: Ints, rows: NDArray[np.bool_], segment_count: int) -> Floats:
@@ -27,7 +28,11 @@ def count_by_segment(segment_index: Ints, rows: NDArray[np.bool_], segment_count
 def newest_by_segment(segment_index: Ints, at: Instants, rows: NDArray[np.bool_], segment_count: int) -> Instants:
     """Newest instant of the `rows` of each segment, shape (segment_count,); NaT where there is none."""
     newest = np.full(segment_count, np.iinfo(np.int64).min)  # the integer that NaT is stored as
-    np.maximum.at(newest, segment_index[rows], at[rows].astype("datetime64[us]").astype(np.int64))
+    for begin in range(0, rows.size, _PART_ROWS):  # a large city has millions of inspections
+        part = slice(begin, begin + _PART_ROWS)
+        chosen = rows[part]
+        instants = at[part][chosen].astype("datetime64[us]")
+        np.maximum.at(newest, segment_index[part][chosen], instants.astype(np.int64))
     return newest.astype("datetime64[us]")
 
 

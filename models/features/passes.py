@@ -9,7 +9,7 @@ from models.features.camera import rate, recency_weight
 from models.features.windows import CAMERA_DAYS
 from models.inputs import Bools, Floats, Instant, Instants, SegmentDayTable
 
-_PART_ROWS = 1 << 19
+_PART_ROWS = 1 << 18
 
 
 class CameraFeatures:
@@ -64,7 +64,7 @@ class CameraFeatures:
         exposure, linear, alligator, rough, measured, passes_28d, passes_90d = np.zeros((7, self._count))
         for rows in self._window(as_of, today, wanted):
             where, passes = rows.segment_index.astype(np.intp), rows.good_passes
-            age = (today - rows.day).astype(np.int64)
+            age = _number(today) - rows.day
             weight, known = of_age[age], np.isfinite(rows.roughness_mps2)
             # Added in the order of rows, so that sums do not depend on the parts that they are read in.
             np.add.at(exposure, where, weight * passes)
@@ -88,7 +88,7 @@ class CameraFeatures:
         for rows in self._window(as_of, today, wanted):
             self._enter(newest, rows)
         unseen = np.isnat(newest) if wanted is None else np.isnat(newest) & wanted
-        first = int(np.searchsorted(self._days.day, today - CAMERA_DAYS, side="right"))
+        first = int(np.searchsorted(self._days.day, _number(today) - CAMERA_DAYS, side="right"))
         for begin in reversed(range(0, first, _PART_ROWS)):
             if not unseen.any():
                 break
@@ -99,7 +99,8 @@ class CameraFeatures:
     def _window(self, as_of: Instant, today: Instant, wanted: Bools | None) -> Iterator[SegmentDayTable]:
         """What was known of the window that ends today, in the order of rows and some hundred thousand at a time: in a
         large city half a year has five million."""
-        first, last = np.searchsorted(self._days.day, [today - CAMERA_DAYS, today], side="right")
+        last_day = _number(today)
+        first, last = np.searchsorted(self._days.day, [last_day - CAMERA_DAYS, last_day], side="right")
         for begin in range(int(first), int(last), _PART_ROWS):
             yield self._known(begin, min(begin + _PART_ROWS, int(last)), as_of, wanted)
 
@@ -115,4 +116,11 @@ class CameraFeatures:
     @staticmethod
     def _enter(newest: Instants, rows: SegmentDayTable) -> None:
         good: NDArray[np.bool_] = rows.good_passes > 0
-        newest[rows.segment_index[good]] = rows.day[good]  # in the order of days: the last one stays
+        newest[rows.segment_index[good]] = rows.day[good].astype(
+            "datetime64[D]"
+        )  # in the order of days: the last one stays
+
+
+def _number(day: Instant) -> np.int32:
+    """Days since 1970-01-01, as segment-days count them: in their type, or searching would make wide copies of all."""
+    return np.int32(day.astype("datetime64[D]").astype(np.int64))

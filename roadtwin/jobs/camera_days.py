@@ -66,7 +66,7 @@ def to_table_of_days(columns: Columns, segment_ids: Ints) -> SegmentDayTable:
     return SegmentDayTable(
         recorded_at=columns.pop("recorded_at"),
         segment_index=segment_index,
-        day=key.view("datetime64[D]"),
+        day=key.astype(np.int32),
         good_passes=columns.pop("good_passes"),
         linear_cracks=columns.pop("linear_cracks"),
         alligator_cracks=columns.pop("alligator_cracks"),

@@ -30,7 +30,7 @@ def test_days_are_ordered_and_editions_of_one_by_the_time_of_their_recording() -
     expected = known[np.lexsort((recorded_at[known], segment_id[known], day[known]))]
     assert table.good_passes.tolist() == passes[expected].tolist()
     assert table.linear_cracks.tolist() == cracks[expected].tolist()
-    assert (table.day == day[expected]).all()
+    assert (table.day.astype("datetime64[D]") == day[expected]).all()
     assert (table.recorded_at == recorded_at[expected]).all()
     assert (SEGMENTS[table.segment_index] == segment_id[expected]).all()
     assert not columns  # they were let go

@@ -151,7 +151,7 @@ def _passes(count: int, days: int, cracks: np.ndarray, rng: np.random.Generator)
     return SegmentDayTable(
         recorded_at=START + (day + 1) * DAY + np.timedelta64(3_600_000_000, "us"),
         segment_index=segment.astype(np.int32),
-        day=(START + day * DAY).astype("datetime64[D]"),
+        day=(START + day * DAY).astype("datetime64[D]").astype(np.int32),
         good_passes=np.ones(day.size),
         linear_cracks=rng.poisson(1.0, day.size).astype(float),
         alligator_cracks=rng.poisson(0.7 * cracks[segment]).astype(float),

@@ -263,6 +263,8 @@ def _take_later(hole: Pothole, repair: EvidenceRow) -> list[EvidenceRow]:
     """Take from a hole what was seen after its repair: it acts anew, known from the record of the repair on."""
     last_us = repair.observed_us + _REPAIR_TIME
     later = [row for row in hole.rows if row.observed_us > last_us]
+    if all(row.kind in _CLOSING for row in later):  # repaired in two goes
+        return []
     if later:
         hole.rows = [row for row in hole.rows if row.observed_us <= last_us]
         hole.last_evidence_us = max(row.observed_us for row in hole.rows)
@@ -297,8 +299,11 @@ def _join_closed(section: SectionHoles, row: EvidenceRow) -> list[EvidenceRow] |
     """
     hole = _nearest([h for h in _repaired_after(section, row) if _concerns(row, h)], row)
     if hole is not None:
+        later = _take_later(hole, row) if row.kind in _CLOSING else []
         _add(hole, row)
-        return []
+        if later:  # the repair that it was closed by was the next one's
+            hole._repaired_us = row.observed_us
+        return later
     lost = [h for h in section.lost_lately(row.recorded_us) if h._missed and row.observed_us < h._missed[1]]
     hole = _nearest([h for h in lost if _concerns(row, h)], row)
     if hole is None:

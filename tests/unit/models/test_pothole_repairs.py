@@ -118,6 +118,16 @@ def test_a_late_repair_that_explains_a_look_in_vain_explains_it_for_what_was_see
     assert [lost.reopened, lost.close_reason] == [True, "not_found"]
 
 
+def test_of_two_repairs_the_first_may_be_recorded_last():
+    rows = [row(FINDING, 1), row(FINDING, 8), row(REPAIR, 9), row(REPAIR, 5, 20), row(DETECTION, 7, 21, pass_no=1)]
+    first, second = states(*rows)
+
+    assert told([first, second]) == [(False, False, [0, 3]), (False, True, [1, 2, 4])]
+    assert (first.spells, second.spells) == ([(us(1), us(9))], [(us(20), us(20))])
+    # Nobody saw it in between: one hole, repaired in two goes.
+    assert told(states(row(FINDING, 1), row(REPAIR, 9), row(REPAIR, 5, 20))) == [(False, False, [0, 1, 2])]
+
+
 def test_no_two_holes_have_the_same_name_where_the_first_row_of_one_was_seen_after_its_repair():
     rows = [row(FINDING, 8), row(FINDING, 1, 9), row(REPAIR, 5, 10), row(FINDING, 30, 40), row(REPAIR, 20, 50)]
     holes = states(*rows)

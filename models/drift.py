@@ -151,7 +151,7 @@ def stability_index(counts: NDArray[np.int64], reference: NDArray[np.int64]) -> 
     >>> round(stability_index(np.array([50, 50]), np.array([500, 500])), 3)
     0.0
     >>> round(stability_index(np.array([90, 10]), np.array([500, 500])), 2)
-    0.86
+    0.85
     """
     p, q = (counts + _LEAST_COUNT, reference + _LEAST_COUNT)
     p, q = p / p.sum(), q / q.sum()

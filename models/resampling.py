@@ -185,8 +185,8 @@ def interval(value: float, draws: Floats) -> Interval:
 
     Examples
     --------
-    >>> interval(0.5, np.linspace(0, 1, 101))
-    Interval(value=0.5, low=0.05, high=0.95)
+    >>> interval(0.5, np.array([0.5, 0.5, np.nan]))
+    Interval(value=0.5, low=0.5, high=0.5)
     """
     known = draws[np.isfinite(draws)]
     if not known.size:

@@ -87,7 +87,7 @@ def axle_passes_million(axle_passes_per_day: Floats, years: Floats) -> Floats:
     Examples
     --------
     >>> axle_passes_million(np.array([1000.0, np.nan]), np.array([20.0, 20.0])).round(2)
-    array([7.3,  nan])
+    array([7.3, nan])
     """
     return np.asarray(axle_passes_per_day * years * 365.25 / 1e6)
 

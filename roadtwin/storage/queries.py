@@ -17,7 +17,7 @@ def load(topic: str) -> dict[str, LiteralString]:
     Examples
     --------
     >>> sorted(load("city"))
-    ['read_city', 'write_city']
+    ['read_city', 'write_city', 'write_scenario']
     """
     text = resources.files("roadtwin.storage").joinpath("sql").joinpath(f"{topic}.sql").read_text("utf-8")
     parts = _NAME.split(text)[1:]

@@ -171,7 +171,7 @@ def kind_counts(length_km: float, device_count: int | None) -> list[int]:
     Examples
     --------
     >>> kind_counts(120, None), kind_counts(120, 2000)
-    ([10, 8, 6, 6, 3, 2, 2, 3, 2, 3], [433, 379, 270, 270, 135, 108, 81, 135, 54, 135])
+    ([10, 8, 6, 6, 3, 2, 2, 3, 2, 3], [441, 386, 275, 275, 138, 110, 44, 138, 55, 138])
     """
     if device_count is None:
         return [max(2, round(kind.per_100_km * length_km / 100)) for kind in KINDS]

@@ -32,8 +32,8 @@ demo: install
 	$(BIN)/roadtwin demo $(ARGS)
 
 # Three at a time also on two cores: much of a test is waiting for a broker, a database or a process that was killed.
-# A broker that is named is shared by all of them, so then there is one. In the order of the folders: long files (whole
-# demos, faults) begin first, and the many short ones of tests/unit fill up the end.
+# A broker that is named is shared by all of them, so then there is one. In the order of tests/conftest.py: long files
+# (whole demos, faults) begin first, and the many short ones of tests/unit fill up the end.
 TEST_PROCESSES ?= $(if $(ROADTWIN_TEST_MQTT_URL),1,3)
 
 # Idle threads of BLAS and OpenMP spin: with three processes on two cores they take more time than they save.

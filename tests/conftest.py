@@ -10,8 +10,10 @@ import os
 import shutil
 import socket
 import tempfile
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -28,6 +30,13 @@ from roadtwin.storage.migrate import migrate
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 EVERY_PART_FOLDERS = ("tests/integration/storage/", "tests/integration/ingest/", "tests/acceptance/")
+WAITING_FOLDERS = (
+    "tests/faults/",
+    "tests/integration/ingest/",
+    "tests/integration/jobs/",
+    "tests/integration/storage/",
+)
+"""Where tests mostly wait: for brokers, for processes that start or are killed, for disks."""
 
 
 def _services_state() -> dict[str, str]:
@@ -73,6 +82,20 @@ class ServiceBroker:
 
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "every_part: runs on every database and every broker that is there")
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Several test processes take file after file: long ones first, and some wait while others compute."""
+    if "PYTEST_XDIST_WORKER" not in os.environ:
+        return
+    slow = Counter(item.path for item in items if item.get_closest_marker("slow") is not None)
+    files = sorted(dict.fromkeys(item.path for item in items), key=lambda file: -slow[file])
+    waiting = [file for file in files if file.relative_to(REPOSITORY).as_posix().startswith(WAITING_FOLDERS)]
+    computing = [file for file in files if file not in waiting]
+    in_turn = [file for pair in zip_longest(computing, waiting) for file in pair if file is not None]
+    place = {file: number for number, file in enumerate(in_turn)}
+    items.sort(key=lambda item: place[item.path])
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:

@@ -97,7 +97,10 @@ def read_model_segments(conn: psycopg.Connection[Any]) -> list[ModelSegment]:
 
 
 def read_changed_attributes(conn: psycopg.Connection[Any]) -> list[tuple[int, datetime, dict[str, Any]]]:
-    """(segment_id, recorded_at, attributes) of all editions of valid segments that have several, oldest first."""
+    """(segment_id, recorded_at, attributes) of all editions of valid segments that have several, oldest first.
+
+    Editions of the segments that they are the heirs of are among them.
+    """
     decode = msgspec.json.Decoder(dict[str, Any]).decode
     rows = conn.execute(_SQL["read_changed_attributes"]).fetchall()
     return [(segment_id, recorded_at, decode(text)) for segment_id, recorded_at, text in rows]

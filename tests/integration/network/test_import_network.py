@@ -8,6 +8,7 @@ import shapely
 from roadtwin.errors import DegenerateLineError, InputFileError
 from roadtwin.jobs.importing import import_network
 from roadtwin.network.sections import Attributes, RoadSection
+from roadtwin.storage.model_inputs import read_changed_attributes
 
 pytestmark = pytest.mark.every_part
 
@@ -121,6 +122,46 @@ def test_every_edition_of_attributes_is_kept_and_an_unchanged_import_writes_none
     assert editions(db) == expected
     assert rows(db, "SELECT count(*) FROM segment_attributes AS e JOIN segment USING (segment_id) "
                     "WHERE public_id LIKE 'reg:0008:%' AND e.recorded_at > segment.valid_from") == [(0,)]  # fmt: skip
+
+
+def told(db):
+    """Years of the wearing course by where the segment begins, as they were known; of more than one edition only."""
+    begins_m = dict(rows(db, "SELECT segment_id, round(from_station_m)::integer FROM segment"))
+    known = {}
+    for segment_id, recorded_at, attributes in read_changed_attributes(db):
+        known.setdefault(begins_m[segment_id], []).append((recorded_at, attributes["wearing_course_year"]))
+    return known
+
+
+def test_where_a_line_moves_the_new_segments_keep_what_was_known_of_those_that_they_come_from(db):
+    march, april = JANUARY + timedelta(days=60), JANUARY + timedelta(days=90)
+    old, renewed = (replace(NORTH, attributes=Attributes(wearing_course_year=year)) for year in (1990, 2024))
+    longer = replace(NORTH, line=np.array([[7.0, 51.45], [7.0, 51.4554]]),
+                     attributes=Attributes(wearing_course_year=2026))  # fmt: skip
+    for section, at in ((old, JANUARY), (renewed, march)):
+        import_network(db, [section, EAST], recorded_at=at)
+    import_network(db, [replace(longer, line=longer.line + 1e-6), EAST], recorded_at=april)
+    import_network(db, [longer, EAST], recorded_at=JUNE)
+
+    known = [(JANUARY, 1990), (march, 2024), (april, 2026), (JUNE, 2026)]
+    found = told(db)
+    assert [found[begin_m] for begin_m in sorted(found)] == [known] * 3 + [known[2:]] * 3
+
+
+def test_of_former_segments_that_ended_at_once_the_one_that_the_new_one_holds_most_of_counts(db):
+    import_network(db, [replace(NORTH, attributes=Attributes(wearing_course_year=1990))], recorded_at=JANUARY)
+    db.execute(
+        "UPDATE segment_attributes SET attributes = jsonb_build_object('wearing_course_year', 1990 + segment_id)"
+    )
+    former = dict(rows(db, "SELECT round(from_station_m)::integer, 1990 + segment_id FROM segment"))
+    shorter = replace(NORTH, line=np.array([[7.0, 51.45], [7.0, 51.45216]]),
+                      attributes=Attributes(wearing_course_year=2026))  # fmt: skip
+    import_network(db, [shorter], recorded_at=JUNE)
+
+    assert told(db) == {
+        0: [(JANUARY, former[0]), (JUNE, 2026)],
+        120: [(JANUARY, former[100]), (JUNE, 2026)],
+    }
 
 
 def test_other_attributes_are_updated_without_new_segments(db):

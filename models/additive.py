@@ -148,9 +148,11 @@ def within_strata(
     begin : ndarray, shape (k,), optional
         Where to begin; at the prior means if left out.
     """
-    order = np.argsort(stratum, kind="stable")  # sums over strata become sums over runs
-    x, y = x[order], labels[order]
-    start = np.flatnonzero(np.diff(stratum[order], prepend=-1))
+    y = labels
+    if (stratum[1:] < stratum[:-1]).any():  # sums over strata become sums over runs
+        order = np.argsort(stratum, kind="stable")
+        x, y, stratum = x[order], labels[order], stratum[order]
+    start = np.flatnonzero(np.diff(stratum, prepend=-1))
     usual = float(logit(y.mean()))
     level, beta = np.full(start.size, usual), (mean if begin is None else begin).astype(np.float64)
     best, level_step, step = -np.inf, np.zeros(start.size), np.zeros(beta.size)
@@ -167,12 +169,13 @@ def within_strata(
             p = expit(log_odds)
             value += float(np.sum(y[rows] * log_odds - np.logaddexp(0.0, log_odds)))
             weight, residual = p * (1 - p), y[rows] - p
-            weighted = part * weight[:, None]
             gradient_level[strata] += np.add.reduceat(residual, heads)
             h_level[strata] += np.add.reduceat(weight, heads)
-            h_cross[strata] += np.add.reduceat(weighted, heads, axis=0)
+            ends = np.append(heads[1:], len(part))
+            h_cross[strata] += [weight[a:b] @ part[a:b] for a, b in zip(heads, ends, strict=True)]
             gradient = gradient + part.T @ residual
-            h_beta = h_beta + weighted.T @ part
+            part *= np.sqrt(weight)[:, None]
+            h_beta = h_beta + part.T @ part  # of a matrix and itself BLAS works out one half
         if value < best - 1e-9 * abs(best):  # too far: half of the step that led here
             level, beta, level_step, step = level - level_step / 2, beta - step / 2, level_step / 2, step / 2
             continue

@@ -46,8 +46,9 @@ def by_definition(inputs: CityInputs, as_of: np.datetime64) -> dict[str, np.ndar
     year = where[holes.first_recorded_at[known_holes] > as_of - 365 * DAY]
     n = np.array([float((year == i).sum()) for i in range(len(segments))])
     passes = inputs.segment_days
-    seen = (passes.recorded_at <= as_of) & (passes.day > today - 180) & (passes.day <= today)
-    weight = 0.5 ** ((today - passes.day[seen]).astype(int) / 45)
+    day = passes.day.astype("datetime64[D]")
+    seen = (passes.recorded_at <= as_of) & (day > today - 180) & (day <= today)
+    weight = 0.5 ** ((today - day[seen]).astype(int) / 45)
     index = passes.segment_index[seen]
 
     def total(values: np.ndarray) -> np.ndarray:

@@ -20,14 +20,18 @@ def read_recent_days(
     """Segment-days of the window of camera features, and the last look of segments that have none in it."""
     part = Part(from_day=today - timedelta(days=CAMERA_DAYS))
     window = heirs.of_days(read_columns(conn, "segment_days", now=now, part=part))
-    place = np.searchsorted(segment_ids, window["segment_id"])
-    good = np.bincount(place, weights=window["good_passes"] > 0, minlength=segment_ids.size)[: segment_ids.size]
+    place = positions(window["segment_id"], segment_ids)
+    seen = np.zeros(segment_ids.size, bool)
+    seen[place[(window["good_passes"] > 0) & (place >= 0)]] = True
+    del place
     # A row that another edition of its day takes back may have been the only good one.
     key = np.sort(window["segment_id"].astype(np.int64) << 32 | window["day"].astype(np.int64))
     corrected = np.isin(segment_ids, np.unique(key[1:][key[1:] == key[:-1]] >> 32))
-    unseen = heirs.with_former(segment_ids[(good == 0) | corrected].tolist())
+    del key
+    unseen = heirs.with_former(segment_ids[~seen | corrected].tolist())
     before = heirs.of_days(read_columns(conn, "last_looks", now=now, part=replace(part, segment_ids=unseen)))
-    return {name: np.concatenate([column, before[name]]) for name, column in window.items()}
+    # One column after the other, so that half a year is not held twice.
+    return {name: np.concatenate([window.pop(name), before[name]]) for name in tuple(window)}
 
 
 def to_table_of_days(columns: Columns, segment_ids: Ints) -> SegmentDayTable:

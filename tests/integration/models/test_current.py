@@ -85,6 +85,14 @@ def test_current_inputs_give_the_same_features_where_the_table_is_of_another_tim
     assert_current_is_complete(conn, NOW - timedelta(days=3))
 
 
+def test_passes_over_a_road_that_ended_say_nothing_of_the_next_one(conn):
+    derive_potholes(conn, now=NOW)
+    conn.execute("UPDATE segment SET valid_to = %s WHERE segment_id %% 7 = 6", [NOW - timedelta(days=1)])
+    conn.execute("TRUNCATE inspection CASCADE")  # a person's look would hide that a pass was not read
+
+    assert_current_is_complete(conn, NOW)
+
+
 def test_the_table_is_what_the_rule_says(conn):
     derive_potholes(conn, now=NOW)
     holes = derive(load_evidence(conn, now=NOW), load_looks(conn, now=NOW), to_instant(NOW))

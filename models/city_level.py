@@ -35,7 +35,7 @@ from sklearn.base import BaseEstimator
 from sklearn.exceptions import ConvergenceWarning
 
 from models.inputs import Floats
-from models.prior import EFFECTS, base_log_odds, weather_share
+from models.prior import EFFECTS, base_log_odds, season_slopes, weather_share
 
 LEVEL_SD = 0.45
 """τ: standard deviation of a window's level that no feature explains. [log-odds] Weighs cuts against the priors."""
@@ -136,10 +136,10 @@ class CityLevel(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no typ
         return np.column_stack(columns) if names else np.zeros((features.shape[0], 0))
 
     def _prior(self, base: float) -> tuple[Floats, Floats]:
-        effects = [EFFECTS[name] for name in self.feature_names]
-        share = [1.0 if name.startswith("season") else weather_share(self.horizon_days) for name in self.feature_names]
-        mean = [base, *(e.slope * s for e, s in zip(effects, share, strict=True))]
-        return np.array(mean), np.array([_BASE_SD, *(e.sd for e in effects)])
+        share = weather_share(self.horizon_days)
+        season = dict(zip(("season_sin", "season_cos"), season_slopes(self.horizon_days), strict=True))
+        slopes = [season.get(name, EFFECTS[name].slope * share) for name in self.feature_names]
+        return np.array([base, *slopes]), np.array([_BASE_SD, *(EFFECTS[name].sd for name in self.feature_names)])
 
 
 def level_of(score: Floats, labels: Floats, slope: float) -> float:

@@ -114,7 +114,7 @@ def usual_year(inputs: CityInputs, until: Instant, *, at: time) -> UsualYear:
     known = np.bincount(own_month, minlength=12)
     missing = np.maximum(0, MONTH_DATES - known) if own_month.size else np.full(12, MONTH_DATES)
     weather, forecast = own_month.size > 0, len(inputs.forecasts) > 0
-    usual = np.stack([_usual_date(month, weather=weather, forecast=forecast) for month in range(12)])
+    usual = np.stack([usual_date(month, weather=weather, forecast=forecast) for month in range(12)])
     weight = np.concatenate([1 / (known + missing)[own_month], missing / (known + missing)]) / 12
     return UsualYear(np.concatenate([own, usual]), weight, float(weight[: own_month.size].sum()))
 
@@ -140,7 +140,7 @@ def _own_dates(inputs: CityInputs, until: Instant, at: time) -> tuple[NDArray[np
     return features, local_day(dates, inputs.timezone).astype("datetime64[M]").astype(np.int64) % 12
 
 
-def _usual_date(month: int, *, weather: bool, forecast: bool) -> NDArray[np.float32]:
+def usual_date(month: int, *, weather: bool, forecast: bool) -> NDArray[np.float32]:
     """Features of the middle of a month, shape (f,); what no monthly mean tells stays unknown."""
     values: dict[str, float] = {}
     values["season_sin"], values["season_cos"] = season(np.datetime64(f"2001-{month + 1:02}-15"))

@@ -32,6 +32,9 @@ USUAL_LENGTH_M = 100.0
 """Of a segment whose length is not known. [m]"""
 MEMORY_OF_WEATHER_DAYS = 30.0
 """What the weather has done so far matters for so long: its slopes fall with the horizon. [d] Assumption."""
+WEATHER_SWING, WEATHER_PEAK_DAY = 0.58, 17.0
+"""First harmonic over the year of the effects of weather and forecast below in the usual year of `models.climate`: half
+its range [log-odds] and the day of the year of its highest value."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,6 +149,28 @@ def weather_share(horizon_days: int) -> float:
     """
     span = horizon_days / MEMORY_OF_WEATHER_DAYS
     return float(-np.expm1(-span) / span)
+
+
+def season_slopes(horizon_days: int) -> tuple[float, float]:
+    """Prior slopes of `season_sin` and `season_cos` for a window that begins at the date which they tell. [log-odds]
+
+    What the weather so far no longer tells of a long window, its season does: with the share w of `weather_share`,
+    swing A, and peak φ, the season's part at a date θ is a cos θ + (1 − w) A cos(θ − φ), of which a window from θ to
+    θ + 2δ has the mean.
+
+    Examples
+    --------
+    >>> [tuple(round(slope, 2) for slope in season_slopes(h)) for h in (7, 28, 90)]
+    [(0.0, 0.14), (-0.02, 0.24), (-0.18, 0.29)]
+    """
+    own = EFFECTS["season_cos"]
+    half = np.pi * horizon_days / 365.25
+    peak = 2 * np.pi * WEATHER_PEAK_DAY / 365.25
+    lost = (1 - weather_share(horizon_days)) * WEATHER_SWING * own.scale
+    mean = np.sin(half) / half
+    sine = -mean * (own.slope * np.sin(half) + lost * np.sin(half - peak))
+    cosine = mean * (own.slope * np.cos(half) + lost * np.cos(half - peak))
+    return float(sine), float(cosine)
 
 
 def base_log_odds(horizon_days: int) -> float:

@@ -18,8 +18,8 @@ _PRIORS = """## Priors
 
 z = (T(x) − centre) / scale, cut off at ±4; T is x, ln(max(x, 0.02)) or ln(1 + max(x, 0)). The prior of the slope of the
 log-odds, for one step of z, is N(slope, sd²). An unknown value has z = 0 and, of places, an effect of its own with prior
-N(0, 0.3²). For a horizon of h days the prior slopes of weather and forecast, not those of the season, are multiplied by
-(1 − e^(−h/30 d)) / (h/30 d); their sd stays. Where the figures are from: the references in `models/prior.py`, and
+N(0, 0.3²). For a horizon of h days the prior slopes of weather and forecast are multiplied by w = (1 − e^(−h/30 d)) / (h/30 d),
+and those of the season, which takes over what they lose, are [other ones](risk-model.md#season); every sd stays. Where the figures are from: the references in `models/prior.py`, and
 [priors](risk-model.md#estimator); a slope without a source there is an assumption that labels are to correct.
 """
 

@@ -44,8 +44,8 @@ def test_a_city_of_which_only_the_register_is_known_is_scored_by_physics_alone(s
     assert "0 of 12 months were measured here" in learned["notice_en"]
     assert model.recorded_year_ == 0
     for _, per_100_m_week, spread in rows:
-        # of a day in June without any weather known; only the season moves it, by an eighth at most
-        assert per_100_m_week == pytest.approx(RATE_PER_100_M_WEEK, rel=0.25)
+        # of a day in June without any weather known: the season alone makes it less than the year's mean
+        assert 0.45 * RATE_PER_100_M_WEEK < per_100_m_week < RATE_PER_100_M_WEEK
         assert spread > 0.001  # the register tells roads apart
 
 

@@ -7,12 +7,12 @@ import numpy as np
 import pytest
 
 from models.city_level import CityLevel
-from models.climate import USUAL_FREEZE_THAW_DAYS, USUAL_TEMP_C, UsualYear, usual_year, weather_alone
+from models.climate import USUAL_FREEZE_THAW_DAYS, USUAL_TEMP_C, UsualYear, usual_date, usual_year, weather_alone
 from models.dataset import build_dataset, make_cuts
 from models.features import FEATURE_SET
 from models.features.build import FeatureBuilder
 from models.inputs import CityInputs, Columns, SegmentTable, WeatherForecasts, WeatherHours
-from models.prior import RATE_PER_100_M_WEEK
+from models.prior import EFFECTS, RATE_PER_100_M_WEEK, WEATHER_PEAK_DAY, WEATHER_SWING, season_slopes, weather_share
 from models.risk import RiskModel
 from roadtwin.types import HORIZONS_DAYS
 from tests.unit.models.synthetic_city import BERLIN, DAY, START, make_segments, make_weather
@@ -135,7 +135,7 @@ def test_without_any_weather_only_the_season_counts(city):
     assert {FEATURE_SET.names[i] for i in np.flatnonzero(known)} == {"season_sin", "season_cos"}
     levels, fixed = cold_model(bare, year=year).levels_, cold_model(bare).levels_
     for level, other in zip(levels, fixed, strict=True):
-        assert level.intercept_ == pytest.approx(other.intercept_, abs=0.02)
+        assert level.intercept_ == pytest.approx(other.intercept_, abs=0.1)  # the mean of exp(season)
 
 
 def test_forecasts_count_where_a_city_gets_them(city):
@@ -193,3 +193,31 @@ def test_few_cases_move_the_level_and_do_no_harm_elsewhere(city, rng):
 def shifted(level: CityLevel, by: float) -> CityLevel:
     level.intercept_ += by
     return level
+
+
+def test_the_swing_that_the_season_takes_over_is_that_of_the_prior_in_the_usual_year():
+    months = np.stack([usual_date(month, weather=True, forecast=True) for month in range(12)])
+    effect = np.zeros(12)
+    for name in (f.name for f in FEATURE_SET.features if f.group == "weather" and not f.name.startswith("season")):
+        effect += EFFECTS[name].slope * np.nan_to_num(EFFECTS[name].coordinate(months[:, FEATURE_SET.index(name)]))
+    angle = 2 * np.pi * (14 + 365.25 / 12 * np.arange(12)) / 365.25
+    _, cosine, sine = np.linalg.lstsq(np.column_stack([np.ones(12), np.cos(angle), np.sin(angle)]), effect, rcond=None)[
+        0
+    ]
+    assert np.hypot(cosine, sine) == pytest.approx(WEATHER_SWING, abs=0.01)
+    assert np.arctan2(sine, cosine) / (2 * np.pi) * 365.25 == pytest.approx(WEATHER_PEAK_DAY, abs=1)
+
+
+@pytest.mark.parametrize("horizon_days", HORIZONS_DAYS)
+def test_the_seasons_prior_is_the_mean_over_the_window(horizon_days):
+    sine, cosine = (slope / EFFECTS["season_cos"].scale for slope in season_slopes(horizon_days))
+    for start in range(0, 365, 30):
+        days = start + (np.arange(1000) + 0.5) / 1000 * horizon_days
+        angle = 2 * np.pi * days / 365.25
+        swing = (1 - weather_share(horizon_days)) * WEATHER_SWING
+        mean = np.mean(
+            EFFECTS["season_cos"].slope / EFFECTS["season_cos"].scale * np.cos(angle)
+            + swing * np.cos(angle - 2 * np.pi * WEATHER_PEAK_DAY / 365.25)
+        )
+        begin = 2 * np.pi * start / 365.25
+        assert sine * np.sin(begin) + cosine * np.cos(begin) == pytest.approx(mean, abs=1e-6)

@@ -1,12 +1,14 @@
 """The command as a user meets it: help with an example, errors in one sentence."""
 
+import importlib
 import subprocess
 import sys
 
 import pytest
+import typer
 from typer.testing import CliRunner
 
-from roadtwin.cli.main import COMMANDS, app
+from roadtwin.cli.main import COMMANDS, SUMMARIES, app
 
 
 def run(*arguments, **env):
@@ -24,6 +26,21 @@ def test_help_lists_every_command():
 
     assert result.returncode == 0, result.stderr
     assert [name for name in COMMANDS if f" {name} " not in result.stdout] == []
+
+
+@pytest.mark.parametrize("command", sorted(COMMANDS))
+def test_the_list_says_of_a_command_what_its_own_help_begins_with(command):
+    whole = typer.main.get_command(importlib.import_module(COMMANDS[command]).app).help
+
+    assert SUMMARIES[command] == whole.split("\n\n")[0].replace("\n", " ")
+
+
+def test_the_list_of_commands_loads_none_of_them():
+    code = "import sys; from roadtwin.cli.main import main\ntry: main()\nfinally: print(*sys.modules)"
+    result = subprocess.run([sys.executable, "-c", code, "--help"], capture_output=True, text=True, timeout=60)
+
+    assert result.returncode == 0, result.stderr
+    assert not {"numpy", "psycopg", "sklearn", *COMMANDS.values()} & set(result.stdout.split("\n")[-2].split())
 
 
 @pytest.mark.parametrize("command", sorted(COMMANDS))

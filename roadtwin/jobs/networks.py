@@ -30,6 +30,7 @@ from roadtwin.storage.network import (
     SegmentRow,
     close_sections,
     read_current_sections,
+    read_newest_edition,
     read_nominal_length_m,
     update_sections,
     write_lineage,
@@ -78,7 +79,8 @@ def import_network(
     Parameters
     ----------
     recorded_at : datetime
-        From when on the new sections are valid and other attributes known, and until when replaced ones were.
+        From when on the new sections are valid and other attributes known, and until when replaced ones were: not
+        before the newest edition of any section that the import changes or ends.
     source_version : str, optional
         Which edition of the register this is; by default a digest of the sections.
     nominal_length_m : int
@@ -86,8 +88,8 @@ def import_network(
     close_missing : bool
         Whether sections of these registers that are not among `sections` end now: only for a complete register.
 
-    Raises InputFileError for an id that occurs twice or another nominal length than the database has,
-    DegenerateLineError for a line without length.
+    Raises InputFileError for an id that occurs twice, another nominal length than the database has, or a `recorded_at`
+    before what it would replace; DegenerateLineError for a line without length.
     """
     keys = [(section.source, section.source_section_id) for section in sections]
     if len(set(keys)) < len(keys):
@@ -149,6 +151,7 @@ def _import_register(
                 updates.append((section_id, row))
     missing = [present[key][0] for key in present.keys() - {row.source_section_id for row in rows}]
     closing = [present[rows[i].source_section_id][0] for i in changed] + (missing if close_missing else [])
+    _check_order(conn, source, [*closing, *(section_id for section_id, _ in updates)], edition.valid_from)
     closed = close_sections(conn, closing, valid_to=edition.valid_from) if closing else []
     update_sections(conn, updates, recorded_at=edition.valid_from)
     fresh = new + changed
@@ -167,6 +170,17 @@ def _import_register(
         segments_closed=len(closed),
         length_km=float(lengths_m.sum()) / 1000,
     )
+
+
+def _check_order(conn: psycopg.Connection[Any], source: str, section_ids: list[int], recorded_at: datetime) -> None:
+    """Refuse to replace what became known later: models of the time in between would read what was not known then."""
+    newest = read_newest_edition(conn, section_ids) if section_ids else None
+    if newest is not None and recorded_at < newest:
+        raise InputFileError(
+            f"The register {source} has an edition of {newest.isoformat(timespec='seconds')} for sections that this "
+            f"import changes or ends; got the earlier {recorded_at.isoformat(timespec='seconds')}: import editions in "
+            "the order in which they became known."
+        )
 
 
 def _write(

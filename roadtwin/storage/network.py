@@ -129,12 +129,18 @@ def close_sections(
     return [ClosedSegment(*row) for row in closed]
 
 
+def read_newest_edition(conn: psycopg.Connection[Any], section_ids: Sequence[int]) -> datetime | None:
+    """From when on the newest attributes of any segment of these valid sections are known; None without a segment."""
+    row = conn.execute(_SQL["read_newest_edition"], {"section_ids": list(section_ids)}).fetchone()
+    return row[0] if row else None
+
+
 def update_sections(
     conn: psycopg.Connection[Any], rows: Iterable[tuple[int, SectionRow]], *, recorded_at: datetime
 ) -> None:
     """Give sections and their segments other names, owners and attributes; the geometry stays.
 
-    Other attributes are recorded as an edition, beside the former ones.
+    Other attributes are recorded as an edition, beside the former ones; one of the same instant is replaced.
     """
     values = [
         {**row._asdict(), "section_id": section_id, "attributes": Jsonb(row.attributes), "recorded_at": recorded_at}

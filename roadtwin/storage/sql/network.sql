@@ -45,16 +45,16 @@ SET
     inspection_interval_days = %(inspection_interval_days)s, attributes = %(attributes)s
 WHERE section_id = %(section_id)s;
 
+-- name: read_newest_edition
+SELECT max(e.recorded_at)
+FROM segment AS s
+INNER JOIN segment_attributes AS e ON s.segment_id = e.segment_id
+WHERE s.section_id = any(%(section_ids)s) AND s.valid_to IS NULL;
+
 -- name: record_attributes_of_section
--- What they are from now on, where that is new; an edition is never recorded before the one that it replaces.
+-- What they are from now on, where that is new.
 INSERT INTO segment_attributes (segment_id, recorded_at, attributes)
-SELECT
-    s.segment_id,
-    greatest(
-        %(recorded_at)s,
-        (SELECT max(e.recorded_at) FROM segment_attributes AS e WHERE e.segment_id = s.segment_id)
-    ),
-    %(attributes)s
+SELECT s.segment_id, %(recorded_at)s, %(attributes)s
 FROM segment AS s
 WHERE s.section_id = %(section_id)s AND s.valid_to IS NULL AND s.attributes <> %(attributes)s
 ON CONFLICT (segment_id, recorded_at) DO UPDATE SET attributes = excluded.attributes;

@@ -124,6 +124,26 @@ def test_every_edition_of_attributes_is_kept_and_an_unchanged_import_writes_none
                     "WHERE public_id LIKE 'reg:0008:%' AND e.recorded_at > segment.valid_from") == [(0,)]  # fmt: skip
 
 
+def test_an_edition_before_the_newest_one_is_refused_and_overwrites_nothing(db):
+    earlier = [datetime(2000, 6, 1, tzinfo=UTC), datetime(2005, 3, 1, tzinfo=UTC)]
+    old, new = (replace(NORTH, attributes=Attributes(wearing_course_year=year)) for year in (1990, 2024))
+    import_network(db, [old, EAST], recorded_at=JANUARY)
+    moved = replace(EAST, line=EAST.line + 1e-5)
+    before = table_state(db)
+
+    for at in earlier:
+        for sections in ([new, EAST], [old, moved]):
+            with pytest.raises(InputFileError, match=rf"reg has an edition of 2026-01-01.* earlier {at.year}-"):
+                InputFileError, match=rf"register reg has an edition of 2026-01-01.* earlier {at.year}-"
+            ):
+                import_network(db, sections, recorded_at=at)
+        with pytest.raises(InputFileError, match="changes or ends"):
+            import_network(db, [old], recorded_at=at, close_missing=True)
+        assert not import_network(db, [old, EAST], recorded_at=at).changed_anything
+    assert table_state(db) == before
+    assert editions(db) == [(3, JANUARY, {"wearing_course_year": 1990})]
+
+
 def told(db):
     """Years of the wearing course by where the segment begins, as they were known; of more than one edition only."""
     begins_m = dict(rows(db, "SELECT segment_id, round(from_station_m)::integer FROM segment"))

@@ -130,9 +130,11 @@ def replace_potholes(
     """Make the table hold exactly these rows; returns how many were written (new or changed) and removed.
 
     With `sections`, rows of other sections are left alone.
-    Rows that are there already stay as they are, so a second run writes nothing. Part of the caller's transaction.
+    Rows that are there already stay as they are, so a second run writes nothing. Part of the caller's transaction, to
+    whose end another writer of potholes waits.
     """
     with conn.cursor() as cursor:
+        cursor.execute(_SQL["lock_potholes"])
         cursor.execute(_SQL["stage_pothole"])
         with cursor.copy(_SQL["copy_pothole"]) as copy:
             for row in rows:

@@ -1,3 +1,8 @@
+-- name: lock_potholes
+-- Two that write holes of the same sections in another order, or count that they did, would wait for each other for
+-- ever: the second one waits here, before it has changed a row. Reading goes on.
+LOCK TABLE pothole IN SHARE ROW EXCLUSIVE MODE;
+
 -- name: stage_pothole
 CREATE TEMP TABLE IF NOT EXISTS staged_pothole (LIKE pothole) ON COMMIT DROP;
 TRUNCATE staged_pothole;

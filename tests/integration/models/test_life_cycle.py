@@ -1,10 +1,13 @@
 """A model's life: trained, compared, promoted or kept, scoring, watched, and traceable to the last bit."""
 
 import json
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import numpy as np
+import psycopg
 import pytest
 from typer.testing import CliRunner
 
@@ -13,9 +16,10 @@ from models.dataset import MATURITY_DAYS, make_labels
 from roadtwin.cli.model import app as model_app
 from roadtwin.cli.status import app as status_app
 from roadtwin.errors import ModelPromotionError, ModelRunNotFoundError, RoadtwinError
+from roadtwin.jobs.events import derive_potholes
 from roadtwin.jobs.inputs import load_city, to_instant
 from roadtwin.jobs.monitor import monitor
-from roadtwin.jobs.retrain import compare_with_champion, comparison_start, promote, settle
+from roadtwin.jobs.retrain import compare_with_champion, comparison_start, promote, retrain, settle
 from roadtwin.jobs.score import load_active_model, score_all
 from roadtwin.jobs.train import DEFAULT_RECIPE, fit, load_history, store
 from roadtwin.jobs.watch import _attend, _Task
@@ -23,6 +27,7 @@ from roadtwin.settings import Settings
 from roadtwin.storage.database import connect
 from roadtwin.storage.model_runs import list_comparisons, read_active_model_run, read_model_run
 from roadtwin.storage.monitoring import list_outcomes
+from roadtwin.storage.potholes import replace_potholes
 
 NOW = datetime(2026, 6, 1, 3, tzinfo=UTC)
 DAY = timedelta(days=1)
@@ -283,3 +288,40 @@ def test_a_task_that_fails_is_put_off_and_leaves_nothing_behind(conn):
 
     assert task.not_before == first > datetime.now(UTC)
     assert conn.info.transaction_status.name == "IDLE"
+
+
+def test_training_holds_no_locks_while_it_reads_and_fits(simulated):
+    young = NOW - 600 * DAY  # with so few records, training is quick
+    derived = []
+    with connect(simulated.url) as conn, connect(simulated.url) as other:
+        other.execute("SET lock_timeout = '5s'")
+        other.commit()
+
+        def on_progress(part: float) -> None:
+            if 0.1 < part < 0.8:  # potholes are derived, the model is not stored
+                derived.append(derive_potholes(other, now=young))
+
+        retrain(conn, simulated.settings, now=young, cause="command", on_progress=on_progress)
+    assert derived
+
+
+def test_of_two_that_write_potholes_at_once_one_waits_before_it_has_removed_any(simulated):
+    with connect(simulated.url) as conn, connect(simulated.url) as other, ThreadPoolExecutor(1) as pool:
+        first, second = conn.execute("SELECT min(section_id), max(section_id) FROM pothole").fetchone()
+        conn.commit()
+
+        replace_potholes(conn, [], sections=[first])
+        later = pool.submit(replace_potholes, other, [], sections=[second])
+        _wait_for(other, simulated.url, later)
+        removed = replace_potholes(conn, [], sections=[second])[1]
+        conn.commit()
+        assert (later.result(), removed > 0) == ((0, 0), True)
+        other.rollback()
+
+
+def _wait_for(waiting: psycopg.Connection[Any], url: str, done: Future[Any]) -> None:
+    """Until a connection waits for a lock, or is done."""
+    with connect(url, autocommit=True) as watcher:
+        blocked = "SELECT cardinality(pg_blocking_pids(%s)) > 0"
+        while not done.done() and watcher.execute(blocked, [waiting.info.backend_pid]).fetchone() != (True,):
+            watcher.execute("SELECT pg_sleep(0.01)")

@@ -79,6 +79,7 @@ def retrain(
     with one_training_at_a_time(conn):
         report(0.0)
         champion = read_active_model_run(conn)
+        conn.commit()  # else what training derives is locked until its end, and rounds of refreshing wait so long
         trained = learn(conn, settings, now=now, recipe=recipe, on_progress=lambda part: report(0.8 * part))
         comparison, figures = (None, {}) if champion is None else compare_with_champion(champion, trained, settings)
         report(0.95)

@@ -67,7 +67,7 @@ class TwinParameters(Answer):
     poor_frame_mistakes: float = Field(description="Mistakes a pass with such frames relative to fit ones.")
     frames: list[FramesAnswer] = Field(description="The same by kind; empty: no passes were told apart by why.")
     new_potholes_per_km_year: float
-    season_factor: float = Field(description="New potholes of the last four weeks relative to the mean of the year.")
+    season_factor: float = Field(description="New potholes of the last two weeks relative to the mean of the year.")
     vehicles: int = Field(description="Vehicles whose shaking is told from that of the road.")
     fields: list[FieldAnswer]
     sensor_skill: list[SensorSkillAnswer]

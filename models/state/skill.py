@@ -127,9 +127,8 @@ def skill_of(
     cameras: CameraDays,
     sightings: Sightings,
     looks: Looks,
-    prior: Skill | None = None,
 ) -> Skill:
-    """What the city's own data make of the prior: recall and mistakes, both by frames too, and mistakes by camera.
+    """What the city's own data make of `Skill()`: recall and mistakes, both by frames too, and mistakes by camera.
 
     Recall is estimated by recapture [1]_: between the day on which a person found a hole and that on which a crew
     closed it, it was there, and each pass reports it, within 15 m, or not. A common factor on `recall_easy` and
@@ -144,7 +143,7 @@ def skill_of(
     ----------
     .. [1] G. A. F. Seber, *The Estimation of Animal Abundance*, 2nd ed. London: Griffin, 1982, ch. 3.
     """
-    skill = prior or Skill()
+    skill = Skill()
     known = known_open(places, sightings)
     seen = np.flatnonzero(sightings.kind == EvidenceKind.DETECTION)
     span = 1 + int(max(cameras.day.max(initial=0), sightings.day.max(initial=0)))

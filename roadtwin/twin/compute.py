@@ -16,7 +16,7 @@ from roadtwin.storage.model_inputs import read_changed_attributes, read_model_se
 from roadtwin.storage.twin_facts import read_cameras, read_patch_cameras
 from roadtwin.twin.cameras import CAMERA_WINDOW_DAYS, RAW_DAYS, Passes, camera_quantities, shaking_of
 from roadtwin.twin.parameters import USUAL_NEW_PER_M_DAY, Parameters, read_parameters
-from roadtwin.twin.people import Holes, grade_quantity, people_quantities
+from roadtwin.twin.people import SEASON_DAYS, Holes, grade_quantity, people_quantities
 from roadtwin.twin.setting import Network, Quantity, Setting
 from roadtwin.twin.weather import (
     city_weather,
@@ -30,6 +30,9 @@ from roadtwin.twin.weather import (
 
 PRIOR_HOLES = 20.0
 """The published rate of new potholes counts as much as so many potholes of the city's own."""
+SEASON_HOLES = 4.0
+"""That as many arise at present as in the mean of the year counts as much as so many potholes: a gamma distribution
+about 1 with sd 1/√4, for a winter has up to two and a half times as many as the year. [-] Assumed."""
 SENSOR_CHECK_HOURS = tuple(range(0, 48, 6))
 """Sensors are left out one at a time at these hours before now. [h]"""
 
@@ -131,20 +134,23 @@ def learn_parameters(conn: psycopg.Connection[Any], network: Network, *, zone: t
     patch_cameras = tuple(read_patch_cameras(conn, now=now, since=now - timedelta(days=RAW_DAYS)))
     setting = Setting(conn, network, network, zone, now, Parameters(patch_cameras=patch_cameras))
     passes = Passes(setting)
-    skill = Holes(setting, passes, cameras).learnt_skill()
+    holes = Holes(setting, passes, cameras)
     rate, _, exposure, _ = passes.cracks(setting)
     age_years = setting.years_since(passes.surveyed_at)
     cracked, patches = (np.where(age_years <= 1.0, pct, np.nan) for pct in (passes.crack_pct, passes.patch_pct))
     patch_rate, _, patch_exposure, _ = passes.patches(setting)
     patched = passes.patch_pct[np.isfinite(passes.patch_pct)]
-    counts = setting.read("pothole_counts", since=setting.days_ago(365), recent=setting.days_ago(28))
+    counts = setting.read("pothole_counts", since=setting.days_ago(365), recent=setting.days_ago(SEASON_DAYS))
     length_m, total, newest = float(network.length_m.sum()), float(counts["count"].sum()), float(counts["recent"].sum())
     new_per_m_day = (PRIOR_HOLES + total) / (PRIOR_HOLES / USUAL_NEW_PER_M_DAY + 365 * length_m)
+    usual = SEASON_DAYS * length_m * new_per_m_day
+    # Where looking fell off, what was not found did arise as usual: no exposure is no zero.
+    unseen = usual * (1 - holes.looked_lately(SEASON_DAYS))
     learnt = Parameters(
-        skill=skill,
+        skill=holes.learnt_skill(),
         cameras=cameras,
         new_per_m_day=new_per_m_day,
-        season=(PRIOR_HOLES + newest) / (PRIOR_HOLES + 28 * length_m * new_per_m_day),
+        season=(SEASON_HOLES + newest + unseen) / (SEASON_HOLES + usual),
         cracks=fit_camera(rate, exposure, cracked, Parameters().cracks) or Parameters().cracks,
         patches=fit_camera(patch_rate, patch_exposure, patches, PATCH_CAMERA) or PATCH_CAMERA,
         patch_cameras=patch_cameras,

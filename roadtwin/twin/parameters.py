@@ -21,7 +21,7 @@ class Parameters:
     """Parameters of a city; the defaults are published or assumed values.
 
     `cameras` names model and version of the codes of `skill.camera_factors`, `patch_cameras` those that report patches.
-    `new_per_m_day` [1/(m·d)] is the mean of a year, `season` how many times that the last four weeks had. `vehicles`
+    `new_per_m_day` [1/(m·d)] is the mean of a year, `season` how many times that the last two weeks had. `vehicles`
     gives for a calibration id how much more it shakes (logarithm) and the sd of that. `usual_patch_pct` is mean and sd
     over surveys. `fitted` names the fields that were fitted; the others are assumed. `sensor_skill` is that of leaving
     one sensor out, by quantity.

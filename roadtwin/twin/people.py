@@ -18,6 +18,8 @@ from roadtwin.storage.twin_facts import OpenHoles, read_open_potholes
 from roadtwin.twin.cameras import FIT_FRAMES, Passes
 from roadtwin.twin.setting import Columns, Floats, Quantity, Setting, datetimes, latest, named
 
+SEASON_DAYS = 14
+"""Potholes of this many days tell how many arise at present: so long, too, holes stay that nobody has seen. [d]"""
 VISIT_SD_D = 8 / 24 / 12**0.5
 """An inspection names one time for a round that takes up to a working day of 8 h: uniform within it. [d]"""
 LOOKED_DAYS = 365
@@ -71,6 +73,19 @@ class Holes:
     def learnt_skill(self) -> Skill:
         """What the city's own data make of the published skill."""
         return skill_of(self.road, self.places, self.cameras, self.sightings, self.looks)
+
+    def looked_lately(self, days: int) -> float:
+        """Metres that were passed or inspected a day in the last days, relative to the whole window: 0 to 1.
+
+        It is 1 where nobody looked in the whole window: there what is known of holes does not come from looking.
+        """
+        day = np.concatenate([self.cameras.day, self.looks.day])
+        length_m = self.road.length_m
+        looked_m = np.concatenate(
+            [length_m[self.cameras.segment] * (self.cameras.good + self.cameras.poor), length_m[self.looks.segment]]
+        )
+        total_m, lately_m = float(looked_m.sum()), float(looked_m[day >= WINDOW_DAYS - days].sum())
+        return min(lately_m / days / (total_m / WINDOW_DAYS), 1.0) if total_m else 1.0
 
     def presence(self, new_per_day: Floats) -> Presence:
         """Open potholes now."""
@@ -127,7 +142,7 @@ def people_quantities(setting: Setting, passes: Passes, seen: Quantity) -> dict[
 
 def new_per_day(setting: Setting) -> Floats:
     """Expected new potholes of each segment a day, from its own last year and the city's. [1/d]"""
-    rows = setting.read("pothole_counts", since=setting.days_ago(365), recent=setting.days_ago(28))
+    rows = setting.read("pothole_counts", since=setting.days_ago(365), recent=setting.days_ago(SEASON_DAYS))
     count = np.bincount(rows["segment"], rows["count"], len(setting.network.ids)).astype(np.float64)
     usual = setting.parameters.new_per_m_day * setting.network.length_m
     return usual * setting.parameters.season * relative_rate(count, 365 * usual)

@@ -84,7 +84,7 @@ class EvidenceRow(NamedTuple):
     """One row of evidence as plain numbers: the rule runs on Python objects.
 
     `position` is its row in `Evidence`. A row that acts anew has the `recorded_us` of the repair that it was seen
-    after, and its id as `after`.
+    after; `after` names that repair, and those before it that it acted anew for.
     """
 
     position: int
@@ -268,7 +268,9 @@ def _take_later(hole: Pothole, repair: EvidenceRow) -> list[EvidenceRow]:
     if later:
         hole.rows = [row for row in hole.rows if row.observed_us <= last_us]
         hole.last_evidence_us = max(row.observed_us for row in hole.rows)
-    return [row._replace(recorded_us=repair.recorded_us, after=repair.evidence_id) for row in later]
+    # A repair that acts anew may take a row once more: the chain of repairs gives each hole a name of its own.
+    us, name = repair.recorded_us, str(repair.evidence_id)
+    return [row._replace(recorded_us=us, after=uuid5(row.after or _NAMESPACE, name)) for row in later]
 
 
 def _close(section: SectionHoles, hole: Pothole, row: EvidenceRow) -> list[EvidenceRow]:

@@ -135,3 +135,11 @@ def test_no_two_holes_have_the_same_name_where_the_first_row_of_one_was_seen_aft
     assert len({hole.pothole_id for hole in holes}) == len(holes) == 3
     assert [hole.pothole_id for hole in states(*rows, now=day(9.5))] == [holes[0].pothole_id]
     assert told(holes) == [(False, False, [1, 2]), (False, True, [0, 4]), (True, True, [3])]
+
+
+def test_a_row_that_the_same_repair_takes_from_two_holes_opens_two_with_different_names():
+    rows = [row(FINDING, 1), row(FINDING, 10), row(FINDING, 17), row(REPAIR, 15, 20), row(REPAIR, 5, 30)]
+    holes = states(*rows)
+
+    assert told(holes) == [(False, False, [0, 4]), (False, True, [1, 3]), (True, True, [2])]
+    assert len({hole.pothole_id for hole in holes}) == 3

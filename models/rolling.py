@@ -70,8 +70,10 @@ class RollingOrigins:
                 relative.append(earlier.relative(later.features))
                 level.append(earlier.level(later.features))
         if not rows:
+            before = ", ".join(str(origin)[:10] for origin in ends[:-1])
             raise NotEnoughLabelsError(
-                f"Too little was recorded before {', '.join(str(origin)[:10] for origin in ends[:-1])} to learn from."
+                f"Too little was recorded before {before} to learn from.",
+                f"Vor {before} wurde zu wenig aufgezeichnet, um daraus zu lernen.",
             )
         model = copy.copy(self._before(until))
         return model.calibrate(concatenate(*rows), np.concatenate(relative), np.concatenate(level), known)

@@ -41,5 +41,6 @@ def test_an_origin_before_all_rows_is_passed_over_and_none_left_is_an_error(trai
     some = RollingOrigins(new_model, trained.rows, (nothing, trained.split.calibrate_from))
 
     assert some.model(trained.split.test_from).slopes_[0] > 0
-    with pytest.raises(NotEnoughLabelsError, match="Too little was recorded before"):
+    with pytest.raises(NotEnoughLabelsError, match="Too little was recorded before") as told:
         RollingOrigins(new_model, trained.rows, (nothing,)).model(trained.split.test_from)
+    assert told.value.german == f"Vor {str(nothing)[:10]} wurde zu wenig aufgezeichnet, um daraus zu lernen."

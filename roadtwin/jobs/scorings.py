@@ -62,10 +62,11 @@ def note_scoring(log: Path, events: EventFile, cut: date, horizon_days: int, met
     is_of_file = _of_file(events)
     try:
         log.parent.mkdir(parents=True, exist_ok=True)
+        present = log.read_text("utf-8") if log.exists() else ""
+        entries = [entry, *(json.loads(line) for line in present.splitlines() if line.strip())]
+        here = _count(entries, is_of_file, cut, horizon_days)  # first: what is no log is left as it is
         with log.open("a", encoding="utf-8") as file:
-            file.write(json.dumps(entry) + "\n")
-        entries = [json.loads(line) for line in log.read_text("utf-8").splitlines() if line.strip()]
-        here = _count(entries, is_of_file, cut, horizon_days)
+            file.write("\n" * bool(present and not present.endswith("\n")) + json.dumps(entry) + "\n")
     except (KeyError, TypeError) as exc:
         raise InputFileError(
             f"{log}: a line is no entry of the log of scorings ({exc}): mend it or take it out."

@@ -67,6 +67,15 @@ def test_a_log_that_holds_something_else_is_refused_by_its_name(read, tmp_path, 
 
     with pytest.raises(InputFileError, match=LOG_NAME):
         note_scoring(log, read(ROWS), CUT, DAYS, 3)
+    assert log.read_text("utf-8") == f"{line}\n"  # nothing is written to what may be another file
+
+
+def test_an_entry_begins_a_line_also_where_the_last_one_has_no_end(read, tmp_path):
+    file, log = read(ROWS), tmp_path / LOG_NAME
+    note_scoring(log, file, CUT, DAYS, 3)
+    log.write_text(log.read_text("utf-8").rstrip("\n"), "utf-8")
+
+    assert [note_scoring(log, file, CUT, DAYS, 3)["this_window"] for _ in range(2)] == [2, 3]
 
 
 def test_the_record_of_the_project_names_each_window_once():

@@ -44,8 +44,9 @@ class FutureInFeatures:
     """Features as of some times, built from what was recorded by then and from everything recorded since.
 
     `changed` names those that differ, with the number of values: they knew the future. `not_checked` names those that
-    hold attributes of the register, if a time is earlier than the first import of any segment: the ones of that import
-    stand in both. Those of sensors are among them where sensors tell anything: they are spread to segments alike.
+    hold attributes of the register, if a time is earlier than from when on they are known of every segment: those of
+    that time stand in both. Those of sensors are among them where sensors tell anything: they are spread to segments
+    alike.
     """
 
     cuts: tuple[str, ...]

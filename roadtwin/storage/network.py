@@ -190,7 +190,10 @@ def read_successors(conn: psycopg.Connection[Any]) -> dict[str, int]:
 
 
 def read_register_since(conn: psycopg.Connection[Any]) -> datetime | None:
-    """From when on attributes of all present segments are as they were known; None without a network."""
+    """From when on attributes of all present segments are as they were known; None without a network.
+
+    Those of a former segment count for its heir; what migration 22 copied is known since then.
+    """
     row = conn.execute(_SQL["read_register_since"]).fetchone()
     return row[0] if row else None
 

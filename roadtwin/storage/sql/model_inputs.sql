@@ -7,40 +7,10 @@ WHERE valid_to IS NULL
 ORDER BY segment_id;
 
 -- name: read_changed_attributes
--- All editions of the valid segments that have more than one, with those of the segments that they are the heirs of
--- (`read_heirs`): where a road's line moves, what was known of it does not begin anew. Of several former segments
--- that ended at once, the one of which an heir holds most counts.
-WITH RECURSIVE part AS (
-    SELECT segment_id AS old_segment_id, valid_to, segment_id, length_m FROM segment WHERE valid_to IS NOT NULL
-    UNION ALL
-    SELECT p.old_segment_id, p.valid_to, l.new_segment_id, p.length_m * l.share_of_old
-    FROM part AS p
-    INNER JOIN segment_lineage AS l ON p.segment_id = l.old_segment_id
-),
-
-heir AS (
-    SELECT DISTINCT ON (p.old_segment_id) p.old_segment_id, p.valid_to, p.segment_id, p.length_m
-    FROM part AS p
-    INNER JOIN segment AS s ON p.segment_id = s.segment_id AND s.valid_to IS NULL
-    ORDER BY p.old_segment_id, p.length_m DESC, p.segment_id
-),
-
-told AS (
-    SELECT segment_id, segment_id AS of_segment_id FROM segment WHERE valid_to IS NULL
-    UNION ALL
-    (
-        SELECT DISTINCT ON (segment_id, valid_to) segment_id, old_segment_id
-        FROM heir
-        ORDER BY segment_id, valid_to, length_m DESC, old_segment_id
-    )
-),
-
-edition AS (
-    SELECT
-        t.segment_id, e.recorded_at, e.attributes, t.of_segment_id = t.segment_id AS own,
-        count(*) OVER (PARTITION BY t.segment_id) AS editions
-    FROM told AS t
-    INNER JOIN segment_attributes AS e ON t.of_segment_id = e.segment_id
+-- All editions of the valid segments that have more than one.
+WITH edition AS (
+    SELECT segment_id, recorded_at, attributes, own, count(*) OVER (PARTITION BY segment_id) AS editions
+    FROM register_edition
 )
 
 SELECT segment_id, recorded_at, attributes::text

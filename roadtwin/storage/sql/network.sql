@@ -92,7 +92,11 @@ INNER JOIN segment AS s ON h.segment_id = s.segment_id AND s.valid_to IS NULL
 ORDER BY h.public_id, h.share DESC, h.segment_id;
 
 -- name: read_register_since
-SELECT max(valid_from) FROM segment WHERE valid_to IS NULL;
+WITH known AS (
+    SELECT min(known_since) AS known_since FROM register_edition GROUP BY segment_id
+)
+
+SELECT max(known_since) FROM known;
 
 -- name: read_bounds
 SELECT

@@ -9,6 +9,7 @@ from roadtwin.errors import DegenerateLineError, InputFileError
 from roadtwin.jobs.importing import import_network
 from roadtwin.network.sections import Attributes, RoadSection
 from roadtwin.storage.model_inputs import read_changed_attributes
+from roadtwin.storage.network import read_register_since
 
 pytestmark = pytest.mark.every_part
 
@@ -164,6 +165,15 @@ def test_where_a_line_moves_the_new_segments_keep_what_was_known_of_those_that_t
     known = [(JANUARY, 1990), (march, 2024), (april, 2026), (JUNE, 2026)]
     found = told(db)
     assert [found[begin_m] for begin_m in sorted(found)] == [known] * 3 + [known[2:]] * 3
+    assert read_register_since(db) == april  # when the road was made longer
+
+
+def test_a_moved_line_does_not_make_the_whole_register_unknown_before(db):
+    assert read_register_since(db) is None
+    import_network(db, [NORTH, EAST], recorded_at=JANUARY)
+    import_network(db, [NORTH, replace(EAST, line=EAST.line + 1e-6)], recorded_at=JUNE)
+
+    assert read_register_since(db) == JANUARY
 
 
 def test_of_former_segments_that_ended_at_once_the_one_that_the_new_one_holds_most_of_counts(db):

@@ -1,6 +1,7 @@
 """Migrations on real databases: from zero, twice, at once, changed, and ahead of the code."""
 
 import threading
+from datetime import UTC, datetime, timedelta
 
 import psycopg
 import pytest
@@ -8,6 +9,7 @@ import pytest
 from roadtwin.errors import DatabaseUnavailableError, MigrationError
 from roadtwin.storage.database import DatabaseMode, connect, detect_mode
 from roadtwin.storage.migrate import check_schema, migrate, packaged_files, read_applied, read_migrations
+from roadtwin.storage.network import read_register_since
 
 ALL = [m.general.file_name.removesuffix(".sql") for m in read_migrations(packaged_files())]
 
@@ -97,6 +99,46 @@ def test_a_database_behind_the_code_is_told_both_versions(empty_database_url):
 
     with connect(empty_database_url) as conn, pytest.raises(MigrationError, match=f"at version 2.* needs {len(ALL)}"):
         check_schema(conn)
+
+
+_SEGMENT = """
+WITH section AS (
+    INSERT INTO road_section (
+        source, source_version, valid_from, source_section_id, road_class, length_m, geometry_wkb, attributes
+    )
+    VALUES ('reg', '1', %(at)s, %(key)s, 'residential', 100, '', '{}')
+    RETURNING section_id
+)
+INSERT INTO segment (
+    valid_from, public_id, section_id, nominal_length_m, from_station_m, to_station_m, name, district, road_class,
+    length_m, geometry_wkb, bounds, mid_lon, mid_lat, attributes
+)
+SELECT %(at)s, %(key)s, section_id, 100, 0, 100, '', '', 'residential', 100, '', '(7,51),(7,51)', 7, 51, '{}'
+FROM section
+"""
+
+
+def test_what_migration_22_copied_is_known_only_since_then(empty_database_url):
+    files = packaged_files()
+    migrate(empty_database_url, files={name: sql for name, sql in files.items() if name < "0022"})
+    simulated, imported = datetime(2022, 10, 1, tzinfo=UTC), datetime.now(UTC)
+    with connect(empty_database_url, autocommit=True) as conn:
+        for key, at in (("simulated", simulated), ("imported", imported)):
+            conn.execute(_SEGMENT, {"key": key, "at": at})
+    migrate(empty_database_url, files={name: sql for name, sql in files.items() if name < "0025"})
+    with connect(empty_database_url, autocommit=True) as conn:
+        copied_at = next(row.applied_at for row in read_applied(conn) if row.version == 22)
+        conn.execute(  # what an import since then says
+            "INSERT INTO segment_attributes (segment_id, recorded_at, attributes)"
+            " SELECT segment_id, %s, '{}' FROM segment",
+            [copied_at + timedelta(days=1)],
+        )
+    migrate(empty_database_url, files=files)
+
+    with connect(empty_database_url) as conn:
+        known = conn.execute("SELECT recorded_at, known_since FROM register_edition ORDER BY recorded_at LIMIT 2")
+        assert known.fetchall() == [(simulated, simulated), (imported, copied_at)]
+        assert read_register_since(conn) == copied_at
 
 
 def test_time_series_are_hypertables_where_timescaledb_is(db):

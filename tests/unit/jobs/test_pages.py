@@ -177,8 +177,8 @@ def test_the_page_of_a_city_says_what_no_interval_says(of_city):
     assert "+0.021 ROC-AUC" in of_city
     assert "+0,021 ROC-AUC" in of_city
     assert "7 of 1,000 values differ" in of_city
-    assert "were in the road register: what it says of them (Age of the wearing course; " in of_city
-    assert "im Straßenregister waren: was darin über sie steht (Alter der Deckschicht; " in of_city
+    assert "the road register said of every segment: its attributes (Age of the wearing course; " in of_city
+    assert "was im Straßenregister stand: dessen Angaben (Alter der Deckschicht; " in of_city
     assert of_city.count("nothing to check") == of_city.count("nichts zu prüfen") == 1
     assert of_city.count('class="missed"') >= 1
 

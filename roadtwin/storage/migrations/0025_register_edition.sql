@@ -49,3 +49,6 @@ SELECT
 FROM told AS t
 INNER JOIN segment_attributes AS e ON t.of_segment_id = e.segment_id;
 COMMENT ON VIEW register_edition IS 'What the register said of each valid segment, from when on, and since when we know that it did.';
+
+-- Whoever writes the tables need not have our schema on the search path, as a restored dump has not.
+ALTER FUNCTION count_change() SET search_path FROM CURRENT;

@@ -228,6 +228,14 @@ def test_a_layer_that_is_known_is_sent_again_if_anything_was_written_that_it_dep
     assert (after.status_code == 304) is known
 
 
+def test_who_writes_needs_no_search_path(db, city):
+    """A dump that is restored sets none."""
+    (schema,) = db.execute("SELECT current_schema()").fetchone()
+    db.execute("SET LOCAL search_path TO ''")
+
+    assert db.execute(f'UPDATE "{schema}".pothole SET severity = severity').rowcount > 0
+
+
 def test_what_lists_depend_on_is_read_without_going_through_what_they_hold(db, city):
     (plan,) = db.execute(f"EXPLAIN (FORMAT JSON) {queries.load('api_segments')['read_versions']}").fetchone()
 

@@ -134,6 +134,8 @@ def test_inspections_by_lot_are_marked_with_their_probability(visit):
         db.commit()
     visit.page.reload()
     visit.page.locator("#tab-inspect").click()
+    visit.page.locator('[data-focus="capacity"]').fill("8")
+    visit.page.locator('[data-focus="capacity"]').press("Enter")
     lot = visit.page.locator(".chip.lot")
     lot.first.wait_for()
     assert lot.count() == 2

@@ -134,9 +134,10 @@ def test_what_was_appended_survives_kills_at_any_instant(tmp_path, start):
             assert left == list(range(left[0], left[-1] + 1))
             assert drained <= left[0] <= draining
             assert appended <= left[-1] + 1 <= appended + 60
-            appended = left[-1] + 1
+            drained, appended = left[0], left[-1] + 1
         else:
             assert draining >= appended
+            drained = appended
         if life % 5 == 4:
             assert numbers(journal) == left
             assert list(directory.glob("*.journal")) == []

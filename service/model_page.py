@@ -176,8 +176,10 @@ class _Page:
         return (*(block for holdout in holdouts for block in self._holdout(holdout)), *missing)
 
     def _holdout(self, holdout: Mapping[str, Any]) -> tuple[Block, ...]:
-        rows = []
+        rows: list[tuple[str, ...]] = []
+        strong: list[int] = []
         for horizon in holdout["horizons"]:
+            strong.append(len(rows))  # the model, before its baselines
             for name, skill in {"model": horizon["model"], **horizon["baselines"]}.items():
                 figures = (skill["roc_auc"], skill["pr_auc"], skill["brier_skill"])
                 rows.append(
@@ -193,9 +195,8 @@ class _Page:
         first, last = self._day(holdout["first_test_cut"]), self._day(holdout["last_test_cut"])
         window = self._t("skill_window", first=first, last=last, notice=self._of(holdout, "notice"))
         what = (Paragraph(self._of(holdout, "what")),) if "what_en" in holdout else ()
-        model = frozenset(range(0, len(rows), len(rows) // len(holdout["horizons"])))  # the first of each horizon
         words = tuple(self._t(heading) if heading in _WORDS else heading for heading in headings)
-        return *what, Paragraph(window), Table(words, tuple(rows), strong=model)
+        return *what, Paragraph(window), Table(words, tuple(rows), strong=frozenset(strong))
 
     def _calibration(self, card: Mapping[str, Any]) -> tuple[Block, ...]:
         if not card.get("holdout"):
